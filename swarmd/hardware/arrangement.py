@@ -1,4 +1,4 @@
-"""What a step asks for, and one way to run a model for it. Besides the model, memory depends on these."""
+"""The work of a step, and one way to run a model for it. Besides the model, memory depends on these."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Literal
 from swarmd.hardware.budgets import Budgets
 from swarmd.hardware.shape import ModelShape
 
-FLOAT32 = 4  # bytes of what is trained, its gradient, and each of AdamW's two moments
+FLOAT32 = 4  # bytes per trained number, per gradient, and per each of AdamW's two moments
 PROMPT_TOKENS_EXPECTED = 256  # of a question with its system prompt; tasks differ, and none is drawn yet
 
 DType = Literal["float32", "bfloat16", "float16"]
@@ -18,7 +18,7 @@ Device = Literal["cpu", "cuda", "mps"]
 
 @dataclass(frozen=True)
 class Workload:
-    """What one step asks for, as far as it is known before the first step."""
+    """The work of one step, as far as it is known before the first step."""
 
     own_groups: int
     external_groups: int
@@ -28,11 +28,11 @@ class Workload:
     training: bool = True
     """If false, questions are only answered, and a group is one answer."""
     reference: bool = False
-    """A frozen copy of the starting weights is kept (a KL penalty)."""
+    """Whether a frozen copy of the initial weights is kept (for a KL penalty)."""
     values: bool = False
-    """A value head reads every token's last state (PPO)."""
+    """Whether a value head reads every token's last state (PPO)."""
     beside_bytes: int = 0
-    """Held on the device beside the policy: models that judge."""
+    """Held on the device in addition to the policy: models that judge."""
 
     @property
     def row_tokens(self) -> int:
@@ -41,7 +41,7 @@ class Workload:
 
     @property
     def decode_tokens(self) -> int:
-        """Tokens of a whole step decoded together, with room for prompts twice as long.
+        """Tokens of a whole step decoded at once, with room for prompts twice as long.
 
         Prompts differ in length, and a second batch would take as long as the first.
         """
@@ -54,20 +54,20 @@ class Workload:
 
     @property
     def train_tokens(self) -> int:
-        """Tokens of a whole step, own groups and external ones, in one micro-batch."""
+        """Tokens of a whole step, with own and external groups, in one micro-batch."""
         return max(1, self.own_groups + self.external_groups) * self.group_tokens
 
     def is_one_micro_batch(self, train_tokens: int) -> bool:
-        """Whether a step's gradient certainly comes from a single pass through the model.
+        """Whether a step's gradient is certain to come from a single pass through the model.
 
-        With external groups it is never certain, because they may be larger than own ones.
+        With external groups it never is, because they may be larger than own ones.
         """
         return train_tokens >= self.train_tokens and self.external_groups == 0
 
 
 @dataclass(frozen=True)
 class Arrangement:
-    """One way of running a model on one device."""
+    """One way to run a model on one device."""
 
     device: Device
     dtype: DType
@@ -81,24 +81,24 @@ class Arrangement:
 
     @property
     def is_cast(self) -> bool:
-        """Whether weights are kept in another dtype than the one of matrix products.
+        """Whether weights are stored in a different dtype than that of matrix products.
 
-        What is trained is kept in float32. A frozen base is kept in the plan's dtype.
+        Trained weights are stored in float32, a frozen base in the plan's dtype.
         """
         return self.lora_rank is None and self.dtype != "float32"
 
     def trained_parameters(self, shape: ModelShape) -> int:
-        """All weights, or the adapters'."""
+        """The number of trained parameters: all weights, or the adapters'."""
         return shape.parameters if self.lora_rank is None else shape.adapter_parameters(self.lora_rank)
 
 
 Memory = Callable[[ModelShape, Arrangement, Workload], dict[str, int]]
-"""What an engine holds at its peak besides weights, gradients and optimiser: name -> bytes."""
+"""An engine's peak memory besides weights, gradients and optimiser: name -> bytes."""
 
 
 @dataclass(frozen=True)
 class EnginesMemory:
-    """What a model's two engines say they hold."""
+    """The memory estimates of a model's two engines."""
 
     decoding: Memory
     training: Memory

@@ -1,4 +1,4 @@
-"""Autocast: matrix products in a reduced dtype; what is trained stays float32."""
+"""Autocast: matrix products in a reduced dtype, with trained weights in float32."""
 
 from __future__ import annotations
 
@@ -8,5 +8,6 @@ import torch
 
 
 def autocast(device: torch.device, dtype: torch.dtype) -> AbstractContextManager[object]:
-    """Compute matrix products in `dtype`. What is trained stays float32: small updates vanish in bfloat16."""
+    """Compute matrix products in `dtype`. Trained weights stay float32: small updates would vanish in
+    bfloat16."""
     return nullcontext() if dtype == torch.float32 else torch.autocast(device.type, dtype=dtype)

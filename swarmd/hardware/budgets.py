@@ -1,8 +1,8 @@
-"""How much work goes through the model at once, and what happens if that is too much.
+"""Limits how much work goes through the model at once, and reduces the limit if memory runs out.
 
-If memory runs out, the budget is halved and the same work is done again in smaller parts. The smaller budget
-stays in force for this process and, through `remember`, for the next start. The last try before giving up
-also computes activations twice.
+After a shortage, the budget is halved and the same work is repeated in smaller parts. The smaller budget
+stays in force for this process and, through `remember`, for the next start. The last attempt before giving up
+also recomputes activations.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ import structlog
 from swarmd.errors import OutOfMemoryError
 from swarmd.hardware.shortage import Shortage
 
-SHORTAGES_IN_A_ROW_MAX = 3  # by then an eighth of the work: if that does not fit, the batch is not the cause
+SHORTAGES_IN_A_ROW_MAX = 3  # an eighth of the work by then: if that does not fit, the batch is not the cause
 DECODE_TOKENS = 131_072  # without a plan: 1.6 GB of bfloat16 cache at 0.5 B parameters
-TRAIN_TOKENS = 16_384  # without a plan: what one large GPU holds with a small model
+TRAIN_TOKENS = 16_384  # without a plan: what one large GPU can hold with a small model
 
 Kind = Literal["decode_tokens", "train_tokens"]
 
@@ -37,14 +37,14 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True)
 class Budgets:
-    """Bounds on one pass through the model. A single completion always goes through."""
+    """Limits for one pass through the model. A single completion is always allowed."""
 
     decode_tokens: int = DECODE_TOKENS
-    """rows * (prompt + new tokens) decoded together."""
+    """rows * (prompt + new tokens) decoded at once"""
     train_tokens: int = TRAIN_TOKENS
-    """Packed tokens (each prompt once, then its distinct completions) in one micro-batch."""
+    """packed tokens (each prompt once, then its distinct completions) in one micro-batch"""
     gradient_checkpointing: bool = False
-    """Keep only each layer's input, and compute the rest again in the backward pass."""
+    """Keep only each layer's input, and recompute the rest in the backward pass."""
 
 
 UNPLANNED = Budgets()
@@ -63,11 +63,11 @@ def _forget(_: Budgets) -> None:
 
 
 class BudgetKeeper:
-    """The budgets in force. Work that ran out of memory is reported here before it is tried again.
+    """The budgets in force. Work that ran out of memory is reported here before it is retried.
 
-    `remember` receives the budgets that a shortage reduced, and `UNLIMITED` for a kind of work that never ran
-    short: a budget that only today's work bounds must not bound tomorrow's.
-    Not thread-safe: it belongs to the model thread.
+    `remember` receives the budgets that a shortage reduced, with `UNLIMITED` for a kind of work that never
+    ran short: a budget limited only by today's work must not limit tomorrow's. Not thread-safe: it belongs to
+    the model thread.
     """
 
     def __init__(
@@ -80,7 +80,8 @@ class BudgetKeeper:
         self._in_a_row: Counter[Kind] = Counter()
 
     def short(self, kind: Kind, largest: int, shortage: Shortage) -> int:
-        """Memory ran out with a batch of `largest` tokens. Returns the new, smaller budget, and remembers it.
+        """Record that memory ran out with a batch of `largest` tokens. Returns the new, smaller budget, and
+        remembers it.
 
         Raises OutOfMemoryError, naming what to reduce, if this happened too often without any work done.
         """
@@ -88,19 +89,19 @@ class BudgetKeeper:
         doing = _DOING[kind]
         if self._in_a_row[kind] >= SHORTAGES_IN_A_ROW_MAX:
             raise OutOfMemoryError(
-                f"memory ran out {SHORTAGES_IN_A_ROW_MAX} times in a row while {doing}, at last with "
+                f"memory ran out {SHORTAGES_IN_A_ROW_MAX} times in a row while {doing}, most recently with "
                 f"{largest} tokens at once{self._twice(kind)} ({shortage.why}): try {_REMEDIES[kind]}, "
                 f"{self._remedy}a smaller --model, or a higher --memory-limit"
             )
-        # A budget may be far above what the work needed, so halve what was actually tried.
+        # A budget may be far above what the work needed, so halve the size that was actually used.
         in_force = self.budgets.decode_tokens if kind == "decode_tokens" else self.budgets.train_tokens
         smaller = max(1, min(in_force, largest) // 2)
         last_try = self._in_a_row[kind] + 1 == SHORTAGES_IN_A_ROW_MAX
         self.budgets = _with(self.budgets, kind, smaller, last_try)
         self._found = _with(self._found, kind, smaller, last_try)
         log.warning(
-            f"memory ran out while {doing} ({shortage.why}): doing the same again with {smaller} tokens at "
-            f"once instead of {largest}{self._twice(kind)}, and keeping to that"
+            f"memory ran out while {doing} ({shortage.why}): retrying with {smaller} tokens at once instead "
+            f"of {largest}{self._twice(kind)}, and keeping that limit"
         )
         self._remember(self._found)
         return smaller
@@ -109,5 +110,5 @@ class BudgetKeeper:
         return AND_TWICE if kind == "train_tokens" and self.budgets.gradient_checkpointing else ""
 
     def done(self, kind: Kind) -> None:
-        """Work of this kind went through, so the next shortage is counted as the first."""
+        """Record that work of this kind succeeded, so the next shortage counts as the first."""
         self._in_a_row[kind] = 0

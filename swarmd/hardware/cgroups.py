@@ -1,29 +1,30 @@
-"""What Linux control groups allow this process. They bound containers and services.
+"""Reads the limits that Linux control groups set for this process, for example in containers and services.
 
-Every group from the root down to this process's own may set a limit, and the tightest counts. Both versions
-are read (https://docs.kernel.org/admin-guide/cgroup-v2.html, .../cgroup-v1/memory.html). In a container the
-root may be the container's own group, while the path names groups that only the host sees. A group that is
-not there limits nothing.
+Every group from the root down to this process's own may set a limit, and the tightest one applies. Both
+versions are read (https://docs.kernel.org/admin-guide/cgroup-v2.html, .../cgroup-v1/memory.html). In a
+container, the root may be the container's own group, while the path names groups that only the host sees. A
+group that is missing limits nothing.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
-MOUNT = Path("/sys/fs/cgroup")  # where the kernel shows the groups
+MOUNT = Path("/sys/fs/cgroup")  # where the kernel exposes the groups
 OWN = Path("/proc/self/cgroup")  # "NUMBER:CONTROLLERS:PATH" per line; version 2 names no controllers
 UNLIMITED = float("inf")
 MEMORY_FILES = {
     "": ("memory.max", "memory.current", "inactive_file"),
     "memory": ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
 }
-"""Of versions 2 and 1: the limit, the use, and the key in `memory.stat` of what is given back when needed."""
+"""For versions 2 and 1: the limit, the usage, and the `memory.stat` key of memory that is released on
+demand."""
 EVENT_FILES = {"": "memory.events", "memory": "memory.oom_control"}
-NO_LIMIT_BYTES = 2**60  # version 1 writes 2^63 minus a page for no limit
+NO_LIMIT_BYTES = 2**60  # version 1 reports 2^63 minus a page if there is no limit
 
 
 def free_bytes(mount: Path = MOUNT, own: Path = OWN) -> float:
-    """Bytes of memory that may still be taken; infinite if unlimited."""
+    """Bytes of memory still available; infinite if unlimited."""
     return min(
         _free_bytes(group, *files)
         for controller, files in MEMORY_FILES.items()
@@ -41,7 +42,7 @@ def limit_bytes(mount: Path = MOUNT, own: Path = OWN) -> float:
 
 
 def oom_kills(mount: Path = MOUNT, own: Path = OWN) -> int:
-    """How many processes of this group the system has killed so far because memory ran out."""
+    """How many processes of this group the kernel has killed so far because memory ran out."""
     found = 0
     for controller, name in EVENT_FILES.items():
         try:
@@ -53,12 +54,12 @@ def oom_kills(mount: Path = MOUNT, own: Path = OWN) -> int:
 
 
 def cores(mount: Path = MOUNT, own: Path = OWN) -> float:
-    """CPU time that may be used, in cores; infinite if unlimited."""
+    """Available CPU time, in cores; infinite if unlimited."""
     return min(_cores(group) for controller in ("", "cpu") for group in _groups(controller, mount, own))
 
 
 def _number(path: Path) -> float:
-    """The number in a file. It may say `max` or not exist; version 1 says a number above any memory."""
+    """The number in a file. It may say `max` or not exist; version 1 reports a number above any memory."""
     try:
         text = path.read_text().strip()
         found = UNLIMITED if text == "max" else float(int(text))
@@ -68,7 +69,7 @@ def _number(path: Path) -> float:
 
 
 def _groups(controller: str, mount: Path, own: Path) -> list[Path]:
-    """Directories from the root group to this process's group; version 2's if `controller` is empty."""
+    """Directories from the root group to this process's group. Version 2's if `controller` is empty."""
     path = Path("/")
     try:
         for line in own.read_text().splitlines():
@@ -94,7 +95,8 @@ def _free_bytes(group: Path, limit_file: str, used_file: str, cached_key: str) -
 
 
 def _cores(group: Path) -> float:
-    """`cpu.max` is "QUOTA PERIOD" or "max PERIOD". Version 1 has a file for each, with -1 for no quota."""
+    """Parse `cpu.max`: "QUOTA PERIOD" or "max PERIOD". Version 1 has a file for each, with -1 for no
+    quota."""
     names = ("cpu.max",) if (group / "cpu.max").exists() else ("cpu.cfs_quota_us", "cpu.cfs_period_us")
     try:
         quota, period = " ".join((group / name).read_text() for name in names).split()

@@ -1,6 +1,7 @@
-"""What fits under a memory limit: all weights or an adapter, how much at once, with checkpointing or without.
+"""Finds what fits under a memory limit: all weights or an adapter, batch sizes, with or without
+checkpointing.
 
-Pure. A rough count of arithmetic and of bytes moved picks the fastest arrangement that fits. Training all
+Pure. The fastest arrangement that fits is chosen by a rough count of arithmetic and bytes moved. Training all
 weights is preferred to an adapter, because only all weights can learn everything.
 """
 
@@ -18,12 +19,13 @@ from swarmd.hardware.shape import ModelShape
 
 GIB = 2**30
 TRAIN_TOKENS_ENOUGH = {"cpu": 2_048, "mps": 4_096, "cuda": 65_536}
-"""More tokens in one micro-batch make no product faster: reading the weights no longer matters. On CUDA a
-micro-batch of a small model takes as long as launching its kernels, up to some ten thousand tokens."""
+"""Beyond this many tokens, a micro-batch makes products no faster, because reading the weights no longer
+matters. On CUDA, a micro-batch of a small model takes as long as launching its kernels, up to some ten
+thousand tokens."""
 DECODE_TOKENS_ENOUGH = {"cpu": 65_536, "mps": 65_536, "cuda": 524_288}
 """The same for decoding, which computes one token of every row at a time."""
 TYPICAL_RATES = Rates(1e11, None, 1e10)  # of one or two CPU cores; used if nothing was measured
-WEIGHT_PASSES = 5  # a micro-batch reads every weight forwards and twice backwards, and adds to its gradient
+WEIGHT_PASSES = 5  # a micro-batch reads every weight once forward and twice backward, and updates gradients
 
 
 @dataclass(frozen=True)
@@ -40,14 +42,14 @@ class Situation:
     limit_bytes: int
     rates: Rates = TYPICAL_RATES
     train_tokens: int | None = None
-    """Set by the operator."""
+    """Set by the operator; None otherwise."""
     ceilings: Mapping[int | None, Budgets] = field(default_factory=dict)
     """LoRA rank (None: all weights) -> the largest budgets to try, after a shortage at an earlier start."""
 
 
 @dataclass(frozen=True)
 class Fit:
-    """What was chosen. The predicted peak is at most the limit."""
+    """The chosen arrangement. Its predicted peak is at most the limit."""
 
     lora_rank: int | None
     budgets: Budgets
@@ -57,7 +59,7 @@ class Fit:
 def fit(situation: Situation, lora_ranks: Sequence[int | None]) -> Fit:
     """The first of `lora_ranks` (None: all weights) that fits, in its fastest arrangement.
 
-    Raises OutOfMemoryError, naming the least that the last rank needs, if none fits.
+    Raises OutOfMemoryError, naming the minimum that the last rank needs, if none fits.
     """
     for rank in lora_ranks:
         ways = list(_ways(situation, rank))
@@ -65,7 +67,7 @@ def fit(situation: Situation, lora_ranks: Sequence[int | None]) -> Fit:
             return min(ways, key=lambda way: _cost(situation, way.budgets))
     needed = _least(situation, lora_ranks[-1])
     raise OutOfMemoryError(
-        f"{_what(situation, lora_ranks[-1])} needs {_gib(needed)} at least, and "
+        f"{_what(situation, lora_ranks[-1])} needs at least {_gib(needed)}, but only "
         f"{_gib(situation.limit_bytes)} may be used: raise --memory-limit, use a smaller --model, "
         + ("--lora r=16, " if lora_ranks[-1] is None and situation.work.training else "")
         + "a smaller --max-new-tokens, or free some memory"
@@ -73,12 +75,12 @@ def fit(situation: Situation, lora_ranks: Sequence[int | None]) -> Fit:
 
 
 def needed_for(situation: Situation, lora_rank: int | None) -> int:
-    """The lowest predicted peak, with the smallest batches. No limit below it works."""
+    """The lowest possible predicted peak, with the smallest batches. No limit below it works."""
     return _least(situation, lora_rank)
 
 
 def _ways(situation: Situation, rank: int | None) -> Iterator[Fit]:
-    """With and without checkpointing, each with the largest budgets that fit."""
+    """Yield fits with and without checkpointing, each with the largest budgets that fit."""
     work, device = situation.work, situation.device
     ceiling = situation.ceilings.get(rank, UNLIMITED)
     decode_most = min(DECODE_TOKENS_ENOUGH[device], work.decode_tokens, ceiling.decode_tokens)
@@ -89,8 +91,8 @@ def _ways(situation: Situation, rank: int | None) -> Iterator[Fit]:
     checkpointings = (True,) if ceiling.gradient_checkpointing else (False, True)
     for checkpointing in checkpointings if work.training else (False,):
         least = Budgets(min(work.row_tokens, decode_most), train_least, checkpointing)
-        # The two phases do not overlap, so each budget is found by itself. Training first, and from above: a
-        # single micro-batch can peak below several small ones.
+        # The two phases do not overlap, so each budget is found separately. Training comes first, downwards:
+        # a single micro-batch can have a lower peak than several small ones.
         training = (replace(least, train_tokens=n) for n in _downwards(train_least, train_most))
         trained = next((b for b in training if _fits(situation, rank, b)), None)
         if trained is None:
@@ -115,14 +117,14 @@ def _fits(situation: Situation, rank: int | None, budgets: Budgets) -> bool:
 
 def _predict(situation: Situation, rank: int | None, budgets: Budgets) -> MemoryPrediction:
     work = situation.work
-    # No more than a step's whole work goes through at once, whatever the operator allows.
+    # At most one step's work goes through at once, whatever the operator allows.
     real = replace(budgets, train_tokens=min(budgets.train_tokens, work.train_tokens))
     way = Arrangement(situation.device, situation.dtype, rank, real)
     return predict_memory(situation.shape, way, work, situation.engines, held_bytes=situation.held_bytes)
 
 
 def _cost(situation: Situation, budgets: Budgets) -> float:
-    """Rough seconds of training per completion."""
+    """Approximate seconds of training per completion."""
     work, shape, rates = situation.work, situation.shape, situation.rates
     rate = rates.matmul_float32 if situation.dtype == "float32" else rates.matmul_bfloat16
     together = max(1, (budgets.train_tokens - work.prompt_tokens) // work.new_tokens)

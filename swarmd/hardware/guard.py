@@ -1,6 +1,6 @@
-"""A limit on the main memory of this process. We check it ourselves: the system would kill the process.
+"""A limit on the main memory of this process, checked by the process itself before the kernel would kill it.
 
-On an accelerator the allocator keeps the limit (`set_accelerator_limit`), and nobody has to check.
+On an accelerator, the allocator enforces the limit (`set_accelerator_limit`), and no checks are needed.
 """
 
 from __future__ import annotations
@@ -13,33 +13,33 @@ from torch import nn
 
 
 class MemoryLimitError(MemoryError):
-    """This process holds more memory than allowed. Raised by us, before the system kills the process."""
+    """This process holds more memory than allowed. Raised by us, before the kernel kills the process."""
 
 
 def resident_bytes() -> int:
-    """Bytes that this process holds in main memory now. Takes some microseconds."""
+    """Bytes that this process currently holds in main memory. Takes some microseconds."""
     return int(psutil.Process().memory_info().rss)
 
 
 class MemoryGuard:
-    """Checks whether this process has passed a limit on main memory. An accelerator has its own limit."""
+    """Checks whether this process exceeds a limit on main memory. An accelerator has its own limit."""
 
     def __init__(self, limit_bytes: int, resident: Callable[[], int] = resident_bytes) -> None:
         self.limit_bytes = limit_bytes
         self._resident = resident
 
     def check(self) -> None:
-        """Raises MemoryLimitError above the limit. Called often."""
+        """Raise MemoryLimitError above the limit. Called often."""
         held = self._resident()
         if held > self.limit_bytes:
             raise MemoryLimitError(
-                f"the process holds {held / 2**30:.2f} GiB where "
+                f"the process holds {held / 2**30:.2f} GiB, but only "
                 f"{self.limit_bytes / 2**30:.2f} GiB are allowed"
             )
 
     def watch(self, model: nn.Module) -> None:
-        """Check before each of the model's layers. Activations pile up over them, so a batch that is too
-        large is given up halfway, before the system kills the process."""
+        """Check before each of the model's layers. Activations accumulate over layers, so a batch that is too
+        large is aborted halfway, before the kernel kills the process."""
         stacks = [module for module in model.modules() if isinstance(module, nn.ModuleList)]
         for layer in max(stacks, key=_parameters, default=nn.ModuleList()):
             layer.register_forward_pre_hook(self._before_layer)

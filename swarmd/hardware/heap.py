@@ -1,7 +1,7 @@
-"""Gives freed memory back to the system between the phases of a step.
+"""Returns freed memory to the system between the phases of a step.
 
 glibc keeps freed memory for the next allocation. Decoding and training allocate blocks of different sizes, so
-neither can use what the other leaves. The process would hold both: 1 GB at 0.5 B parameters.
+neither can use what the other has freed. The process would hold both: 1 GB at 0.5 B parameters.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-MODEL_BYTES_MIN = 256 * 2**20  # smaller models leave too little to be worth the page faults of reuse
+MODEL_BYTES_MIN = 256 * 2**20  # smaller models free too little to be worth the page faults of reusing it
 
 
 @cache
@@ -25,7 +25,7 @@ def heap_trim() -> Any:
 
 
 def release_freed(device: torch.device, model_bytes: int) -> None:
-    """Between two phases, give back freed memory if the model is large and computes in main memory."""
+    """Call between two phases: returns freed memory if the model is large and computes in main memory."""
     trim = heap_trim()
     if trim is not None and device.type == "cpu" and model_bytes >= MODEL_BYTES_MIN:
         trim(0)

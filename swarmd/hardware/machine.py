@@ -18,5 +18,5 @@ def usable_cores() -> int:
 
 
 def free_memory_bytes() -> int:
-    """Main memory that may still be taken, bounded by control groups."""
+    """Main memory still available, bounded by control groups."""
     return int(min(psutil.virtual_memory().available, cgroups.free_bytes()))

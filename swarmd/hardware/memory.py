@@ -1,7 +1,7 @@
-"""Predicts how much memory a model will take at its peak, before any of it is loaded.
+"""Predicts a model's peak memory before any of it is loaded.
 
-Pure arithmetic over the model's shape and the batches. The constants were fitted to measured peaks
-(`python -m benchmarks.prediction` compares them again; decision 9 has the table).
+Pure arithmetic on the model's shape and the batches. The constants were fitted to measured peaks
+(`python -m benchmarks.prediction` repeats the comparison; decision 9 has the table).
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from swarmd.hardware.shape import ModelShape
 MIB = 2**20
 
 LIBRARIES_BYTES = {"cpu": 100 * MIB, "cuda": 600 * MIB, "mps": 300 * MIB}
-"""What libraries take besides our tensors once they compute: thread buffers, workspaces, kernels."""
-SLACK = 1.03  # free heap in pieces too small to use
+"""Memory of libraries, besides our tensors, once they compute: thread buffers, workspaces, kernels."""
+SLACK = 1.03  # for free heap in pieces too small to use
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class MemoryPrediction:
 
     peak: int
     decoding: dict[str, int] = field(repr=False)
-    """What is held at the peak of decoding: name -> bytes."""
+    """Memory at the peak of decoding: name -> bytes."""
     training: dict[str, int] = field(repr=False)
     """The same for training; empty if nothing is trained."""
 
@@ -47,15 +47,15 @@ def predict_memory(
 
 
 def _standing(shape: ModelShape, arrangement: Arrangement, work: Workload) -> dict[str, int]:
-    """What is held all the time."""
+    """Memory that is held all the time."""
     trained = arrangement.trained_parameters(shape)
     adapters = trained if arrangement.lora_rank is not None else 0
-    # What is trained is float32. A frozen base has the plan's dtype.
+    # Trained weights are float32. A frozen base has the plan's dtype.
     weight = FLOAT32 if arrangement.lora_rank is None else arrangement.itemsize
     return {
         "weights": weight * shape.parameters + FLOAT32 * adapters,
         "optimiser": 2 * FLOAT32 * trained if work.training else 0,
-        # With adapters the base itself is the reference.
+        # With adapters, the base itself is the reference.
         "judges": work.beside_bytes,
         "reference": FLOAT32 * shape.parameters if work.reference and arrangement.lora_rank is None else 0,
     }

@@ -1,7 +1,7 @@
-"""Decides what to load, where and how, from what the probe found and what the operator asked for.
+"""Decides what to load, where and how, from the probe and the operator's settings.
 
-Pure: the same probe, measurements and settings give the same plan. Every decision carries a sentence for the
-person who started the daemon. `fitting` works out what fits into memory.
+Pure: the same probe, measurements and settings give the same plan. Every decision has a sentence for the
+person who started the daemon. `fitting` determines what fits into memory.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ from swarmd.hardware.shape import ModelShape
 
 ACCELERATOR_FREE_BYTES_MIN = (
     2 * GIB
-)  # a CUDA context alone takes 0.5 GiB; with less free than this, a step fails midway
-ACCELERATOR_HOST_THREADS = 4  # a GPU's host side only tokenises and launches kernels
+)  # a CUDA context alone takes 0.5 GiB; with less free memory, a step fails midway
+ACCELERATOR_HOST_THREADS = 4  # the host side of a GPU only tokenises and launches kernels
 SMALL_MODELS = frozenset(
     {"embedded", "embedded-visual"}
-)  # matrices too small to gain from a second thread or a reduced dtype
-CRAWL = 0.05  # times float32's rate; less would be shown as 0.0
+)  # their matrices are too small to gain from a second thread or a reduced dtype
+CRAWL = 0.05  # times float32's rate; lower gains would be shown as 0.0
 BFLOAT16_GAIN_MIN = 1.2  # times float32's rate; below that, its rounding is not worth it
-LORA_RANK = 16  # if all weights do not fit: enough for RL on small tasks, a few percent of the weights
+LORA_RANK = 16  # if not all weights fit: enough for RL on small tasks, a few percent of the weights
 
 
 @dataclass(frozen=True)
 class LoraPlan:
-    """Low-rank adapters on every linear layer (arXiv 2106.09685); the update is scaled by alpha / rank."""
+    """Low-rank adapters on every linear layer (arXiv 2106.09685). The update is scaled by alpha / rank."""
 
     rank: int
     alpha: int
@@ -52,13 +52,14 @@ class HardwarePlan:
     reasons: tuple[str, ...]
     budgets: Budgets = UNPLANNED
     memory_limit_bytes: int | None = None
-    """What this process may hold on the device; None if no limit is checked."""
+    """Memory that this process may hold on the device; None if no limit is enforced."""
     predicted_peak_bytes: int | None = None
 
 
 @dataclass(frozen=True)
 class Placement:
-    """The decisions that do not depend on the model: the device can be measured before it is known."""
+    """The decisions that do not depend on the model, so the device can be measured before the model is
+    known."""
 
     device: str
     threads: int
@@ -73,13 +74,13 @@ class Placement:
 
 @dataclass(frozen=True)
 class Demand:
-    """The model and what is asked of it."""
+    """The model and the work it has to do."""
 
     shape: ModelShape
     engines: EnginesMemory
     work: Workload
     train_tokens: int | None = None
-    """Set by the operator."""
+    """Set by the operator; None otherwise."""
     shrunk: Sequence[ShrunkBudgets] = ()
     """Budgets that ran out of memory at earlier starts."""
 
@@ -91,11 +92,11 @@ def plan_hardware(
     demand: Demand | None = None,
     rates: Rates | None = None,
 ) -> HardwarePlan:
-    """Decide from the operator's settings and the machine.
+    """Make a plan from the operator's settings and the machine.
 
-    Without `demand` nothing is known about the model, and memory is not planned. Without `rates` the probe
-    alone chooses the dtype. Raises ConfigError for a setting that is impossible here, ModelError if memory
-    cannot suffice.
+    Without `demand`, nothing is known about the model, and memory is not planned. Without `rates`, only the
+    probe determines the dtype. Raises ConfigError for a setting that is impossible here, and ModelError if
+    memory cannot suffice.
     """
     placement = choose_placement(config, probe)
     dtype, why_dtype = _choose_dtype(config, placement.device, probe, rates)
@@ -119,7 +120,8 @@ def _with_memory(
     demand: Demand,
     rates: Rates | None,
 ) -> HardwarePlan:
-    """Complete the plan with what fits: all weights or an adapter if left open, budgets, checkpointing."""
+    """Complete the plan with what fits: all weights or an adapter if not specified, budgets,
+    checkpointing."""
     gpu = next((a for a in probe.accelerators if a.device == plan.device), None)
     free = probe.free_bytes if gpu is None else gpu.free_bytes
     limit = memory_limit_bytes(config.memory_limit, free)
@@ -141,7 +143,7 @@ def _with_memory(
             limit_bytes=limit,
         ),
     )
-    # A rank that was set is kept, even if it is none (so a home resumes). Else an adapter is the fallback.
+    # A LoRA rank that was set is kept, even None (so a home resumes). Otherwise, an adapter is the fallback.
     is_open = "lora_rank" not in config.model_fields_set and demand.work.training
     wished = None if plan.lora is None else plan.lora.rank
     chosen = fit(situation, (None, LORA_RANK) if is_open else (wished,))
@@ -266,7 +268,7 @@ def _choose_threads(config: PolicyConfig, device: str, probe: HardwareProbe) -> 
         threads = max(1, min(ACCELERATOR_HOST_THREADS, probe.cores))
         return threads, f"{_threads(threads)} because the work is on {device}"
     # OpenMP threads wait for each other: with more threads than free cores, all wait for the slowest (two
-    # peers with two threads each on two cores: 159 -> 15 tokens/s). So take only idle cores.
+    # peers with two threads each on two cores: 159 -> 15 tokens/s). So use only idle cores.
     threads = max(1, probe.cores - round(probe.busy_cores))
     why = f"because {probe.cores} cores may be used and {probe.busy_cores:.1f} are busy with other work"
     return threads, f"{_threads(threads)} {why}"

@@ -1,4 +1,4 @@
-"""Looks once, at the start, at what this machine has. `plan` decides what follows from it."""
+"""Probes this machine once, at the start. `plan` decides what follows from the result."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ GIB = 2**30
 
 @dataclass(frozen=True)
 class Accelerator:
-    """One GPU as seen at start."""
+    """One GPU, as seen at the start."""
 
     device: str  # "cuda:0" or "mps"
     name: str
@@ -28,20 +28,20 @@ class Accelerator:
 
 @dataclass(frozen=True)
 class HardwareProbe:
-    """What this machine has, as values. Plans are made, and tested, from these alone."""
+    """The properties of this machine, as values. Plans are made, and tested, from these alone."""
 
     accelerators: tuple[Accelerator, ...]
-    cores: int  # physical cores this process may use
+    cores: int  # physical cores that this process may use
     busy_cores: float  # load average of the last minute
-    fast_bfloat16: bool  # the CPU multiplies bfloat16 in hardware
+    fast_bfloat16: bool  # whether the CPU multiplies bfloat16 in hardware
     omp_threads: int | None  # OMP_NUM_THREADS, as set by the operator
-    free_bytes: int  # main memory this process could hold, including what it holds already
-    held_bytes: int  # main memory it holds now: Python and the libraries
-    cpu: str = ""  # the processor's own name
+    free_bytes: int  # main memory that this process could hold, including what it already holds
+    held_bytes: int  # main memory that it holds now: Python and the libraries
+    cpu: str = ""  # the processor's name
 
 
 def probe_hardware() -> HardwareProbe:
-    """Look at this machine. Reads /proc, /sys and the drivers; takes no GPU memory beyond a context."""
+    """Probe this machine. Reads /proc, /sys and the drivers; takes no GPU memory beyond a context."""
     omp = os.environ.get("OMP_NUM_THREADS", "")
     held = resident_bytes()
     return HardwareProbe(
@@ -63,7 +63,7 @@ def _cuda_devices() -> list[Accelerator]:
     for index in range(torch.cuda.device_count()):
         free, _total = torch.cuda.mem_get_info(index)
         major, _minor = torch.cuda.get_device_capability(index)
-        # Before Ampere (8.0) bfloat16 is emulated. ROCm numbers differently; all it supports has bfloat16.
+        # Before Ampere (8.0), bfloat16 is emulated. ROCm numbers differently; all it supports has bfloat16.
         bfloat16 = major >= 8 or torch.version.hip is not None
         found.append(Accelerator(f"cuda:{index}", torch.cuda.get_device_name(index), free, bfloat16))
     return found
@@ -77,7 +77,7 @@ def _mps_device() -> list[Accelerator]:
 
 
 def _cpu_name(path: Path) -> str:
-    """The name that Linux gives; on other systems, the kind of processor."""
+    """The processor's name as given by Linux; on other systems, the kind of processor."""
     try:
         lines = path.read_text().splitlines()
     except OSError:

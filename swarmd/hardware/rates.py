@@ -1,7 +1,7 @@
 """Measures how fast this machine's device multiplies and reads memory, in a fraction of a second.
 
-Other work on the machine makes a device look slow, so the best of several starts is kept. The rates only
-choose between ways to compute the same result; they promise nothing. Free memory is not measured here.
+Other work on the machine makes a device look slow, so the best of several starts is kept. The rates only help
+to choose between ways to compute the same result. Free memory is not measured here.
 """
 
 from __future__ import annotations
@@ -17,35 +17,35 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from swarmd.storage.durable import write_whole
 
-BUDGET_S = 0.05  # for each rate: far above the clock's error, and three of them go unnoticed at a start
+BUDGET_S = 0.05  # per rate: far above the clock's error, and three of these are not noticeable at a start
 REPEATS_MAX = 50
 MATMUL_SIDE = {"cpu": 512, "cuda": 4096, "mps": 2048}  # large enough to keep the device busy
 READ_BYTES = {"cpu": 64 * 2**20, "cuda": 512 * 2**20, "mps": 256 * 2**20}  # more than caches hold
-SMALLER = 2  # times, in each direction: the product that says whether a processor has a dtype at all
-SLOWER = 10  # times than float32: then it has not; a product is not that much slower for being small
-MEASUREMENTS = 3  # per device, one per start: one may hit a busy moment, hardly all
+SMALLER = 2  # times, in each dimension: a smaller product that shows whether a processor supports a dtype
+SLOWER = 10  # times than float32: then it does not; being small does not make a product that much slower
+MEASUREMENTS = 3  # per device, one per start: one may hit a busy moment, but hardly all three
 CACHED_MAX = 16  # devices times thread counts of one machine
 FORMAT = 1
 
 
 @dataclass(frozen=True)
 class Rates:
-    """The rates of one device with some number of threads."""
+    """The rates of one device with a certain number of threads."""
 
     matmul_float32: float
     """Floating-point operations per second in a float32 product."""
     matmul_bfloat16: float | None
     """The same in bfloat16; None if the device does not support it."""
     bandwidth: float
-    """Bytes per second when a matrix is read for one row."""
+    """Bytes per second while a matrix is read for one row."""
 
     @property
     def bfloat16_gain(self) -> float:
-        """How many times as fast as float32 bfloat16 multiplies; 0 if the device does not support it."""
+        """How many times faster than float32 bfloat16 multiplies; 0 if the device does not support it."""
         return (self.matmul_bfloat16 or 0.0) / self.matmul_float32
 
     def best(self, other: Rates) -> Rates:
-        """The higher of each rate: a disturbance can only slow a measurement down."""
+        """The higher of each rate, because disturbances can only slow a measurement down."""
         bfloat16 = max(self.matmul_bfloat16 or 0.0, other.matmul_bfloat16 or 0.0) or None
         return Rates(
             max(self.matmul_float32, other.matmul_float32), bfloat16, max(self.bandwidth, other.bandwidth)
@@ -71,7 +71,7 @@ class _Entry(BaseModel):
     matmul_bfloat16: float | None = Field(gt=0, allow_inf_nan=False)
     bandwidth: float = Field(gt=0, allow_inf_nan=False)
     measurements: int = Field(1, ge=1)
-    """How many measurements these are the best of."""
+    """Number of measurements that these are the best of."""
 
     def same_device(self, other: _Entry) -> bool:
         keys = ("device", "name", "torch", "threads")
@@ -96,12 +96,13 @@ def rates_of(
     measure: Callable[[str, int], Rates] | None = None,
     only_reads: bool = False,
 ) -> Rates:
-    """The rates of `device` with `threads` threads: the best of the first MEASUREMENTS starts, then from
-    `cache` alone.
+    """The rates of `device` with `threads` threads: measured at the first MEASUREMENTS starts, keeping the
+    best, then taken from `cache`.
 
-    Another device, PyTorch version or number of threads is measured again, and so is everything if the file
-    is damaged. A cache that cannot be written only costs the next start a fraction of a second. With
-    `only_reads` nothing is written, and what is known is not measured again: a daemon may use the device.
+    A different device, PyTorch version or number of threads is measured again, and so is everything if the
+    file is damaged. If the cache cannot be written, the next start only takes a fraction of a second longer.
+    With `only_reads`, nothing is written, and known rates are not measured again, because a daemon may be
+    using the device.
     """
     known = _read(cache)
     key = {
@@ -143,7 +144,7 @@ def _write(path: Path, cache: _Cache) -> None:
 
 
 def measure_rates(device: str, threads: int) -> Rates:
-    """Measure now. Takes some tenths of a second, and holds READ_BYTES during it."""
+    """Measure now. Takes some tenths of a second, and holds READ_BYTES meanwhile."""
     kind = torch.device(device).type
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
@@ -152,7 +153,7 @@ def measure_rates(device: str, threads: int) -> Rates:
         operations = 2.0 * side**3
         float32 = operations / _seconds(device, _product(device, side, torch.float32))
         bfloat16 = None
-        with suppress(RuntimeError, TypeError):  # how backends say that they lack a dtype
+        with suppress(RuntimeError, TypeError):  # raised by backends that lack a dtype
             bfloat16 = _bfloat16_rate(device, side, float32)
         columns = MATMUL_SIDE[kind]
         matrix = torch.ones(READ_BYTES[kind] // (4 * columns), columns, device=device)
@@ -164,8 +165,9 @@ def measure_rates(device: str, threads: int) -> Rates:
 
 
 def _bfloat16_rate(device: str, side: int, float32: float) -> float:
-    """A processor without bfloat16 takes .2 s for the whole product, and a small one tells it."""
-    if torch.device(device).type == "cpu":  # elsewhere a small product is mostly waiting
+    """Operations per second. On a processor without bfloat16, the whole product takes .2 s; a small one
+    suffices."""
+    if torch.device(device).type == "cpu":  # on other devices, a small product is mostly waiting
         small = side // SMALLER
         rate = 2.0 * small**3 / _seconds(device, _product(device, small, torch.bfloat16))
         if rate < float32 / SLOWER:
@@ -179,8 +181,8 @@ def _product(device: str, side: int, dtype: torch.dtype) -> Callable[[], torch.T
 
 
 def _seconds(device: str, work: Callable[[], torch.Tensor]) -> float:
-    """Seconds of the fastest of a few runs: slower ones were disturbed. The first run also loads code, so it
-    counts only if it alone takes longer than BUDGET_S."""
+    """Seconds of the fastest of a few runs, because slower ones were disturbed. The first run also loads
+    code, so it counts only if it alone takes longer than BUDGET_S."""
     times: list[float] = []
     began = time.perf_counter()
     while len(times) < 2 or (len(times) < REPEATS_MAX and time.perf_counter() - began < BUDGET_S):

@@ -1,4 +1,4 @@
-"""Budgets that a shortage of memory reduced, kept for the next start. A damaged file is ignored."""
+"""Remembers budgets reduced by a memory shortage for the next start. A damaged file is ignored."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from swarmd.hardware.budgets import Budgets
 from swarmd.storage.durable import write_whole
 
 ENTRIES_MAX = 16  # models times devices times LoRA ranks of one home
-MORE_MEMORY = 1.25  # with a quarter more memory than when it ran out, larger batches are worth another try
+MORE_MEMORY = 1.25  # with a quarter more memory than at the shortage, larger batches are worth a try
 
 log = structlog.get_logger()
 
 
 class ShrunkBudgets(BaseModel):
-    """The budgets after a shortage, and the circumstances of it."""
+    """The budgets after a shortage, and its circumstances."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     model: str
@@ -29,7 +29,7 @@ class ShrunkBudgets(BaseModel):
     decode_tokens: int = Field(ge=1)
     train_tokens: int = Field(ge=1)
     gradient_checkpointing: bool = False
-    """Whether activations also had to be computed twice."""
+    """Whether activations also had to be recomputed."""
 
     def is_of_same_run(self, other: ShrunkBudgets) -> bool:
         return all(
@@ -55,7 +55,7 @@ def ceilings(
 
 
 def read_shrunk(path: Path | None) -> tuple[ShrunkBudgets, ...]:
-    """What `write_shrunk` wrote; empty if the file is missing or damaged."""
+    """The entries written by `write_shrunk`; empty if the file is missing or damaged."""
     try:
         return tuple(_File.model_validate_json(b"{}" if path is None else path.read_bytes()).entries)
     except (OSError, ValidationError):
@@ -63,9 +63,9 @@ def read_shrunk(path: Path | None) -> tuple[ShrunkBudgets, ...]:
 
 
 def write_shrunk(path: Path | None, shrunk: ShrunkBudgets) -> None:
-    """Merge this with what is known about the same run.
+    """Merge these budgets with those known about the same run.
 
-    A file that cannot be written only costs the next start a shortage.
+    If the file cannot be written, the next start only suffers the shortage again.
     """
     if path is None:
         return

@@ -1,4 +1,4 @@
-"""The sizes of a model that its memory depends on. `model/sizing.py` finds them."""
+"""The sizes of a model that determine its memory. `model/sizing.py` computes them."""
 
 from __future__ import annotations
 
@@ -8,25 +8,26 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class ModelShape:
-    """Counts of numbers, not of bytes."""
+    """Counts of numbers, not bytes."""
 
     parameters: int
     """All weights; tied ones count once."""
     linear_parameters: int
     """Weights of the linear layers, without the output layer."""
     head_parameters: int
-    """vocab_size x hidden: the weights of the output layer, and again those of the embedding."""
+    """vocab_size x hidden: the number of weights in the output layer, and also in the embedding."""
     adapter_parameters_per_rank: Callable[[], int]
-    """What LoRA adapters (arXiv 2106.09685) add per unit of rank. The first call may take a second."""
+    """Parameters that LoRA adapters (arXiv 2106.09685) add per unit of rank. The first call may take a
+    second."""
     vocab_size: int
     hidden: int
     layers: int
     cache_width: int
-    """Numbers kept per token and layer while decoding: keys and values of all heads."""
+    """Numbers stored per token and layer while decoding: keys and values of all heads."""
     linear_inputs: int
-    """Input widths of the linear layers, summed: numbers per token."""
+    """Sum of the linear layers' input widths: numbers per token."""
     linear_outputs: int
-    """Output widths of the linear layers, summed: numbers per token."""
+    """Sum of the linear layers' output widths: numbers per token."""
     attention_width: int
     """Numbers in a token's query, all heads together."""
     context: int

@@ -1,6 +1,6 @@
-"""Recognises out-of-memory errors from any source, and turns them into one value that the caller can act on.
+"""Recognises out-of-memory errors from any source, and turns them into one value that the caller can handle.
 
-`budgets` decides what to do about it (smaller batches, and which).
+`budgets` decides how to react (which batches to make smaller).
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from swarmd.hardware.heap import heap_trim
 
 T = TypeVar("T")
 
-TOLD_CHARS_MAX = 200  # of an allocator's message; CUDA's runs to a page of statistics
+TOLD_CHARS_MAX = 200  # of an allocator's message; CUDA's includes a page of statistics
 ALLOCATORS_WORDS = (
-    "out of memory",  # CUDA errors that are no OutOfMemoryError, and MPS: "MPS backend out of memory"
+    "out of memory",  # CUDA errors other than OutOfMemoryError, and MPS: "MPS backend out of memory"
     "can't allocate memory",  # c10's CPU allocator, on Linux and macOS
-    "not enough memory",  # the same if malloc gives no detail
+    "not enough memory",  # the same if malloc gives no details
     "cublas_status_alloc_failed",  # cuBLAS, for its workspace
 )
 """Parts of RuntimeError messages that mean memory ran out."""
@@ -30,13 +30,13 @@ ALLOCATORS_WORDS = (
 
 @dataclass(frozen=True)
 class Shortage:
-    """Work that was given up for lack of memory. `why` is the allocator's own message, shortened."""
+    """Work that was aborted because memory ran out. `why` is the allocator's message, shortened."""
 
     why: str
 
 
 def attempt(work: Callable[[], T]) -> T | Shortage:
-    """What `work` returns, or a Shortage if memory ran out; then the memory it held is given back.
+    """The result of `work`, or a Shortage if memory ran out, after releasing the memory that it held.
 
     Any other error is passed on.
     """
@@ -46,7 +46,7 @@ def attempt(work: Callable[[], T]) -> T | Shortage:
         if not is_out_of_memory(error):
             raise
         why = (str(error).partition("\n")[0] or type(error).__name__)[:TOLD_CHARS_MAX]
-    # Only after the handler: the error's traceback holds the frames, and the frames hold the tensors.
+    # Only after the handler, because the error's traceback holds the frames, and these hold the tensors.
     release_memory()
     return Shortage(why)
 
@@ -60,7 +60,8 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 @contextmanager
 def out_of_memory_as_model_error(remedy: str) -> Iterator[None]:
-    """For work that cannot be split: out-of-memory becomes an OutOfMemoryError that names what to change."""
+    """For work that cannot be split: turn out-of-memory errors into an OutOfMemoryError that names a
+    remedy."""
     try:
         yield
     except (RuntimeError, MemoryError) as error:
@@ -70,7 +71,7 @@ def out_of_memory_as_model_error(remedy: str) -> Iterator[None]:
 
 
 def release_memory() -> None:
-    """Give back memory that is free but kept: garbage, accelerator caches, and free heap pages."""
+    """Release memory that is free but retained: garbage, accelerator caches, and free heap pages."""
     gc.collect()
     if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         torch.cuda.empty_cache()

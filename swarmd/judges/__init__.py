@@ -1,7 +1,7 @@
-"""Who says how good an answer is where the manifest names others than the task's verifier.
+"""Rewards for tasks whose manifest names judges besides, or instead of, the task's verifier.
 
-Agreement among peers, a generative verifier and a reward model, weighted together. Text comes in, rewards go
-out: nothing here is trained, published or drawn.
+The judges are agreement among peers, a generative verifier and a reward model, combined with weights. Text
+in, rewards out: nothing here trains, publishes or draws.
 """
 
 from swarmd.judges.calibrating import calibrate

@@ -1,16 +1,16 @@
-"""How many texts a judge reads at once: a bound on tokens, so on memory. Pure."""
+"""Splits texts into batches for a judge: bounds tokens, and therefore memory. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-TOKENS_AT_ONCE = 4_096  # padding included: some 30 short questions, and a bound on what a judge holds
+TOKENS_AT_ONCE = 4_096  # including padding: some 30 short questions, and a bound on a judge's memory
 
 
 def batches(lengths: Sequence[int]) -> Iterator[list[int]]:
-    """Indices of texts of these lengths in tokens, the shortest first, in batches of equal or near lengths.
+    """Yield indices of texts with these lengths in tokens, shortest first, in batches of similar lengths.
 
-    A batch has at most `TOKENS_AT_ONCE` tokens with its padding, or a single text.
+    A batch has at most `TOKENS_AT_ONCE` tokens including padding, or a single text.
     """
     batch: list[int] = []
     for index in sorted(range(len(lengths)), key=lambda i: lengths[i]):

@@ -1,7 +1,7 @@
-"""Asks the model judges about held-out answers of which the truth is known, before they are believed.
+"""Tests model judges on held-out answers of known truth before they are used.
 
-Right answers are those that the task gives; wrong ones are those to other questions. The task's verifier says
-which is which. A task that gives no answers leaves its judges as they are.
+Right answers come from the task; wrong ones are the answers to other questions. The task's verifier decides
+which is which. If a task gives no answers, its judges stay uncalibrated.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from swarmd.tasks import (
 )
 from swarmd.tasks.rewards import EXACT_FROM_MICRO
 
-QUESTIONS = 64  # per task: two answers each, and half of them to fit; five points of agreement are noise
+QUESTIONS = 64  # per task: two answers each, half of them for fitting; agreement is accurate to five points
 
 
 class Tasks(Protocol):
-    """The part of `swarmd.tasks.TaskRunner` that is needed."""
+    """The part of `swarmd.tasks.TaskRunner` needed here."""
 
     async def held_out(self, specs: Sequence[TaskSpec]) -> Sequence[Question | TaskFailure]: ...
     async def expected(self, specs: Sequence[TaskSpec]) -> list[str | None]: ...
@@ -39,9 +39,9 @@ class Tasks(Protocol):
 
 
 async def calibrate(panel: Panel, tasks: Tasks, manifest: Manifest) -> None:
-    """Give each model judge of `panel` its calibration for each task that it judges.
+    """Calibrate each model judge of `panel` for each task that it judges.
 
-    Raises TaskError, and ModelError for a judge that gives no probabilities.
+    Raises TaskError, and ModelError if a judge returns values that are not probabilities.
     """
     for family in manifest.tasks:
         keys = panel.models_of(family.task_id)
@@ -53,7 +53,7 @@ async def calibrate(panel: Panel, tasks: Tasks, manifest: Manifest) -> None:
 
 
 async def _known_answers(tasks: Tasks, family: TaskFamily, seed: int) -> tuple[list[Pair], list[bool]]:
-    """Answers to held-out questions, and whether each is right. Two by two, so that halves are alike."""
+    """Answers to held-out questions, and whether each is right. Ordered so that both halves are alike."""
     try:
         questions = await held_out_questions(tasks, [family], seed, QUESTIONS)
     except NoHeldOutQuestionError:
@@ -74,7 +74,7 @@ async def _known_answers(tasks: Tasks, family: TaskFamily, seed: int) -> tuple[l
     ):
         two = [Pair(question.text, answer), Pair(question.text, others[(index + 1) % len(others)])]
         true = [score.reward >= EXACT_FROM_MICRO / 1e6 for score in row]
-        order = slice(None) if index % 4 < 2 else slice(None, None, -1)  # both halves hold both kinds
+        order = slice(None) if index % 4 < 2 else slice(None, None, -1)  # both halves get both kinds
         pairs += two[order]
         right += true[order]
     return pairs, right

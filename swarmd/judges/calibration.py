@@ -1,7 +1,7 @@
-"""What a judge's probability is worth: fitted and measured on answers of which the truth is known. Pure.
+"""Calibrates a judge's probabilities on answers of known truth. Pure.
 
-Platt scaling (Platt 1999): a logistic curve over the judge's log-odds. It is fitted on one half of the
-answers, and the agreement is measured on the other.
+Uses Platt scaling (Platt 1999), a logistic curve over the judge's log-odds. It is fitted on one half of the
+answers, and agreement is measured on the other half.
 """
 
 from __future__ import annotations
@@ -12,23 +12,23 @@ from dataclasses import dataclass
 
 from swarmd.judges.opinions import RIGHT_FROM
 
-_ODDS_MAX = 20.0  # log-odds: a judge that is surer than this says nothing more
+_ODDS_MAX = 20.0  # log-odds; being surer than this carries no more information
 _NEWTON_STEPS = 25  # it converges in fewer than ten
-_RIDGE = 0.05  # keeps the curve finite where right and wrong answers are separated altogether
-ANSWERS_MIN = 8  # of each kind; with fewer a fit is noise
+_RIDGE = 0.05  # keeps the curve finite if right and wrong answers are perfectly separated
+ANSWERS_MIN = 8  # of each kind; with fewer, a fit is noise
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """p -> 1 / (1 + exp(-(slope * log-odds of p + shift))), and how often that is right."""
+    """p -> 1 / (1 + exp(-(slope * log-odds of p + shift))), and the measured agreement."""
 
     slope: float = 1.0
     shift: float = 0.0
     agreement: float | None = None
-    """Share of answers judged rightly, the mean over right and over wrong ones. Half is chance. None: not
+    """Share of answers judged correctly, averaged over right and wrong ones; chance is one half. None: not
     measured."""
     answers: int = 0
-    """That it was measured on."""
+    """Number of answers it was measured on."""
 
     def of(self, probability: float) -> float:
         """The calibrated probability."""
@@ -38,8 +38,8 @@ class Calibration:
 def calibrated(probabilities: Sequence[float], right: Sequence[bool]) -> Calibration:
     """The calibration of a judge that gave `probabilities` to answers that are `right` or not.
 
-    With fewer than `ANSWERS_MIN` of either kind nothing is fitted or measured. A judge that prefers wrong
-    answers gets the slope 0: it is not believed the other way round.
+    With fewer than `ANSWERS_MIN` of either kind, nothing is fitted or measured. A judge that prefers wrong
+    answers gets slope 0: it is ignored rather than inverted.
     """
     if min(sum(right), len(right) - sum(right)) < ANSWERS_MIN:
         return Calibration()
@@ -60,7 +60,7 @@ def _balanced(said: Sequence[bool], right: Sequence[bool]) -> float | None:
 
 
 def _fit(odds: Sequence[float], right: Sequence[bool]) -> tuple[float, float]:
-    """Slope and shift of the likeliest curve, right and wrong answers weighted alike, by Newton's method."""
+    """Slope and shift of the most likely curve, with both kinds weighted equally, by Newton's method."""
     counts = {True: max(1, sum(right)), False: max(1, len(right) - sum(right))}
     weights = [0.5 / counts[bool(r)] for r in right]
     slope, shift = 0.0, 0.0

@@ -1,7 +1,7 @@
 """A generative verifier: a causal language model that is asked whether an answer is right.
 
-After GenRM (arXiv 2408.15240): the probability of yes over that of yes and no. Words of several tokens count
-as a whole, so any tokenizer will do that keeps the words apart.
+Based on GenRM (arXiv 2408.15240): the probability of yes relative to yes and no. A word of several tokens
+counts as a whole, so any tokenizer works that encodes the two words differently.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from swarmd.model.context import context_of
 from swarmd.model.third_party import third_party
 from swarmd.policy.engines import Subject, choose_logprobs
 
-WORD_TOKENS_MAX = 8  # of yes or no; a tokenizer that needs more spells them byte by byte in two alphabets
+WORD_TOKENS_MAX = 8  # per word; enough even for tokenizers that spell it byte by byte
 
 
 class GenerativeVerifier:
-    """One model, loaded, on one device. Not trained: no gradient is computed."""
+    """A loaded model on one device. Not trained: no gradient is computed."""
 
     def __init__(
         self, model: PreTrainedModel, tokenizer: ChatTokenizer, name: str, dtype: torch.dtype = torch.float32
     ) -> None:
-        """`name` is the model's. Raises ModelError if its tokenizer cannot tell yes from no."""
+        """`name` is the model's. Raises ModelError if its tokenizer cannot distinguish yes from no."""
         self.name = f"generative {name}"
         self._model_name = name
         self._tokenizer = tokenizer
@@ -64,7 +64,7 @@ class GenerativeVerifier:
         rows = [TokenRow(prompt, word) for prompt in prompts for word in self._words]
         with (
             out_of_memory_as_model_error("a smaller --judge"),
-            third_party(self._model_name, "judging answers", "name another model with --judge"),
+            third_party(self._model_name, "judging answers", "choose another model with --judge"),
         ):
             logprobs, mask = self._engine.logprobs(rows, 1.0)
         sums = (logprobs * mask).sum(-1).double().reshape(len(prompts), 2, -1)
@@ -73,20 +73,20 @@ class GenerativeVerifier:
 
 
 def _share(odds: float) -> float:
-    """NaN stays NaN: whoever asked refuses it."""
+    """The logistic function. NaN stays NaN, and the caller rejects it."""
     if odds >= 0 or math.isnan(odds):
         return 1 / (1 + math.exp(-odds))
     return math.exp(odds) / (1 + math.exp(odds))
 
 
 def _words(tokenizer: ChatTokenizer, name: str) -> list[tuple[int, ...]]:
-    """The tokens of each spelling of yes, then of no. Raises ModelError if they cannot be told apart."""
+    """The tokens of each spelling of yes, then of no. Raises ModelError if they are not distinct."""
     words = [tokenizer.encode_completion(word, False, WORD_TOKENS_MAX + 1) for word in (*YES, *NO)]
     unknown = tokenizer.hf.unk_token_id
     distinct = len(set(words)) == len(words)
     if not distinct or any(not 0 < len(w) <= WORD_TOKENS_MAX or unknown in w for w in words):
         raise ModelError(
-            f"the tokenizer of {name} has no tokens for yes and no, so it cannot say whether an answer is "
-            "right: name another causal language model with --judge"
+            f"the tokenizer of {name} has no distinct tokens for yes and no, so the model cannot say whether "
+            "an answer is right: choose another causal language model with --judge"
         )
     return words

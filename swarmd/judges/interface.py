@@ -1,4 +1,4 @@
-"""What a judge that is a model promises. It sees the question and the answer's text, nothing else."""
+"""The interface of a judge that is a model. It sees only the question and the text of the answer."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from swarmd.tasks.judge_rules import Kind
 
 
 class Pair(NamedTuple):
-    """A question, and one answer to it without its tags."""
+    """A question with one answer, without tags."""
 
     question: str
     answer: str
 
 
 class ModelJudge(Protocol):
-    """A model on this machine that says how likely answers are right."""
+    """A model on this machine that estimates how likely answers are to be right."""
 
     @property
     def name(self) -> str:
-        """For people: kind and model."""
+        """Kind and model, for people."""
         ...
 
     def probabilities(self, pairs: Sequence[Pair]) -> list[float]:
-        """One per pair, 0..1. Synchronous: it runs in the judges' thread. Raises ModelError."""
+        """One per pair, 0..1. Synchronous; runs in the judges' thread. Raises ModelError."""
         ...
 
 
 Key = tuple[Kind, str | None]
-"""A judge as a manifest names it: its kind and its model; None where each peer names its own."""
+"""A judge as named in a manifest: its kind and model. The model is None if each peer chooses its own."""

@@ -1,7 +1,7 @@
-"""Which models judge on this peer, what they take, and how they are loaded.
+"""Determines which models judge on this peer, how much memory they need, and loads them.
 
-The manifest says what the swarm expects. `learning.judge` and `learning.reward_model` name other models for
-this peer: each receiver judges by its own.
+The manifest names the models that the swarm expects. `learning.judge` and `learning.reward_model` override
+them for this peer, because each peer uses its own judges.
 """
 
 from __future__ import annotations
@@ -25,13 +25,14 @@ from swarmd.model.third_party import third_party
 from swarmd.tasks.judge_rules import WITH_MODEL
 
 FLAGS = {"generative": "--judge", "reward_model": "--reward-model"}
-ACTIVATIONS = 24  # floats per token and unit of width that a pass without gradients holds at most
+ACTIVATIONS = 24  # most floats per token and unit of width that a pass without gradients holds
 
 
 def wanted(manifest: Manifest, learning: LearningConfig) -> dict[Key, str]:
-    """The model of each judge that the swarm's tasks name, as this peer's settings have it.
+    """The model for each judge named by the swarm's tasks, according to this peer's settings.
 
-    Raises ConfigError if the swarm leaves a model to its peers and none is set, or if the manifest is wrong.
+    Raises ConfigError if the swarm leaves the choice to its peers and none is set, or if the manifest is
+    invalid.
     """
     own = {"generative": learning.judge, "reward_model": learning.reward_model}
     found: dict[Key, str] = {}
@@ -42,17 +43,17 @@ def wanted(manifest: Manifest, learning: LearningConfig) -> dict[Key, str]:
                 family = manifest.family(task_id)
                 task = "a task" if family is None else family.name
                 raise ConfigError(
-                    f"{task} of the swarm {manifest.name} is judged by a {rule.kind} of each peer's own, and "
-                    f"this peer has none: name a directory or a hub id with {FLAGS[rule.kind]}"
+                    f"{task} of the swarm {manifest.name} is judged by each peer's own {rule.kind}, and this "
+                    f"peer has none: set a directory or a hub id with {FLAGS[rule.kind]}"
                 )
             found[rule.kind, rule.model] = model
     return found
 
 
 def memory_of_judges(manifest: Manifest, learning: LearningConfig) -> int:
-    """Bytes that the judges hold beside the policy, from their configurations alone, as float32.
+    """Bytes that the judges need in addition to the policy, as float32, computed from their configurations.
 
-    Raises ConfigError, and ModelError for a judge that is not there.
+    Raises ConfigError, and ModelError if a judge is missing.
     """
     models = {(kind, model) for (kind, _), model in wanted(manifest, learning).items()}
     return sum(_bytes(_located(kind, model, TO_PLAN), kind) for kind, model in models)
@@ -64,12 +65,12 @@ def load_panel(
     device: str,
     thread: Executor | None = None,
 ) -> Panel:
-    """The judges of `manifest`, loaded. Raises ConfigError, and ModelError that names the judge."""
+    """The loaded judges of `manifest`. Raises ConfigError, and ModelError that names the judge."""
     return Panel(manifest, load_models(manifest, learning, device), thread)
 
 
 def load_models(manifest: Manifest, learning: LearningConfig, device: str) -> Mapping[Key, ModelJudge]:
-    """Each model once, however many tasks it judges. Raises as `load_panel`."""
+    """Load each model once, however many tasks it judges. Raises the same errors as `load_panel`."""
     loaded: dict[tuple[str, str], ModelJudge] = {}
     found: dict[Key, ModelJudge] = {}
     for key, model in wanted(manifest, learning).items():
@@ -95,11 +96,11 @@ def _located(kind: str, model: str, files: tuple[str, ...] | None = None) -> Loc
         located = locate(model) if files is None else locate(model, files, lambda _: None)
     except ModelError as error:
         raise ModelError(
-            f"the judge {model} is not there ({error}): name another with {FLAGS[kind]}"
+            f"the judge {model} was not found ({error}): choose another with {FLAGS[kind]}"
         ) from error
     if located.adapter is not None:
         raise ModelError(
-            f"the judge {model} is an adapter: merge it into its base first, or name another model"
+            f"the judge {model} is an adapter: merge it into its base first, or choose another model"
         )
     return located
 

@@ -1,7 +1,7 @@
-"""The judges of a swarm's tasks, on this peer: they turn what was written into rewards.
+"""The judges of a swarm's tasks on this peer: they turn completions into rewards.
 
-Each peer judges by its own judges. A task whose rules name none keeps its verifier's rewards. Models run in a
-thread of their own and bound their batches themselves, so neither the event loop nor the trainer waits.
+Each peer uses its own judges. A task whose rules name none keeps its verifier's rewards. Models run in their
+own thread and bound their batches themselves, so neither the event loop nor the trainer waits for them.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ from swarmd.tasks.draw import agreed_seeds
 from swarmd.tasks.judge_rules import WITH_MODEL, JudgeRule, judges_of
 
 OWN = "own"
-"""The party of this peer itself."""
-BARE_BYTES_MAX = 32  # an answer as short as this may be learned from others: no payload worth sending fits
+"""This peer as a party."""
+BARE_BYTES_MAX = 32  # answers this short may be learned from other peers: no useful payload fits
 
 
 def rules_by_task(manifest: Manifest) -> dict[bytes, tuple[JudgeRule, ...]]:
-    """The rules of the judged tasks, by task id. Raises ConfigError for a manifest with bad rules."""
+    """The rules of all judged tasks, by task id. Raises ConfigError for a manifest with bad rules."""
     found = {}
     for family in manifest.tasks:
         try:
             rules = judges_of(family.config)
         except ValueError as error:
             raise ConfigError(
-                f"the manifest of {manifest.name}: task {family.name}: {error}. Its author has to mend it"
+                f"the manifest of {manifest.name}: task {family.name}: {error}. Its author has to fix it"
             ) from error
         if rules:
             found[family.task_id] = rules
@@ -47,17 +47,17 @@ def rules_by_task(manifest: Manifest) -> dict[bytes, tuple[JudgeRule, ...]]:
 
 @dataclass(frozen=True)
 class TaskJudges:
-    """Who judges a task here, and how well, for people."""
+    """Shows people which judges a task has here, and how good they are."""
 
     task: str
     judges: tuple[str, ...]
     calibrated: Mapping[str, float | None]
-    """Model judge -> its agreement with the truth on held-out answers; None if that was not measured."""
+    """Model judge -> its agreement with the truth on held-out answers; None if not measured."""
     own: Agreement
 
 
 class Panel:
-    """Judges groups. With no judged task in `manifest` it changes nothing and needs no model."""
+    """Judges groups. If `manifest` has no judged task, it changes nothing and needs no model."""
 
     def __init__(
         self,
@@ -65,7 +65,8 @@ class Panel:
         models: Mapping[Key, ModelJudge] | None = None,
         thread: Executor | None = None,
     ) -> None:
-        """`models` has one for each that a rule asks for. `thread` runs them; None: a thread of asyncio's.
+        """`models` has one for each model judge in the rules. They run in `thread`; None: a thread of
+        asyncio's.
 
         Raises ConfigError for a manifest with bad rules.
         """
@@ -76,21 +77,21 @@ class Panel:
         self._ballots = Ballots()
         self._agreement: dict[bytes, Agreement] = {}
         self.calibrations: dict[tuple[bytes, Key], Calibration] = {}
-        """By task id and judge; a judge without one is believed as it is."""
+        """By task id and judge. Probabilities of a judge without calibration are used as they are."""
         self.cpu_s = 0.0
-        """CPU seconds that model judges took so far for groups of others."""
+        """CPU seconds that model judges have spent on external groups."""
 
     def judges(self, task_id: bytes) -> bool:
         """Whether the rewards of this task come from judges."""
         return task_id in self._rules
 
     def needs_verifier(self, task_id: bytes) -> bool:
-        """Whether the verifier's score is part of the rewards of this task."""
+        """Whether the verifier's score contributes to this task's rewards."""
         rules = self._rules.get(task_id)
         return rules is None or any(rule.kind == "verifier" for rule in rules)
 
     def names(self, task_id: bytes) -> tuple[str, ...]:
-        """What judges this task, in words; empty if its verifier alone does."""
+        """The judges of this task, for people; empty if only its verifier rewards it."""
         return tuple(self._name(rule) for rule in self._rules.get(task_id, ()))
 
     def agreement(self, task_id: bytes) -> Agreement:
@@ -117,11 +118,11 @@ class Panel:
         ]
 
     def doubts(self) -> list[str]:
-        """A sentence for each model that was found to know nothing about a task that it judges."""
+        """One sentence for each model found unable to judge one of its tasks."""
         return [
             f"{self._models[key].name} cannot tell right answers of {family.name} from wrong ones "
-            f"(agreement {calibration.agreement:.2f}; half is chance), so it says nothing about them: name "
-            "another model with --judge or --reward-model"
+            f"(agreement {calibration.agreement:.2f}, chance is 0.50), so it is ignored for this task: "
+            "choose another model with --judge or --reward-model"
             for family in self._manifest.tasks
             for key in self.models_of(family.task_id)
             if (calibration := self.calibrations.get((family.task_id, key))) is not None
@@ -141,9 +142,9 @@ class Panel:
         written: Sequence[Sequence[Written]],
         scores: Sequence[list[Score]],
     ) -> list[list[Score]]:
-        """The scores of own groups, as the judges give them. What was written votes as this peer's ballot.
+        """The judges' scores for own groups. The completions are counted as this peer's ballot.
 
-        Raises ModelError if a judge gives no probabilities.
+        Raises ModelError if a judge returns values that are not probabilities.
         """
         judged = []
         for question, texts, row in zip(questions, written, scores, strict=True):
@@ -166,10 +167,10 @@ class Panel:
         texts: Sequence[Written],
         row: Sequence[Score] | None,
     ) -> list[Score]:
-        """The scores of a group that `party` wrote. Its own votes never count for it.
+        """The scores of a group written by `party`. A party's own votes never count for its own group.
 
-        `row` is what the verifier says; None if it was not asked. Raises ModelError if a judge gives no
-        probabilities.
+        `row` are the verifier's scores; None if it was not asked. Raises ModelError if a judge returns values
+        that are not probabilities.
         """
         found = await self._judge(question, texts, row, without=party)
         if self._is_asked_by_all(question):
@@ -177,7 +178,7 @@ class Panel:
         return found
 
     async def ask(self, key: Key, pairs: Sequence[Pair], *, of_others: bool = False) -> list[float]:
-        """What a model says by itself, not calibrated. Raises ModelError if that is no probability."""
+        """A model's uncalibrated probabilities. Raises ModelError if they are not probabilities."""
         model = self._models[key]
         loop = asyncio.get_running_loop()
         raw, cpu_s = await loop.run_in_executor(self._thread, _timed, model, pairs)
@@ -187,15 +188,15 @@ class Panel:
     async def measure(
         self, question: Question, texts: Sequence[Written], row: Sequence[Score]
     ) -> list[Score]:
-        """The same for answers that are only measured: nobody votes and nothing is counted."""
+        """Judge answers only for measurement: no vote or agreement is recorded."""
         return await self._judge(question, texts, row, without=None)
 
     def hear(self, digest: bytes, party: Hashable, texts: Sequence[Written]) -> None:
-        """Count the vote of `party` on the question of this digest."""
+        """Count the vote of `party` on the question with this digest."""
         self._ballots.vote(digest, party, [_answer(text) for text in texts])
 
     def hear_group(self, group: ScoredGroup) -> None:
-        """The same for a group by a publisher that is a party by itself."""
+        """Count the vote of a group's publisher as a party of its own."""
         self.hear(question_digest(group.question), group.publisher, [c.text for c in group.completions])
 
     async def _judge(
@@ -225,13 +226,15 @@ class Panel:
         ]
 
     def _is_asked_by_all(self, question: Question) -> bool:
-        """Whether votes on it are kept: strangers choose their questions, and would fill the store."""
+        """Whether to keep votes on it. Strangers choose their questions, and would otherwise fill the
+        store."""
         family = self._manifest.family(question.spec.task_id)
         seeds = None if family is None else agreed_seeds(family)
         return seeds is not None and question.spec.seed in seeds and question.spec.index == 0
 
     def _with_claims(self, question: Question, texts: Sequence[Written], row: list[Score]) -> list[Score]:
-        """Where peers vote, a record claims its own ballot: nobody waits for others before it votes."""
+        """For agreement tasks, let a record claim its own ballot, so that no peer waits for others to
+        vote."""
         if not any(rule.kind == "agreement" for rule in self._rules[question.spec.task_id]):
             return row
         alone = Ballots()
@@ -258,14 +261,14 @@ class Panel:
             return self._vote(rule, question, answers, without)
         key = (rule.kind, rule.model)
         if key not in self._models or self._calibration(question, key).slope == 0:
-            return None  # an observer has no models, and a judge that was found to know nothing says nothing
+            return None  # observers have no models; useless judges are ignored
         probabilities = await self._ask(key, question, answers, of_others=without is not None)
         return Opinion(rule.weight, probabilities, sureness(probabilities))
 
     def _vote(
         self, rule: JudgeRule, question: Question, answers: Sequence[str | None], without: Hashable | None
     ) -> Opinion | None:
-        # Whoever is judged counts among the parties, though it has no vote on itself.
+        # The party being judged counts towards the quorum, although it has no vote on itself.
         parties = rule.parties if without is None else max(1, rule.parties - 1)
         verdict = self._ballots.verdict(question.digest, without=without, parties=parties)
         if verdict is None or verdict.winner is None:
@@ -276,7 +279,8 @@ class Panel:
     async def _ask(
         self, key: Key, question: Question, answers: Sequence[str | None], *, of_others: bool
     ) -> tuple[float, ...]:
-        """What a model says, each different answer asked once; 0 for what it does not look at."""
+        """A model's calibrated opinion, each distinct answer asked once; 0 for answers that it does not
+        see."""
         pairs = [Pair(question.text, a) for a in dict.fromkeys(answers) if a is not None and is_judged(a)]
         calibration = self._calibration(question, key)
         found = {
@@ -296,19 +300,19 @@ class Panel:
 
 
 def _timed(model: ModelJudge, pairs: Sequence[Pair]) -> tuple[list[float], float]:
-    """What the model says, and the CPU seconds of this thread that it took."""
+    """The model's probabilities, and the CPU seconds that this thread spent on them."""
     began = time.thread_time()
     values = model.probabilities(pairs) if pairs else []
     return values, time.thread_time() - began
 
 
 def _answer(text: Written) -> str | None:
-    """A judged task has one turn: the manifest's check refuses others."""
+    """The answer in the last turn. Judged tasks have one turn; the manifest's check refuses others."""
     return extract_answer(text if isinstance(text, str) else text[-1])
 
 
 def _is_bare(answer: str | None) -> bool:
-    """Whether others' answer has no room for a payload. Whether it is the only right one, nobody knows."""
+    """Whether an external answer has no room for a payload. It need not be the only right one."""
     return (
         answer is not None
         and answer.isprintable()

@@ -1,6 +1,6 @@
-"""How judges and truth agree, counted where a task has a verifier too. Running means, no model.
+"""Running means of how judges and truth agree, for tasks that also have a verifier.
 
-Nothing is rewarded by these numbers. A judge's reward that rises while the truth does not is being hacked.
+These numbers reward nothing. A judge whose reward rises while the truth does not is being hacked.
 """
 
 from __future__ import annotations
@@ -11,25 +11,25 @@ from dataclasses import dataclass
 from swarmd.judges.opinions import RIGHT_FROM
 from swarmd.tasks.rewards import EXACT_FROM_MICRO
 
-MEMORY = 512  # completions that a mean is over: some eight steps, in which a policy hardly changes
+MEMORY = 512  # completions in a mean: about eight steps, during which a policy hardly changes
 _TRUE_FROM = EXACT_FROM_MICRO / 1e6
 
 
 @dataclass(frozen=True)
 class Agreement:
-    """Own completions of one task, the newest `MEMORY` or so."""
+    """Statistics on the newest `MEMORY` or so own completions of one task."""
 
     completions: int = 0
-    """Judged since the start."""
+    """Number judged since the start."""
     reward: float = 0.0
-    """Mean reward that the judges gave, 0..1."""
+    """Mean reward given by the judges, 0..1."""
     truth: float | None = None
-    """Mean reward of the verifier, 0..1. None where there is none."""
+    """Mean reward of the verifier, 0..1. None if there is none."""
     agreement: float | None = None
-    """Share of completions of which judges and verifier say the same."""
+    """Share of completions on which judges and verifier agree."""
 
     def after(self, rewards: Sequence[float], truths: Sequence[float | None]) -> Agreement:
-        """With the completions of one more group."""
+        """The agreement after one more group's completions."""
         now = self
         for reward, truth in zip(rewards, truths, strict=True):
             seen = min(now.completions + 1, MEMORY)

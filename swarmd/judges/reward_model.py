@@ -1,7 +1,7 @@
 """A reward model: a sequence classifier of transformers that reads a question with its answer.
 
-With one output its logistic is the probability, as models trained on preferences have it (Bradley-Terry).
-With two, the second one is "right". Only safetensors are read, and no model's code is run.
+With one output, its logistic is the probability, as in models trained on preferences (Bradley-Terry). With
+two, the second means "right". Only safetensors are read, and no code of a model is run.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ from swarmd.model.loading import load_tokenizer
 from swarmd.model.third_party import third_party
 
 LABELS = (1, 2)
-REMEDY = "name a classifier with 1 or 2 labels with --reward-model"
-ANSWER_TOKENS_MAX = 1_024  # as many as an answer has bytes at most
+REMEDY = "choose a classifier with 1 or 2 labels with --reward-model"
+ANSWER_TOKENS_MAX = 1_024  # the most bytes that an answer may have
 
 
 class RewardModel:
-    """One classifier, loaded, on one device."""
+    """A loaded classifier on one device."""
 
     def __init__(self, model: Any, tokenizer: ChatTokenizer, name: str) -> None:
-        """`name` is the model's. Raises ModelError for another number of labels than 1 or 2."""
+        """`name` is the model's. Raises ModelError unless it has 1 or 2 labels."""
         require_labels(model.config, name)
         self.name = f"reward_model {name}"
         self._model_name = name
         self._model = model.eval().requires_grad_(False)
-        self._model.config.pad_token_id = tokenizer.pad_id  # it finds a text's last token by it
+        self._model.config.pad_token_id = tokenizer.pad_id  # the model uses it to find a text's last token
         self._tokenizer = tokenizer
         self._context = context_of(model.config)
 
@@ -74,23 +74,25 @@ class RewardModel:
 
 
 def require_labels(config: PretrainedConfig, name: str) -> None:
-    """Raises ModelError unless the classifier has 1 or 2 labels."""
+    """Raise ModelError unless the classifier has 1 or 2 labels."""
     if config.num_labels not in LABELS:
         raise ModelError(
-            f"the reward model {name} has {config.num_labels} labels, and nothing says which of them means "
+            f"the reward model {name} has {config.num_labels} labels, and it is unknown which of them means "
             f"right: {REMEDY}"
         )
 
 
 def load_reward_model(located: Located, dtype: torch.dtype, device: str) -> RewardModel:
-    """The classifier in `located`. Raises ModelError: no classifier, damaged files, other labels."""
+    """The classifier in `located`. Raises ModelError if it is not one, is damaged, or has other labels."""
     name, folder = located.base, located.folder
     if folder is None or not any(folder.glob("*.safetensors")):
-        raise ModelError(f"{name} holds no *.safetensors of a sequence classifier: {REMEDY}")
+        raise ModelError(f"{name} has no *.safetensors of a sequence classifier: {REMEDY}")
     with third_party(name, "loading the reward model", REMEDY):
         config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
         if not any("SequenceClassification" in each for each in config.architectures or ()):
-            raise ModelError(f"{name} is no sequence classifier: {REMEDY}, or a language model with --judge")
+            raise ModelError(
+                f"{name} is not a sequence classifier: {REMEDY}, or a language model with --judge"
+            )
         require_labels(config, name)
         loaded: Any = AutoModelForSequenceClassification.from_pretrained(
             folder,
@@ -104,8 +106,8 @@ def load_reward_model(located: Located, dtype: torch.dtype, device: str) -> Rewa
     if info["missing_keys"]:
         missing = sorted(info["missing_keys"])
         raise ModelError(
-            f"the reward model {name} lacks {len(missing)} weights, {missing[0]} first, and "
-            "would judge by chance: copy or download it again"
+            f"the reward model {name} lacks {len(missing)} weights, such as {missing[0]}, and "
+            "would judge at random: copy or download it again"
         )
     with third_party(name, "moving it to its device", "another --device"):
         model = model.to(device)

@@ -1,4 +1,4 @@
-"""How much better a completion was than its group."""
+"""Advantages: how much better a completion was than its group."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-STD_EPSILON = 1e-4  # keeps the quotient finite; the common implementations use this value
+STD_EPSILON = 1e-4  # keeps the quotient finite; common implementations use this value
 
 
 def group_advantages(rewards: Tensor) -> Tensor:
@@ -24,8 +24,8 @@ def group_advantages(rewards: Tensor) -> Tensor:
 def centred_advantages(rewards: Tensor) -> Tensor:
     """Dr. GRPO (arXiv 2503.20783): A = R - mean over one group, [G] -> [G].
 
-    Not divided by the spread, which would give questions that are almost always or almost never solved a
-    larger weight. Zeros if all rewards are equal.
+    There is no division by the spread, which would give more weight to questions that are almost always or
+    almost never solved. Zeros if all rewards are equal.
     """
     if _all_equal(rewards):
         return torch.zeros_like(rewards)
@@ -33,20 +33,22 @@ def centred_advantages(rewards: Tensor) -> Tensor:
 
 
 def shared_advantages(rewards: Tensor, own_success: float, *, scaled: bool = True) -> Tensor:
-    """Another peer's group against a baseline that it shares with this peer: rewards [G] -> advantages [G].
+    """Advantages of another peer's group, with a baseline shared with this peer: rewards [G] -> advantages
+    [G].
 
     A = (R - m) / max(sqrt(m (1 - m)), std), m = (mean of the group + p) / 2. p, `own_success`, is this peer's
-    own mean reward on the group's task family, in [0, 1]; std is the group's, with divisor G. Not `scaled`:
-    A = R - m.
+    own mean reward on the group's task family, in [0, 1]; std is the group's, with divisor G. If not
+    `scaled`, A = R - m.
 
-    A pooled baseline, as in XGRPO (arXiv 2605.07244), with two differences. It pools a task family, because
-    peers are asked different questions. And others' text is trained on, which XGRPO leaves out. Among equal
-    peers m is about the group's own mean. Otherwise a right answer counts more where this peer fails, and
-    less where it does better than others. A group that is right throughout teaches until p is 1.
+    This is a pooled baseline, as in XGRPO (arXiv 2605.07244), with two differences. It pools over a task
+    family, because peers are asked different questions. And other peers' text is trained on, which XGRPO
+    leaves out. Among equal peers, m is about the group's own mean. Otherwise, a right answer counts more if
+    this peer fails at the family, and less if this peer does better than the group. A group in which every
+    answer is right teaches until p is 1.
 
-    sqrt(m (1 - m)) is the deviation of rewards that are 0 or 1 and m on average. The larger of both keeps a
-    single right answer of many from counting more than in its own group. Zeros if m is 0 or 1, and for equal
-    rewards that are below m.
+    sqrt(m (1 - m)) is the standard deviation of 0/1 rewards with mean m. Taking the larger of the two
+    prevents a single right answer of many from counting more than in its own group. Zeros if m is 0 or 1, and
+    for equal rewards below m.
     """
     baseline, deviation = shared_baseline(rewards.tolist(), own_success)
     if not deviation:
@@ -56,7 +58,7 @@ def shared_advantages(rewards: Tensor, own_success: float, *, scaled: bool = Tru
 
 
 def shared_baseline(rewards: Sequence[float], own_success: float) -> tuple[float, float]:
-    """m, and what R - m is divided by; 0 if there is nothing to learn."""
+    """m, and the divisor of R - m, which is 0 if there is nothing to learn."""
     mean = sum(rewards) / len(rewards)
     baseline = (mean + own_success) / 2
     if baseline * (1 - baseline) <= STD_EPSILON**2:
@@ -66,5 +68,6 @@ def shared_baseline(rewards: Sequence[float], own_success: float) -> tuple[float
 
 
 def _all_equal(rewards: Tensor) -> bool:
-    # Equal rewards can differ from their mean by rounding, which a quotient would turn into advantages.
+    # Rounding can make equal rewards differ from their mean, and the quotient would turn that into
+    # advantages.
     return torch.equal(rewards.min(), rewards.max())

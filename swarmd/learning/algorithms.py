@@ -1,7 +1,7 @@
-"""How scored groups become a policy gradient: one small interface, four published answers.
+"""How scored groups become a policy gradient: one small interface and four published algorithms.
 
-An algorithm decides three things: the advantage of a completion, the loss of its tokens, and what the loss is
-an average over. It keeps nothing between calls.
+An algorithm defines three things: the advantage of a completion, the loss of its tokens, and what the loss is
+averaged over. It has no state.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from swarmd.learning.losses import clipped_surrogate, is_clipped
 
 
 def policy_algorithm(config: LearningConfig, length_max: int) -> Algorithm:
-    """The algorithm that `config.algorithm` names. `length_max`: tokens of the longest completion allowed."""
+    """The algorithm named by `config.algorithm`. `length_max`: the most tokens a completion may have."""
     match config.algorithm:
         case "grpo":
             return Grpo(config.clip_low, config.clip_high)
@@ -51,54 +51,55 @@ class Values:
 
 @dataclass(frozen=True)
 class CompletionBatch:
-    """B completions of at most T tokens, as an algorithm sees them. Log-probabilities are nats per token."""
+    """B completions of at most T tokens, as an algorithm sees them. Logprobs are nats per token."""
 
     logprobs: Tensor
     """[B, T] under the current policy, with gradient."""
     rollout_logprobs: Tensor
-    """[B, T] as recorded while sampling; `old_logprobs` where that is unknown."""
+    """[B, T] as recorded while sampling; `old_logprobs` if unknown."""
     old_logprobs: Tensor
-    """[B, T] under the policy before the first update on this batch, computed as `logprobs` are."""
+    """[B, T] under the policy before the first update on this batch, computed in the same way as
+    `logprobs`."""
     mask: Tensor
     """[B, T] bool: positions that are tokens."""
     advantages: Tensor
-    """[B] from `Algorithm.advantages`."""
+    """[B], returned by `Algorithm.advantages`."""
     values: Values | None = None
-    """Only for an algorithm `with_values`."""
+    """Set only for an algorithm `with_values`."""
 
 
 @dataclass(frozen=True)
 class TokenLoss:
-    """A loss, and where it is flat because the policy has already moved far enough."""
+    """A loss, and where the clip makes it flat because the policy has already moved far enough."""
 
     per_token: Tensor
     """[B, T] with gradient; ignored outside the mask."""
     clipped: Tensor
-    """[B, T] bool: tokens whose gradient the clip removes."""
+    """[B, T] bool: tokens whose gradient is removed by the clip."""
     value: Tensor | None = None
     """[B, T] loss of the value head, if there is one."""
 
 
 @dataclass(frozen=True)
 class Denominators:
-    """What a step's average is over: the completions of all groups used, with a gradient or without."""
+    """What a step averages over: the completions of all groups used, with or without a gradient."""
 
     completions: int
     tokens: int
 
 
 class Algorithm(Protocol):
-    """One way to follow the policy gradient."""
+    """A policy gradient algorithm."""
 
     @property
     def with_values(self) -> bool:
-        """Whether the baseline is a value head's. Then groups of equal rewards teach something too."""
+        """Whether the baseline is a value head. Groups with equal rewards then teach something too."""
         ...
 
     def advantages(self, rewards: Tensor, own_success: float | None = None) -> Tensor:
-        """Rewards [G] of one group -> advantages [G]. Without values: exact zeros if all are equal.
+        """Rewards [G] of one group -> advantages [G]. Without values, exactly zero if all rewards are equal.
 
-        `own_success`: of another peer's group, against the baseline of `shared_advantages`.
+        `own_success`: given for another peer's group, to use the baseline of `shared_advantages`.
         """
         ...
 
@@ -107,10 +108,10 @@ class Algorithm(Protocol):
         ...
 
     def average(self, per_token: Tensor, mask: Tensor, denominators: Denominators) -> Tensor:
-        """A micro-batch's share [] of the step's loss; the shares of all micro-batches add up to it.
+        """One micro-batch's share [] of the step's loss. The shares of all micro-batches add up to the loss.
 
         per_token [B, T], mask [B, T]. External losses and the KL penalty are averaged in the same way, so
-        that their coefficients mean the same with every algorithm.
+        their coefficients mean the same for every algorithm.
         """
         ...
 
@@ -120,7 +121,7 @@ class Algorithm(Protocol):
 
 @dataclass(frozen=True)
 class Grpo:
-    """GRPO averaged over tokens, as DAPO does; the default.
+    """GRPO averaged over tokens, as in DAPO. The default.
 
     -sum min(r A, clip(r) A) / number of tokens, A = (R - mean) / std (arXiv 2402.03300, 2503.14476).
     """
@@ -143,11 +144,11 @@ class Grpo:
 
 @dataclass(frozen=True)
 class DrGrpo:
-    """Dr. GRPO: GRPO without its bias towards long wrong answers and questions of little spread.
+    """Dr. GRPO: GRPO without its bias towards long wrong answers and questions with little spread.
 
     -sum min(r A, clip(r) A) / (B x L_max), A = R - mean (arXiv 2503.20783). B is the number of completions in
-    the groups used. L_max is the longest completion allowed, so that a completion's weight depends neither on
-    its own length nor on that of others.
+    the groups used. L_max is the length limit, so a completion's weight depends neither on its own length nor
+    on the lengths of others.
     """
 
     clip_low: float
@@ -174,9 +175,9 @@ class Gspo:
     """GSPO: one ratio per completion, clipped as a whole.
 
     -mean over completions of min(s A, clip(s) A), s = exp(mean over tokens of log r) (arXiv 2507.18071). The
-    clip is hundreds of times narrower than GRPO's, because a mean moves that much less than a token. So the
-    ratio is to `old_logprobs`: sampling uses other kernels, and in bfloat16 the mean of its numbers is
-    further away than the clip is wide.
+    clip range is hundreds of times narrower than GRPO's, because a mean moves that much less than a single
+    token. Therefore the ratio is relative to `old_logprobs`: sampling uses different kernels, and in bfloat16
+    its mean logprob differs by more than the width of the clip range.
     """
 
     clip_low: float
@@ -198,7 +199,7 @@ class Gspo:
 def _clipped_loss(
     logprobs: Tensor, old_logprobs: Tensor, advantages: Tensor, clip_low: float, clip_high: float
 ) -> TokenLoss:
-    """Log-probabilities [B, T], or [B, 1] of whole completions; advantages [B], or [B, T] per token."""
+    """Logprobs [B, T], or [B, 1] for whole completions; advantages [B], or [B, T] per token."""
     return TokenLoss(
         clipped_surrogate(logprobs, old_logprobs, advantages, clip_low, clip_high),
         is_clipped(logprobs, old_logprobs, advantages, clip_low, clip_high),
@@ -206,7 +207,7 @@ def _clipped_loss(
 
 
 def _token_sum(values: Tensor, mask: Tensor) -> Tensor:
-    """[B, T] -> []: the sum over all tokens."""
+    """[B, T] -> []: the sum over all tokens in the mask."""
     return values.masked_fill(~mask, 0.0).sum()
 
 
@@ -221,11 +222,11 @@ def _token_mean(values: Tensor, mask: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Ppo:
-    """PPO with a value head: each token against the reward expected before it.
+    """PPO with a value head: compares each token's outcome with the reward expected before it.
 
-    -sum min(r A, clip(r) A) / number of tokens (arXiv 1707.06347), A by GAE (1506.02438) per token. The
-    reward comes with the last token, also of a completion that was cut off; behind it nothing has any value.
-    Advantages are not whitened: over a micro-batch, the result would depend on how the step was cut.
+    -sum min(r A, clip(r) A) / number of tokens (arXiv 1707.06347), with A per token by GAE (1506.02438). The
+    reward comes with the last token, even if a completion was cut off; the value after it is 0. Advantages
+    are not whitened: over a micro-batch, the result would depend on how the step was split.
     """
 
     clip_low: float
@@ -236,12 +237,12 @@ class Ppo:
     with_values: bool = True
 
     def advantages(self, rewards: Tensor, own_success: float | None = None) -> Tensor:  # noqa: ARG002
-        """The rewards themselves: the baseline is the value head's, not the group's."""
+        """The rewards themselves: the baseline comes from the value head, not from the group."""
         return rewards
 
     def loss(self, batch: CompletionBatch) -> TokenLoss:
         if batch.values is None:
-            raise RuntimeError("PPO without the values of its completions")
+            raise RuntimeError("PPO needs the values of its completions")
         advantages = generalised_advantages(
             batch.advantages, batch.values.old, batch.mask, self.gamma, self.gae_lambda
         )
@@ -260,12 +261,12 @@ def generalised_advantages(
 ) -> Tensor:
     """A_t = d_t + gamma lambda A_(t+1), d_t = r_t + gamma V_(t+1) - V_t (arXiv 1506.02438): [B, T].
 
-    rewards [B], at each completion's last token; values [B, T] of the text before each token; mask [B, T],
-    filled from the left. Zero outside the mask, where V counts as 0.
+    rewards [B], given at each completion's last token; values [B, T] of the text before each token; mask [B,
+    T], filled from the left. Zero outside the mask, where V counts as 0.
     """
     advantages = torch.zeros_like(values)
     known = values.masked_fill(~mask, 0.0)
-    # What follows a token: V and A of the next one, or its reward and nothing.
+    # After a token come V and A of the next one, or, after the last token, its reward and nothing else.
     next_value, next_advantage = torch.zeros_like(rewards), torch.zeros_like(rewards)
     next_is_token = torch.zeros_like(mask[:, 0])
     for position in reversed(range(values.shape[1])):
@@ -281,7 +282,7 @@ def generalised_advantages(
 def clipped_value_loss(values: Tensor, old_values: Tensor, returns: Tensor, clip: float) -> Tensor:
     """max((V - R)^2, (V_clipped - R)^2) / 2 with V at most `clip` away from `old_values`: [B, T].
 
-    Clipped as the policy is: on one batch, a value moves towards its return by `clip` and no further.
+    Clipped like the policy: on one batch, a value moves towards its return by at most `clip`.
     """
     near = old_values + (values - old_values).clamp(-clip, clip)
     return torch.maximum((values - returns) ** 2, (near - returns) ** 2) / 2

@@ -1,4 +1,4 @@
-"""From rows to micro-batches within a token budget, a group's rows together."""
+"""Splits rows into micro-batches within a token budget, keeping a group's rows together."""
 
 from __future__ import annotations
 
@@ -26,10 +26,11 @@ class TrainRow:
     external: bool = False
     """Written by another peer."""
     same_tokens: bool = False
-    """External rows only: by this tokenizer, and as many tokens as the publisher's sum is over."""
+    """External rows only: written with this tokenizer, and has as many tokens as the publisher's sum
+    covers."""
     publisher: str = ""
     standings: tuple[Standing, ...] | None = None
-    """What each token is a part of; None if all tokens are trained on."""
+    """The part of the text that each token belongs to; None if all tokens are trained on."""
 
     @property
     def teaches(self) -> bool:
@@ -65,7 +66,8 @@ class MicroBatch:
         return like.new_tensor([row.text_bytes for row in self.rows])
 
     def standings(self, like: Tensor) -> Tensor:
-        """[B, T] `Standing`; ANSWER in rows whose tokens are all trained on."""
+        """[B, T] `Standing`. ANSWER for all tokens of rows without standings, which are trained on
+        completely."""
         found = torch.full(like.shape, Standing.ANSWER, dtype=torch.int8, device=like.device)
         for index, row in enumerate(self.rows):
             if row.standings is not None:
@@ -73,7 +75,7 @@ class MicroBatch:
         return found
 
     def rollout_logprobs(self, otherwise: Tensor) -> Tensor:
-        """[B, T] as recorded while sampling; those of `otherwise` [B, T] where a row has none."""
+        """[B, T] as recorded while sampling; the row of `otherwise` [B, T] if a row has none."""
         found = otherwise.detach().clone()
         for index, row in enumerate(self.rows):
             if row.rollout_logprobs is not None:
@@ -84,10 +86,10 @@ class MicroBatch:
 def micro_batches(
     rows: Sequence[TrainRow], token_budget: int, tokens: Callable[[Sequence[TokenRow]], int]
 ) -> list[MicroBatch]:
-    """Cut rows so that the `tokens` of each batch are within the budget; a row above it goes alone.
+    """Split rows so that each batch's `tokens` fit the budget. A row above the budget gets its own batch.
 
-    Rows of one prompt stay together, in one batch if the budget allows. Prompts are sorted by the length of
-    their rows, so that batches need little padding. The same rows give the same batches.
+    Rows with the same prompt stay in one batch if the budget allows. Prompts are sorted by the length of
+    their rows, so batches need little padding. The same rows always give the same batches.
     """
     batches: list[MicroBatch] = []
     current: list[TrainRow] = []
@@ -113,7 +115,7 @@ def micro_batches(
 
 
 def _by_prompt(rows: Sequence[TrainRow]) -> list[list[TrainRow]]:
-    """Groups of rows with the same prompt, the shortest group first; rows within each sorted by length."""
+    """Groups of rows with the same prompt, shortest group first; rows within a group are sorted by length."""
     ordered = sorted(rows, key=lambda row: (row.tokens.prompt_ids, len(row.tokens)))
     groups = [list(group) for _, group in groupby(ordered, key=lambda row: row.tokens.prompt_ids)]
     return sorted(groups, key=lambda group: len(group[-1].tokens))

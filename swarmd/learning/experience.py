@@ -1,6 +1,6 @@
-"""What a peer remembers between steps in order to choose others' groups. Running means, no model.
+"""What a peer remembers between steps to choose external groups: running means, no model.
 
-It is saved in the checkpoint, so that a resumed peer chooses as if it had never stopped.
+Saved in the checkpoint, so a resumed peer chooses as if it had never stopped.
 """
 
 from __future__ import annotations
@@ -11,29 +11,29 @@ from collections.abc import Mapping, Sequence
 from swarmd.groups import ScoredGroup
 
 MEMORY = 16
-"""About how many observations a mean is over: after some dozens of steps, a policy that learns is a different
-one."""
+"""About how many observations a mean covers: after dozens of steps, a learning policy is a different one."""
 
 TASKS_MAX = 1_024
-"""Task families; beyond it, those asked longest ago are forgotten. A manifest holds fewer."""
+"""Beyond this many task families, the least recently asked is forgotten. A manifest has fewer."""
 
 PUBLISHERS_MAX = 1_024
-"""Peers; as many as the ledger keeps counts of."""
+"""Peers remembered: as many as the ledger keeps counts for."""
 
 PRECISION = 1e-4
-"""Of a success that is found by halving."""
+"""Precision of the bisection in `unhidden`."""
 
 OWN = "own"
 TEACHING = "teaching"
 
 Mean = tuple[float, int]
-"""A running mean, and how many observations it is over, at most `MEMORY`."""
+"""A running mean, and the number of observations it covers, at most `MEMORY`."""
 
 State = dict[str, dict[str, Mean]]
 
 
 class Experience:
-    """Own and others' success by task family, and how surprising own and others' text is to this policy."""
+    """Success per task family, and how surprising text is to this policy, each for itself and for other
+    peers."""
 
     def __init__(self) -> None:
         self._success: dict[str, Mean] = {}
@@ -46,7 +46,7 @@ class Experience:
         self._capability: dict[str, Mean] = {}
 
     def see_own(self, groups: Sequence[ScoredGroup]) -> None:
-        """Take in groups that this peer has just sampled and scored."""
+        """Record groups that this peer has just sampled and scored."""
         nats = size = 0.0
         for group in groups:
             _observe(self._success, group.task_id.hex(), group.mean_reward, TASKS_MAX)
@@ -62,20 +62,20 @@ class Experience:
             _observe(self._own_surprisal, OWN, nats / size, 1)
 
     def see_external(self, surprisal: Mapping[str, float]) -> None:
-        """Take in nats per byte by publisher, as a step measured them (`StepMetrics.external_surprisal`)."""
+        """Record nats per byte by publisher, as measured in a step (`StepMetrics.external_surprisal`)."""
         for publisher, value in surprisal.items():
-            if math.isfinite(value):  # a step whose numbers overflowed is not remembered
+            if math.isfinite(value):  # skips a step whose numbers overflowed
                 _observe(self._surprisal, publisher, value, PUBLISHERS_MAX)
 
     def see_others(self, groups: Sequence[ScoredGroup]) -> None:
-        """Take in the groups of others that a step trains on."""
+        """Record the external groups that a step trains on."""
         for group in groups:
             _observe(self._shown, group.task_id.hex(), group.mean_reward, TASKS_MAX)
             _observe(self._sizes, group.task_id.hex(), len(group.completions), TASKS_MAX)
 
     def see_everybody(self, own: Sequence[ScoredGroup], external: Sequence[ScoredGroup]) -> None:
-        """Take in all groups of a round in which all peers were asked the questions of `own`. Who sent none
-        of a question was wrong throughout, also in the rounds before it was first heard of."""
+        """Record all groups of a round in which every peer was asked the questions of `own`. A peer that sent
+        no group for a question counts as wrong throughout, also in rounds before it was first heard from."""
         groups = (*own, *external)
         rounds = max((seen for _, seen in self._capability.values()), default=0)
         for publisher in dict.fromkeys((*self._capability, *(group.publisher for group in groups))):
@@ -85,12 +85,14 @@ class Experience:
 
     @property
     def capability(self) -> dict[str, float]:
-        """Mean reward by publisher, this peer included, of rounds in which all were asked the same."""
+        """Mean reward by publisher, including this peer, over rounds in which all were asked the same
+        questions."""
         return {publisher: mean for publisher, (mean, _) in self._capability.items()}
 
     @property
     def others(self) -> dict[bytes, float]:
-        """Others' success by task id: what their groups showed, as scored here, and what was hidden."""
+        """Other peers' success by task id: what their groups showed, as scored here, corrected for hidden
+        groups."""
         return {
             bytes.fromhex(task): unhidden(mean, self._sizes[task][0])
             for task, (mean, _) in self._shown.items()
@@ -98,12 +100,12 @@ class Experience:
 
     @property
     def success(self) -> dict[bytes, float]:
-        """Mean own reward by task id, for the families asked so far."""
+        """Mean own reward by task id, for families asked so far."""
         return {bytes.fromhex(task): mean for task, (mean, _) in self._success.items()}
 
     @property
     def surprisal(self) -> dict[str, float]:
-        """Nats per byte by publisher, for those whose text was trained on."""
+        """Nats per byte by publisher, for publishers whose text was trained on."""
         return {publisher: mean for publisher, (mean, _) in self._surprisal.items()}
 
     @property
@@ -114,23 +116,23 @@ class Experience:
 
     @property
     def teaching_share(self) -> float | None:
-        """Share of recent own groups whose rewards differed; None before the first."""
+        """Share of recent own groups with differing rewards; None before the first."""
         teaching = self._teaching.get(OWN)
         return None if teaching is None else teaching[0]
 
     @property
     def own_work(self) -> float | None:
-        """What a recent own group costs that is trained on (`learning.reading`), as others publish only such.
-        That of the others before there is one, and None before there is any.
+        """The recent cost of an own group that is trained on (`learning.reading`), because only such groups
+        are published by other peers. Before there is one, the cost of any own group; None before the first.
 
-        It is the geometric mean: among sixteen cheap groups one that costs fifty times as much must not allow
-        every group of others to cost ten times as much.
+        A geometric mean: if one of sixteen groups costs fifty times as much as the cheap ones, external
+        groups must not be allowed to cost ten times as much.
         """
         work = self._work.get(TEACHING, self._work.get(OWN))
         return None if work is None else math.exp(work[0])
 
     def to_state(self) -> State:
-        """The state as JSON holds it."""
+        """The state as JSON."""
         return {
             "success": dict(self._success),
             "shown": dict(self._shown),
@@ -143,7 +145,7 @@ class Experience:
         }
 
     def restore(self, state: State) -> None:
-        """Put back what `to_state` gave; what it lacks starts anew."""
+        """Restore the result of `to_state`; missing parts start empty."""
         self._success = dict(state.get("success", {}))
         self._sizes = dict(state.get("sizes", {}))
         self._shown = {task: mean for task, mean in state.get("shown", {}).items() if task in self._sizes}
@@ -155,9 +157,10 @@ class Experience:
 
 
 def unhidden(shown: float, size: float) -> float:
-    """The success p of a policy whose groups of `size` show the mean reward `shown`, if those without a right
-    answer are hidden: shown = p / (1 - (1 - p) ** size). Next to 0 if each group shows a single right answer.
-    Rewards are taken to be 0 or 1: of partial credit less is hidden, and p is too low."""
+    """Estimate the success p of a policy whose groups of `size` show the mean reward `shown`, if groups
+    without a right answer are hidden: shown = p / (1 - (1 - p) ** size). Close to 0 if each group shows a
+    single right answer. Assumes rewards of 0 or 1: with partial credit, less is hidden, and p comes out too
+    low."""
     low, high = 0.0, shown
     while high - low > PRECISION:
         middle = (low + high) / 2
@@ -169,7 +172,7 @@ def unhidden(shown: float, size: float) -> float:
 
 
 def _observe(means: dict[str, Mean], key: str, value: float, keys_max: int) -> None:
-    """Move the mean of `key` and make it the newest; forget the oldest above `keys_max`."""
+    """Update the mean of `key` and make it the newest; drop the oldest beyond `keys_max`."""
     mean, seen = means.pop(key, (0.0, 0))
     seen = min(seen + 1, MEMORY)
     means[key] = (mean + (value - mean) / seen, seen)

@@ -1,4 +1,4 @@
-"""The gradient of one step's loss: rows in, gradients in the parameters, and measurements on the way."""
+"""Computes the gradient of one step's loss: rows in, gradients in the parameters, and measurements."""
 
 from __future__ import annotations
 
@@ -26,18 +26,20 @@ class Part:
     rows: tuple[TrainRow, ...]
     external: bool
     denominators: Denominators
-    """What its loss is an average over."""
+    """What its loss is averaged over."""
     coefficient: float = 1.0
-    """lambda for the external half."""
+    """lambda, for the external half"""
 
 
 @dataclass(frozen=True)
 class Batch:
-    """What one step trains on, in one update or several. Rows of all parts go through the model together."""
+    """Everything one step trains on, in one or more updates. Rows of all parts go through the model
+    together."""
 
     parts: tuple[Part, ...]
     old_logprobs: dict[int, Tensor] = field(default_factory=dict)
-    """id of a row -> [T] before the first update of the step. By row, since micro-batches may be cut anew."""
+    """id of a row -> [T] before the first update of the step. By row, because micro-batches may be split
+    again."""
     old_values: dict[int, Tensor] = field(default_factory=dict)
 
     @property
@@ -47,7 +49,7 @@ class Batch:
 
 @dataclass
 class Pass:
-    """One optimiser update: the sums over its micro-batches."""
+    """Sums over all micro-batches of one optimiser update."""
 
     loss: float = 0.0
     value_loss: float = 0.0
@@ -60,14 +62,14 @@ class Pass:
     """By publisher: surprisal of its text before the step, in nats."""
     external_bytes: defaultdict[str, int] = field(default_factory=lambda: defaultdict(int))
     external_right_tokens: int = 0
-    """In external completions with a positive advantage."""
+    """Tokens in external completions with a positive advantage."""
     external_left_out: int = 0
-    """Those of them that are not trained on."""
+    """Number of those tokens that are not trained on."""
 
 
 @dataclass(frozen=True)
 class _Scored:
-    """A micro-batch of B rows, the longest of T tokens, after the model. Tensors are [B, T]."""
+    """The model's output for a micro-batch of B rows, the longest of T tokens. Tensors are [B, T]."""
 
     batch: MicroBatch
     logprobs: Tensor
@@ -76,7 +78,7 @@ class _Scored:
     values: Values | None
 
     def of(self, part: Part) -> _Scored | None:
-        """The rows that belong to `part`, as if they had been alone; None if there are none."""
+        """Only the rows of `part`, as if they had been processed alone; None if there are none."""
         indices = [i for i, row in enumerate(self.batch.rows) if row.external == part.external]
         if not indices or len(indices) == len(self.batch.rows):
             return self if indices else None
@@ -92,8 +94,8 @@ class _Scored:
 
 
 class Objective:
-    """The algorithm's loss on own rows and the configured one on external rows; the algorithm averages
-    both."""
+    """The algorithm's loss on own rows plus the configured loss on external rows, both averaged by the
+    algorithm."""
 
     def __init__(
         self,
@@ -110,14 +112,14 @@ class Objective:
         self._external_loss = external_loss
 
     def cut(self, batch: Batch, token_budget: int) -> list[MicroBatch]:
-        """The micro-batches that `accumulate` takes."""
+        """Split the batch into the micro-batches that `accumulate` takes."""
         return micro_batches(batch.rows, token_budget, self._policy.budget_tokens)
 
     def accumulate(self, batch: Batch, cut: Sequence[MicroBatch]) -> Pass:
         """Add the gradient of all parts to the parameters' `.grad`.
 
-        The sum is the same up to rounding, however the batch was cut. After an error, the gradients hold a
-        part of it and nothing else has changed: drop them, and the same call can be made again.
+        The sum is the same up to rounding, however the batch was split. After an error, the gradients hold a
+        partial sum and nothing else has changed: drop them, and the call can be repeated.
         """
         done = Pass()
         for micro in cut:
@@ -130,7 +132,7 @@ class Objective:
         return done
 
     def _loss(self, part: Part, scored: _Scored, done: Pass) -> Tensor:
-        """These rows' share of the loss: a scalar with gradient."""
+        """The share of the loss that comes from these rows: a scalar with gradient."""
         if part.external:
             nats = scored.old.sum(dim=1).neg().tolist()  # zero outside the mask
             for row, surprisal in zip(scored.batch.rows, nats, strict=True):
@@ -167,9 +169,9 @@ class Objective:
         per_token = loss.per_token
         done.clipped += int((loss.clipped & mask).sum())
         done.own_tokens += int(mask.sum())
-        if loss.value is not None:  # only own completions: the head predicts what this policy earns
+        if loss.value is not None:  # only for own completions, because the head predicts this policy's reward
             share = self._algorithm.average(loss.value, mask, denominators)
-            share.backward()  # type: ignore[no-untyped-call]  # reaches nothing but the head
+            share.backward()  # type: ignore[no-untyped-call]  # only the head gets a gradient
             done.value_loss += share.item()
         if self._config.kl_coefficient > 0:
             kl = k3_penalty(logprobs, self._policy.reference_logprobs(batch.token_rows))
@@ -200,8 +202,8 @@ class Objective:
 
 
 def _before_the_step(known: dict[int, Tensor], batch: MicroBatch, now: Tensor) -> Tensor:
-    """[B, T] before the first update of the step: `known` by row; `now` in the first update, which it
-    keeps."""
+    """[B, T] before the first update of the step. Looked up by row in `known`; the first update stores `now`
+    there."""
     old = now.detach().clone()
     for index, row in enumerate(batch.rows):
         length = len(row.tokens.completion_ids)

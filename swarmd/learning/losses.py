@@ -1,7 +1,6 @@
 """Losses per token. Tensors in, tensors out: [B, T] over B completions padded to T tokens.
 
-Advantages are [B], or [B, T] if each token has its own. What a loss is an average over is for `algorithms` to
-decide.
+Advantages are [B], or [B, T] if each token has its own. `algorithms` defines how a loss is averaged.
 """
 
 from __future__ import annotations
@@ -15,8 +14,8 @@ def clipped_surrogate(
 ) -> Tensor:
     """-min(r A, clip(r, 1 - low, 1 + high) A) with r = exp(logprobs - old_logprobs): [B, T].
 
-    GRPO (arXiv 2402.03300) with DAPO's unequal clip (2503.14476). `old_logprobs` are those of an earlier
-    policy, as sampled or recomputed; no gradient flows into them.
+    GRPO (arXiv 2402.03300) with DAPO's asymmetric clip (2503.14476). `old_logprobs` are those of an earlier
+    policy, sampled or recomputed; no gradient flows into them.
     """
     ratio = torch.exp(logprobs - old_logprobs.detach())
     clipped = ratio.clamp(1 - clip_low, 1 + clip_high)
@@ -27,7 +26,7 @@ def clipped_surrogate(
 def is_clipped(
     logprobs: Tensor, old_logprobs: Tensor, advantages: Tensor, clip_low: float, clip_high: float
 ) -> Tensor:
-    """Where `clipped_surrogate` has no gradient [B, T]: the ratio has already moved far enough."""
+    """Where `clipped_surrogate` has no gradient, [B, T]: the ratio has already moved far enough."""
     ratio = torch.exp(logprobs.detach() - old_logprobs)
     advantage = _per_token(advantages)
     return ((advantage > 0) & (ratio > 1 + clip_high)) | ((advantage < 0) & (ratio < 1 - clip_low))
@@ -36,7 +35,7 @@ def is_clipped(
 def k3_penalty(logprobs: Tensor, reference_logprobs: Tensor) -> Tensor:
     """k3, Schulman's estimate of KL(policy || reference) [B, T]: exp(d) - d - 1, d = reference - policy.
 
-    Never negative; unbiased on text sampled from the policy, so it is meant for own completions.
+    Never negative. Unbiased on text sampled from the policy, so it is meant for own completions.
     """
     difference = reference_logprobs.detach() - logprobs
     return torch.exp(difference) - difference - 1

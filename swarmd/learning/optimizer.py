@@ -1,6 +1,6 @@
-"""AdamW over the policy's parameters: updates without temporaries, and a state that can be saved.
+"""AdamW over the policy's parameters: updates without temporaries, and state that can be saved.
 
-Everything it will ever hold is allocated at the start, so that a lack of memory shows at once and not hours
+All memory it will ever need is allocated at the start, so that a shortage shows at once rather than hours
 later.
 """
 
@@ -16,13 +16,13 @@ from swarmd.errors import ModelError
 from swarmd.logprobs import FactoredGradients
 
 PREFIX = "optimizer/"
-CLIP_EPSILON = 1e-6  # torch.nn.utils.clip_grads_with_norm_'s own
-HELD_BYTES = 64 * 2**20  # of pending gradients multiplied out together, in one buffer that is reused
-FUSED_DEVICES = frozenset({"cpu", "cuda", "mps"})  # elsewhere PyTorch has no fused kernel
+CLIP_EPSILON = 1e-6  # the value in torch.nn.utils.clip_grads_with_norm_
+HELD_BYTES = 64 * 2**20  # of pending gradients that are multiplied out together, in one reused buffer
+FUSED_DEVICES = frozenset({"cpu", "cuda", "mps"})  # PyTorch has no fused kernel for other devices
 
 
 class Optimizer:
-    """torch.optim.AdamW (arXiv 1711.05101); vectors (norms and biases) are never decayed."""
+    """torch.optim.AdamW (arXiv 1711.05101). Vectors (norms and biases) are never decayed."""
 
     def __init__(
         self,
@@ -39,7 +39,7 @@ class Optimizer:
         self._max_grad_norm = config.max_grad_norm
         matrices = [p for p in parameters.values() if p.ndim >= 2]
         vectors = [p for p in parameters.values() if p.ndim < 2]
-        # The other implementations make temporaries, as large as the model in the worst case.
+        # The unfused implementations allocate temporaries, in the worst case as large as the model.
         self._fused = all(p.device.type in FUSED_DEVICES for p in parameters.values())
         self._adamw = torch.optim.AdamW(
             [
@@ -60,12 +60,12 @@ class Optimizer:
             }
 
     def set_learning_rate(self, rate: float) -> None:
-        """For the updates from now on."""
+        """Set the learning rate of all further updates."""
         for group in self._adamw.param_groups:
             group["lr"] = rate
 
     def clip(self) -> float:
-        """Scale the accumulated gradients down to the configured norm; returns their earlier norm."""
+        """Scale the accumulated gradients down to the configured norm, and return their norm before."""
         gradients = [p.grad for p in self._parameters.values() if p.grad is not None]
         norm = torch.nn.utils.get_total_norm(gradients)
         for weight in self._pending.weights():
@@ -77,7 +77,7 @@ class Optimizer:
         return norm.item()
 
     def update(self) -> None:
-        """Apply the accumulated gradients and drop them; pending gradients a few at a time."""
+        """Apply the accumulated gradients and drop them. Pending gradients are applied a few at a time."""
         self._apply()
         waiting = self._pending.weights()
         if not waiting:
@@ -102,11 +102,12 @@ class Optimizer:
         self._adamw.zero_grad(set_to_none=True)
 
     def expect(self, tokens: int) -> None:
-        """The next gradients come from this many tokens. If few, those of large weights stay pending."""
+        """Announce how many tokens the next gradients come from. If few, those of large weights stay
+        pending."""
         self._pending.begin(tokens)
 
     def drop_gradients(self) -> None:
-        """Forget the accumulated gradients, pending ones included."""
+        """Drop the accumulated gradients, including pending ones."""
         self._adamw.zero_grad(set_to_none=True)
         self._pending.clear()
 
@@ -123,7 +124,7 @@ class Optimizer:
         self._entries(state)
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Put `state_dict` back; parameters without an entry start anew.
+        """Restore a `state_dict`; parameters without an entry start from zero.
 
         Raises ModelError, changing nothing, for the state of another model.
         """
@@ -135,7 +136,7 @@ class Optimizer:
             held.copy_(value)
 
     def _entries(self, state: Mapping[str, Tensor]) -> list[tuple[Tensor, Tensor]]:
-        """Each tensor held, with the tensor of `state` that belongs there."""
+        """Each tensor held, paired with the matching tensor of `state`."""
         entries: list[tuple[Tensor, Tensor]] = []
         for full, value in state.items():
             if not full.startswith(self._prefix):

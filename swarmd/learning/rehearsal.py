@@ -1,10 +1,10 @@
-"""Right answers that are kept for a while and trained on again: others' that this peer needs, and its own.
+"""Keeps right answers for a while to train on them again: this peer's own, and those of other peers.
 
-Where few peers know a task, few right answers to it arrive: fewer than a peer that fails at it can learn
-from. As many own answers are trained on beside them, so that what it could do is not forgotten.
+If few peers can solve a task, few right answers to it arrive: too few for a failing peer to learn from. Each
+step also trains on as many own answers, so that this peer does not forget what it could do.
 
-Where all fail alike nothing is rehearsed. The first right answers are few and alike there, and training on
-them again would teach these answers instead of the task (docs/decisions/0025-what-others-can.md).
+Nothing is rehearsed if all peers fail at a task. The first right answers are then few and alike, and training
+on them again would teach these answers instead of the task (docs/decisions/0025-what-others-can.md).
 """
 
 from __future__ import annotations
@@ -18,40 +18,40 @@ from pydantic import ConfigDict, TypeAdapter
 from swarmd.groups import ScoredGroup
 
 LESSONS_PER_FAMILY = 64
-"""Lessons; the oldest go first. Some dozens of steps' worth: the answers of peers that have learned since."""
+"""The oldest lessons are dropped first. Enough for dozens of steps; newer ones come from better policies."""
 
 FAMILIES_MAX = 64
-"""Task families; beyond it, those learned from longest ago are forgotten."""
+"""Beyond this many task families, the one that got a lesson longest ago is dropped."""
 
 TEXT_BYTES_MAX = 2_048
-"""UTF-8 bytes of a lesson's question and answer, and its pixels: with the other bounds, 16 MiB in a
-checkpoint at most. So questions with images are not rehearsed."""
+"""UTF-8 bytes of a lesson's question and answer plus the bytes of its pixels. With the other bounds, a
+checkpoint holds at most 16 MiB of lessons. As a result, questions with images are not rehearsed."""
 
 USES_MAX = 8
 """Steps that train on one lesson, so that a single answer cannot become the rule."""
 
 ABLE = 0.2
-"""Success that others must have on a family. Below it, their right answers are few and alike."""
+"""Success that other peers must have on a family. Below it, their right answers are few and alike."""
 
 BEHIND = 0.5
-"""A peer rehearses a family while its own success is below this share of others'."""
+"""A peer rehearses a family while its own success is below this share of other peers' success."""
 
 Shelf = list[tuple[str, int]]
 State = dict[str, dict[str, Shelf]]
-"""Whose, task id, lessons."""
+""""others" or "own" -> task id -> lessons."""
 
 _GROUP = TypeAdapter(list[ScoredGroup], config=ConfigDict(ser_json_bytes="base64", val_json_bytes="base64"))
 
 
 class Rehearsal:
-    """What a step trains on again. A lesson is a question with one right answer."""
+    """Chooses what a step trains on again. A lesson is a question with one right answer."""
 
     def __init__(self) -> None:
         self._others = _Lessons()
         self._own = _Lessons()
 
     def see(self, own: Sequence[ScoredGroup], external: Sequence[ScoredGroup]) -> None:
-        """Keep a right answer of each of these groups; of others' only if it is bare."""
+        """Keep one right answer from each group; from external groups only if it is bare."""
         for shelf, groups in ((self._own, own), (self._others, external)):
             for lesson in filter(None, map(_lesson, groups)):
                 shelf.add(lesson)
@@ -65,10 +65,10 @@ class Rehearsal:
         trust: Callable[[str], float],
         rng: random.Random,
     ) -> list[ScoredGroup]:
-        """At most `count` lessons of others, and as many own ones. Each family is as likely as any other.
+        """Draw at most `count` external lessons, and as many own ones. All families are equally likely.
 
-        `own` and `others`: success by task id, this peer's and that of others. `trust` in a publisher: 0 is
-        ignored.
+        `own` and `others` are success by task id, of this peer and of other peers. `trust` is the trust in a
+        publisher; 0 means ignored.
         """
         behind = {task for task, theirs in others.items() if _is_behind(own.get(task, 0.0), theirs)}
         needed = self._others.draw(
@@ -77,17 +77,17 @@ class Rehearsal:
         return needed + self._own.draw(len(needed), lambda lesson: lesson.task_id not in behind, rng)
 
     def to_state(self) -> State:
-        """The state as JSON holds it."""
+        """The state as JSON."""
         return {"others": self._others.to_state(), "own": self._own.to_state()}
 
     def restore(self, state: State) -> None:
-        """Put back what `to_state` gave. Raises pydantic.ValidationError for anything else."""
+        """Restore the result of `to_state`. Raises pydantic.ValidationError for anything else."""
         self._others.restore(state.get("others", {}))
         self._own.restore(state.get("own", {}))
 
 
 class _Lessons:
-    """Lessons by task family, each with how often it was used."""
+    """Lessons by task family, each with its number of uses."""
 
     def __init__(self) -> None:
         self._by_task: dict[bytes, list[tuple[ScoredGroup, int]]] = {}
@@ -132,9 +132,10 @@ def _is_behind(own: float, theirs: float) -> bool:
 
 
 def _lesson(group: ScoredGroup) -> ScoredGroup | None:
-    """`group` with its best usable answer alone; None if it has no right one.
+    """`group` reduced to its best usable answer; None if it has no right one.
 
-    An own answer is trained on like another's: encoded anew, and not weighed by how it was sampled.
+    An own answer is trained on like an external one: encoded again, and not weighted by its sampling
+    logprobs.
     """
     usable = (c for c in group.completions if c.bare or not group.external)
     best = max(usable, key=lambda c: c.reward, default=None)

@@ -1,8 +1,9 @@
-"""Answers to one question by several peers, compared: three published rules.
+"""Compares several peers' answers to the same question: three published rules.
 
-They need what a swarm of strangers does not do: all peers are asked the same questions, and each gets the
-answers of all others. An experiment does it (`swarmd.experiment`). Groups that are wrong throughout do not
-travel. But who was asked and sent nothing was wrong throughout, so its rewards count as zeros.
+They need something that a swarm of strangers does not do: all peers are asked the same questions, and each
+peer gets the answers of all others. Experiments do this (`swarmd.experiment`). Groups in which every answer
+is wrong are not published. But a peer that was asked and published nothing was wrong throughout, so its
+rewards count as zeros.
 
 Pure: groups in, advantages out.
 """
@@ -21,37 +22,37 @@ from swarmd.groups import REWARD_RESOLUTION, ScoredGroup
 from swarmd.images import Images
 from swarmd.learning.advantages import STD_EPSILON, group_advantages
 
-RATIO_MAX = 10.0  # of two capabilities, either way (arXiv 2603.02604v2)
-CAPABILITY_MIN = 1e-8  # so that two peers that never succeeded are equals
+RATIO_MAX = 10.0  # of two capabilities, in either direction (arXiv 2603.02604v2)
+CAPABILITY_MIN = 1e-8  # so that two peers that never succeeded count as equal
 
 Question = tuple[bytes, str, Images]
-"""Task id and text."""
+"""Task id, text and images."""
 Capability = Mapping[str, float]
-"""By publisher, this peer included: mean reward lately."""
+"""Recent mean reward by publisher, including this peer."""
 
 
 @dataclass(frozen=True)
 class Compared:
-    """What a step learns from groups of the same questions."""
+    """What a step learns from groups with the same questions."""
 
     external: Sequence[ScoredGroup]
-    """What of others' groups is trained on."""
+    """The parts of other peers' groups that are trained on."""
     advantages: Callable[[ScoredGroup], Tensor]
-    """A group of `external`, or an own one, of G completions -> [G]."""
+    """Maps an own or external group of G completions to advantages [G]."""
 
 
 class SameQuestion(Protocol):
-    """Compares groups of the same questions."""
+    """A rule for comparing groups with the same questions."""
 
     def __call__(
         self, own: Sequence[ScoredGroup], external: Sequence[ScoredGroup], capability: Capability
     ) -> Compared:
-        """Groups of others with a question that is not in `own` teach nothing."""
+        """Compare the groups. External groups whose question is not in `own` teach nothing."""
         ...
 
 
 def same_question(config: LearningConfig) -> SameQuestion | None:
-    """The rule that `config.external_baseline` names; None for a baseline that needs no common questions."""
+    """The rule named by `config.external_baseline`; None for a baseline that needs no common questions."""
     match config.external_baseline:
         case "xgrpo":
             return Xgrpo(config.external // config.local)
@@ -68,24 +69,24 @@ def same_question(config: LearningConfig) -> SameQuestion | None:
 
 @dataclass(frozen=True)
 class Xgrpo:
-    """Own answers against everybody's: advantages are shared, text is not (XGRPO, arXiv 2605.07244).
+    """Own answers against everyone's: advantages are shared, text is not (XGRPO, arXiv 2605.07244).
 
-    A = (R - mean) / (std + eps), mean and std over all peers' rewards for the question. Nobody trains on
-    others' text. So a group that is wrong throughout, of a question that others can do, is pushed away from
-    what it wrote.
+    A = (R - mean) / (std + eps), with mean and std over all peers' rewards for the question. No peer trains
+    on other peers' text. So if a peer's own answers are all wrong but other peers can do the question, it is
+    pushed away from what it wrote.
 
-    We have the paper's abstract and its author's description, not its equations: peers' rewards influence the
-    baseline, and the policy trains on its own text. That all rewards have equal weight is our guess.
+    We have the paper's abstract and its author's description, but not its equations: peers' rewards influence
+    the baseline, and the policy trains on its own text. Giving all rewards equal weight is our guess.
     """
 
     others: int
-    """Peers that were asked, without this one."""
+    """Number of other peers that were asked."""
 
     def __call__(
         self,
         own: Sequence[ScoredGroup],
         external: Sequence[ScoredGroup],
-        capability: Capability,  # noqa: ARG002  all peers count alike
+        capability: Capability,  # noqa: ARG002  all peers count equally
     ) -> Compared:
         asked = _by_question(own, external)
         found: dict[int, Tensor] = {}
@@ -97,21 +98,22 @@ class Xgrpo:
 
 @dataclass(frozen=True)
 class Sgt:
-    """Others' right answers, only where all own ones failed (success-gated transfer, arXiv 2605.07244).
+    """Other peers' right answers, only if all own ones failed (success-gated transfer, arXiv 2605.07244).
 
-    Own groups have their own baseline. For a question without a right own answer, with Y the right answers
-    of others: L += -(lambda / |Y|) sum over Y of log pi(y) / |y|, in the mean over the questions asked.
+    Own groups have their own baseline. For a question without a right own answer, where Y are the right
+    answers of other peers: L += -(lambda / |Y|) sum over Y of log pi(y) / |y|, averaged over the questions
+    asked.
 
-    lambda is `external_coefficient`. We have the form from a summary; whether the paper takes the mean over
-    questions in this way, and its lambda, we do not know. Where ours differs: a token of Y has the weight
-    that it has in texts of equal length, because losses here are averages over all tokens of a step.
+    lambda is `external_coefficient`. We know the form from a summary; we do not know the paper's lambda, or
+    whether it averages over questions in this way. Our version differs: a token of Y has the weight that it
+    would have if all texts were equally long, because losses here are averages over all tokens of a step.
     """
 
     def __call__(
         self,
         own: Sequence[ScoredGroup],
         external: Sequence[ScoredGroup],
-        capability: Capability,  # noqa: ARG002  right is right, whoever wrote it
+        capability: Capability,  # noqa: ARG002  only correctness matters
     ) -> Compared:
         found = {id(group): group_advantages(_rewards(group)) for group in own}
         questions = {_question(group) for group in own}
@@ -130,24 +132,24 @@ class Sgt:
 
 @dataclass(frozen=True)
 class Hacpo:
-    """Everybody's answers against a baseline that knows who is how able (HACPO, arXiv 2603.02604).
+    """Everyone's answers, with a baseline that accounts for each peer's ability (HACPO, arXiv 2603.02604).
 
-    For peer k, w(k, j) = P(k) / P(j) in [0.1, 10], P a peer's mean reward lately:
+    For peer k, w(k, j) = P(k) / P(j) in [0.1, 10], where P is a peer's recent mean reward:
 
         m = mean over all peers j and their answers of w(k, j) R,  A = (R - m) / (std of all R + eps)
 
-    and what peer j wrote counts w(j, k) A: more from the able, less from the weak (equations 5 to 10). No
-    advantage for equal rewards. Where m is above 1, which no reward reaches, it is the mean of own rewards,
-    as in the authors' code. Own answers have GSPO's loss in the paper; others' have
-    `external.NearImportance`.
+    The advantages of peer j's answers are w(j, k) A: able peers count more, weak ones less (equations 5 to
+    10). The advantage is 0 if all rewards are equal. If m exceeds 1, which no reward does, it is replaced by
+    the mean of own rewards, as in the authors' code. In the paper, own answers have GSPO's loss; external
+    answers have `external.NearImportance`.
 
-    Where ours differs: P is the mean over about `experience.MEMORY` rounds, the paper's over the last five.
-    Answers of groups that are wrong throughout count in m but are not trained on, as they do not travel. Own
-    and others' losses are averaged apart.
+    Our version differs: P is the mean over about `experience.MEMORY` rounds, the paper's over the last five.
+    Answers of groups that are wrong throughout count in m but are not trained on, because they are not
+    published. Own and external losses are averaged separately.
     """
 
     others: int
-    """Peers that were asked, without this one."""
+    """Number of other peers that were asked."""
 
     def __call__(
         self, own: Sequence[ScoredGroup], external: Sequence[ScoredGroup], capability: Capability
@@ -192,7 +194,7 @@ def _question(group: ScoredGroup) -> Question:
 def _by_question(
     own: Sequence[ScoredGroup], external: Sequence[ScoredGroup]
 ) -> dict[Question, list[ScoredGroup]]:
-    """Question of `own` -> others' groups of it, the first of each publisher."""
+    """Question of `own` -> other peers' groups for it, the first of each publisher."""
     found: dict[Question, dict[str, ScoredGroup]] = {_question(group): {} for group in own}
     for group in external:
         if (question := _question(group)) in found:
@@ -201,7 +203,8 @@ def _by_question(
 
 
 def _everybodys(own: ScoredGroup, others: Sequence[ScoredGroup], asked: int) -> Tensor:
-    """Rewards of own answers, then of others', then zeros for those of `asked` others that sent nothing."""
+    """Rewards of own answers, then of external ones, then zeros for those of `asked` peers that published
+    none."""
     silent = max(0, asked - len(others)) * len(own.completions)
     sent = [reward for group in others for reward in group.rewards]
     return torch.tensor([*own.rewards, *sent, *[0.0] * silent], dtype=torch.float64)

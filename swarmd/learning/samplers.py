@@ -1,4 +1,4 @@
-"""Which external groups a step trains on: one small interface, three answers."""
+"""Chooses the external groups that a step trains on: one small interface and three samplers."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from swarmd.groups import ScoredGroup
 from swarmd.images import Images
 from swarmd.learning.advantages import shared_baseline
 
-AGE_SCALE_S = 100.0  # a third of a record's life of 300 s; at its end a group counts a twentieth
-LEARNABILITY_MIN = 0.25  # a task family that is never solved here (p = 0) is where others help most
+AGE_SCALE_S = 100.0  # a third of a record's life of 300 s; at its end, a group's weight is one twentieth
+LEARNABILITY_MIN = 0.25  # a task family that is never solved here (p = 0) is where other peers help most
 SURPRISAL_WIDTH = 0.5  # nats per byte; arXiv 2512.02556 drops bad text that is 0.5 nats per token less likely
-PEER_SHARE_MAX = 0.25  # of a draw; one peer's habits, or lies, are at most a quarter of what is learned
+PEER_SHARE_MAX = 0.25  # of a draw, so one peer's habits or lies are at most a quarter of what is learned
 
 
 def group_sampler(config: LearningConfig) -> GroupSampler:
-    """The sampler that `config.sampler` names."""
+    """The sampler named by `config.sampler`."""
     match config.sampler:
         case "uniform":
             return UniformSampler()
@@ -36,7 +36,7 @@ def group_sampler(config: LearningConfig) -> GroupSampler:
 
 @dataclass(frozen=True)
 class DrawContext:
-    """What this peer knows at the moment of the draw. What a mapping lacks is unknown."""
+    """What this peer knows at the time of the draw. Keys missing in a mapping are unknown."""
 
     round: int
     """The swarm's current round."""
@@ -48,11 +48,11 @@ class DrawContext:
     surprisal: Mapping[str, float] = field(default_factory=dict)
     """By publisher: nats per byte of its text under this peer's policy."""
     trust: Mapping[str, float] = field(default_factory=dict)
-    """By publisher, in [0, 1]: 0 is ignored, 1 is as good as any."""
+    """By publisher, in [0, 1]: 0 means ignored, 1 fully trusted."""
 
 
 class GroupSampler(Protocol):
-    """Chooses from the pool."""
+    """Chooses groups from the pool."""
 
     def draw(
         self, candidates: Sequence[ScoredGroup], count: int, rng: random.Random, context: DrawContext
@@ -65,14 +65,15 @@ class GroupSampler(Protocol):
 
 
 class UniformSampler:
-    """The paper's rule (arXiv 2509.08721): drop what teaches nothing, then draw uniformly, none twice."""
+    """The paper's rule (arXiv 2509.08721): drop groups that teach nothing, then draw uniformly without
+    replacement."""
 
     def draw(
         self,
         candidates: Sequence[ScoredGroup],
         count: int,
         rng: random.Random,
-        context: DrawContext,  # noqa: ARG002  the rule needs no knowledge
+        context: DrawContext,  # noqa: ARG002  the rule uses none of it
     ) -> list[ScoredGroup]:
         teaching = [group for group in candidates if group.can_teach]
         return rng.sample(teaching, min(count, len(teaching)))
@@ -82,11 +83,11 @@ class UniformSampler:
 
 
 class NeedSampler:
-    """Prefers what this peer cannot do and others can.
+    """Prefers what this peer cannot do and other peers can.
 
-    Draws without replacement. The probability of each draw is proportional to the trust in the publisher, and
-    to the mean of the group's positive advantages against the baseline of `shared_advantages`. A family of
-    unknown success counts as one that this peer fails at.
+    Draws without replacement. A group's probability is proportional to the trust in its publisher, and to the
+    mean of its positive advantages with the baseline of `shared_advantages`. A family of unknown success
+    counts as one that this peer fails at.
     """
 
     def draw(
@@ -101,7 +102,7 @@ class NeedSampler:
 
 
 def need(group: ScoredGroup, context: DrawContext) -> float:
-    """How much `group` would pull this peer's policy, at least 0."""
+    """How strongly `group` would pull this peer's policy, at least 0."""
     baseline, deviation = shared_baseline(group.rewards, context.success.get(group.task_id, 0.0))
     if not (group.can_teach and deviation):
         return 0.0
@@ -112,14 +113,15 @@ def need(group: ScoredGroup, context: DrawContext) -> float:
 # By score -----------------------------------------------------------------------------------------
 
 Question = tuple[bytes, str, Images]
-"""Task id and text."""
+"""Task id, text and images."""
 
 
 @dataclass(frozen=True)
 class ScoredSampler:
-    """Prefers groups that this peer can learn from: likely to teach, fresh, near, and not all alike.
+    """Prefers groups that this peer can learn from: likely to teach, fresh, similar to its own text, and
+    diverse.
 
-    Draws without replacement. The probability of each draw is proportional to the product of
+    Draws without replacement. A group's probability is proportional to the product of
 
     - spread ** `spread_power`: the group's mean |R - mean R|. It is not divided by the standard deviation,
       which would make partial credit of a hundredth count as much as a solved question;
@@ -127,18 +129,18 @@ class ScoredSampler:
       2510.02245, prefers half-solved questions);
     - exp(-age / `age_scale_s`);
     - exp(-(l - l*)^2 / 2 sigma^2): l is the surprisal of the publisher's text here, l* that of this peer's
-      own text, sigma `surprisal_width`. It is by publisher, because a step measures that anyway; measuring
-      every candidate would cost a pass through the model for each;
+      own text, and sigma is `surprisal_width`. l is per publisher, because each step measures that anyway;
+      measuring every candidate would cost a pass through the model each;
     - the trust in the publisher;
-    - how sure this peer's judges are of the group's rewards (reward-guided sharing, which arXiv
-      2509.08721 names as future work);
-    - 1 / (1 + the trust in all others who ask the same question) / (the publisher's own groups of it): peers
-      share a question's weight, a publisher that repeats itself shares its part with itself, and ignored
+    - how sure this peer's judges are of the group's rewards (reward-guided sharing, which arXiv 2509.08721
+      names as future work);
+    - 1 / (1 + the trust in all other peers with the same question) / (the publisher's own groups for it):
+      peers share a question's weight, a publisher that repeats itself only divides its own part, and ignored
       publishers take nothing.
 
-    An unknown p, l, l* or trust counts as 1, so that untried groups are tried. At most `peer_share_max` of
-    the draw, rounded down, comes from one peer; an even share if fewer peers offer groups; and always at
-    least one group. The draw is then short instead of one-sided.
+    An unknown p, l, l* or trust counts as 1, so that untested groups are tested. From one peer come at most
+    `peer_share_max` of the draw, rounded down, or an even share if fewer peers offer groups, but always at
+    least one group. If that leaves too few groups, the draw is short rather than one-sided.
     """
 
     spread_power: float = 1.0
@@ -150,9 +152,8 @@ class ScoredSampler:
     def draw(
         self, candidates: Sequence[ScoredGroup], count: int, rng: random.Random, context: DrawContext
     ) -> list[ScoredGroup]:
-        # The smallest of exponential variables over weights is a weighted draw, and the k smallest are k
-        # draws without replacement (Efraimidis and Spirakis 2006): the same as Gumbel top-k on the
-        # logarithms.
+        # Exponential variables divided by weights: the smallest is a weighted draw, and the k smallest are k
+        # draws without replacement (Efraimidis and Spirakis 2006). This equals Gumbel top-k on log weights.
         keyed = sorted(
             (rng.expovariate(1.0) / weight, index)
             for index, weight in enumerate(self.weights(candidates, context))
@@ -171,7 +172,7 @@ class ScoredSampler:
         return drawn
 
     def weights(self, candidates: Sequence[ScoredGroup], context: DrawContext) -> list[float]:
-        """One per candidate, in their order; 0 for those that teach nothing."""
+        """One weight per candidate, in order; 0 for groups that teach nothing."""
         asked = _times_asked(candidates)
         return [
             self._weight(group, context) / _alike(group, asked, context) if group.is_informative else 0.0
@@ -203,7 +204,7 @@ class ScoredSampler:
 
 
 def _times_asked(candidates: Sequence[ScoredGroup]) -> dict[Question, Counter[str]]:
-    """How many informative candidates each publisher has of each question."""
+    """How many informative candidates each publisher has for each question."""
     asked: defaultdict[Question, Counter[str]] = defaultdict(Counter)
     for group in candidates:
         if group.is_informative:
@@ -212,10 +213,10 @@ def _times_asked(candidates: Sequence[ScoredGroup]) -> dict[Question, Counter[st
 
 
 def _alike(group: ScoredGroup, asked: Mapping[Question, Counter[str]], context: DrawContext) -> float:
-    """How many groups of the same question this one counts as, at least 1.
+    """The divisor that accounts for other groups with the same question, at least 1.
 
-    It counts publishers, not groups: a publisher chooses its questions, so anybody could copy another's and
-    repeat it until the original is never drawn.
+    It counts publishers rather than groups: a publisher chooses its questions, so it could copy another
+    peer's question and repeat it until the original is never drawn.
     """
     by_publisher = asked[group.task_id, group.question, group.images]
     others = sum(_trust(peer, context) for peer in by_publisher if peer != group.publisher)

@@ -6,11 +6,12 @@ import math
 
 from swarmd.config import LearningConfig
 
-COSINE_FLOOR = 0.1  # of the peak: a daemon that runs past the schedule's end should still learn
+COSINE_FLOOR = 0.1  # of the peak: a daemon that runs beyond the end of the schedule should still learn
 
 
 def learning_rate_at(step: int, config: LearningConfig) -> float:
-    """Rate of step `step` (from 0): linear warm-up, then constant or a cosine to a tenth at total_steps."""
+    """Rate of step `step` (from 0): linear warm-up, then constant or a cosine down to a tenth at
+    total_steps."""
     peak = config.learning_rate
     if step < config.warmup_steps:
         return peak * (step + 1) / (config.warmup_steps + 1)

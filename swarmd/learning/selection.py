@@ -1,4 +1,4 @@
-"""From scored groups to training rows: what a step's groups can teach, as tokens and advantages."""
+"""Converts scored groups to training rows: what a step's groups can teach, as tokens and advantages."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ class Selection:
 
     rows: tuple[TrainRow, ...]
     denominators: Denominators
-    """What the loss of the rows is an average over."""
+    """What the loss of the rows is averaged over."""
     groups_used: int
     groups_too_long: int
     untaught_tokens: int
-    """In completions with a positive advantage of which nothing may be trained on."""
+    """Tokens in completions with a positive advantage that must not be trained on at all."""
     reencoded_differently: float | None = None
-    """External groups of this tokenizer only: the share of turns that have another number of tokens here than
-    their publisher says."""
+    """For external groups with this tokenizer: share of turns whose number of tokens here differs from the
+    publisher's claim."""
 
     @property
     def trained_tokens(self) -> int:
-        """In the completions of the rows."""
+        """Number of tokens in the completions of the rows."""
         return sum(len(row.tokens.completion_ids) for row in self.rows)
 
     def plus(self, other: Selection) -> Selection:
-        """Both together, as if they had been selected in one call. `reencoded_differently` is this one's."""
+        """Both combined, as if selected in one call. `reencoded_differently` is this one's."""
         return Selection(
             self.rows + other.rows,
             Denominators(
@@ -64,19 +64,19 @@ def select_rows(
     verified_only: bool = False,
     most: float = math.inf,
 ) -> Selection:
-    """Rows of the groups that have an advantage and whose question fits the context.
+    """Return the rows of all groups that have an advantage and whose question fits the context.
 
-    A row is one turn. Its prompt holds what was said before, so observations are never trained on. All turns
-    of a completion have its advantage. A turn whose prompt does not fit here is left out.
+    A row is one turn. Its prompt contains everything before it, so observations are never trained on. All
+    turns of a completion have its advantage. A turn is left out if its prompt does not fit here.
 
-    Rows that are not trained on are left out, but count in the denominators. `with_equal_rewards`: groups
-    without an advantage count too. `advantages_of`: a group of G completions -> advantages [G].
-    `verified_only`: external rows say what each of their tokens is a part of.
+    Rows that are not trained on are left out, but count in the denominators. `with_equal_rewards`: also count
+    groups without an advantage. `advantages_of`: a group of G completions -> advantages [G]. `verified_only`:
+    external rows record which part of the text each of their tokens belongs to.
 
-    `most`: what all rows may cost together (`learning.reading`). Groups share it evenly, the shortest first,
-    and what one does not need is there for those after it. Of a group, the best completions come first. What
-    is beyond its share is neither read nor counted, but advantages are those of the whole group. One row of
-    each group is always read.
+    `most` limits the total cost of all rows (`learning.reading`). It is shared evenly among groups, shortest
+    first; a group's unused share passes to the groups after it. Within a group, the best completions come
+    first. Anything beyond the share is neither read nor counted, but advantages are those of the whole group.
+    At least one row of each group is read.
     """
     rows: list[TrainRow] = []
     differs: list[float] = []
@@ -126,7 +126,8 @@ def select_rows(
 
 
 class _Prompts:
-    """The prompts of one question: of the first turn, and of each later one behind what was said before."""
+    """The prompts for one question: for the first turn, and for each later turn after what was said before
+    it."""
 
     def __init__(self, policy: Policy, question: str, images: Images) -> None:
         """Raises PromptTooLongError if the question alone does not fit."""
@@ -138,8 +139,8 @@ class _Prompts:
     def turns(
         self, completions: Sequence[ScoredCompletion], advantages: Sequence[float]
     ) -> Iterator[tuple[Prompt, Turn, bool, float]]:
-        """(prompt, turn, whether its answer is bare, advantage) of each turn that fits, the best completions
-        first."""
+        """Yield (prompt, turn, whether its answer is bare, advantage) for each turn that fits, best
+        completions first."""
         ranked = sorted(zip(completions, advantages, strict=True), key=lambda each: -each[1])
         for completion, advantage in ranked:
             said: list[Exchange] = []
@@ -156,7 +157,7 @@ class _Prompts:
 
 
 def _length(group: ScoredGroup) -> int:
-    """Characters of all rows: about what a group costs, before anything of it is encoded."""
+    """Characters of all rows: an estimate of a group's cost before any of it is encoded."""
     total = len(group.question)
     for completion in group.completions:
         said = 0
@@ -167,7 +168,7 @@ def _length(group: ScoredGroup) -> int:
 
 
 def _row(policy: Policy, prompt: Prompt, completion: Turn, advantage: float, *, external: bool) -> TrainRow:
-    # Another peer's token ids may mean something else here, so external text is always encoded anew.
+    # Another peer's token ids may mean something else here, so external text is always encoded again.
     sampled = () if external else completion.token_ids
     ids = sampled or policy.encode_completion(completion.text, completion.finished, len(prompt))
     known = bool(sampled) and len(completion.logprobs) == len(sampled)
@@ -182,13 +183,14 @@ def _row(policy: Policy, prompt: Prompt, completion: Turn, advantage: float, *, 
 
 
 def _standings(policy: Policy, prompt: Prompt, turn: Turn, *, bare: bool) -> tuple[Standing, ...]:
-    """What each token is a part of. An answer that is not bare is as unverified as the text around it."""
+    """The part of the text that each token belongs to. An answer that is not bare is as unverified as the
+    rest."""
     spans = policy.completion_spans(turn.text, turn.finished, len(prompt))
     return standings(turn.text, spans) if bare else (Standing.OTHER,) * len(spans)
 
 
 def mean_reward(groups: Sequence[ScoredGroup]) -> float | None:
-    """Mean over all completions of all groups; None without any."""
+    """Mean over all completions of all groups; None if there are none."""
     return _mean([reward for group in groups for reward in group.rewards])
 
 
@@ -198,9 +200,9 @@ def sampled_entropy(groups: Sequence[ScoredGroup]) -> float | None:
 
 
 def share_reencoded_differently(policy: Policy, groups: Sequence[ScoredGroup]) -> float | None:
-    """The share of own turns whose text encodes to other tokens than were sampled.
+    """The share of own turns whose text encodes to tokens other than those sampled.
 
-    Only text travels, so others train on the re-encoded tokens.
+    Only text is published, so other peers train on the re-encoded tokens.
     """
     return _mean(
         [

@@ -1,10 +1,10 @@
-"""One policy update after another: groups in, new weights and metrics out.
+"""Updates the policy step by step: groups in, new weights and metrics out.
 
     L = L_local / N_local + lambda * L_external / N_external
 
-N is what the algorithm averages over (GRPO: the completion tokens in the groups used). It is counted apart
-for own and external groups, so that neither drowns the other. The trainer is synchronous and has no
-randomness: the same weights and groups give the same update. It samples nothing.
+N is what the algorithm averages over (for GRPO, the completion tokens in the groups used). It is counted
+separately for own and external groups, so that neither drowns out the other. The trainer is synchronous and
+has no randomness: the same weights and groups give the same update. It samples nothing.
 """
 
 from __future__ import annotations
@@ -43,13 +43,13 @@ from swarmd.policy import Policy
 
 STEP_KEY = "counters/step"
 NOBODY: Capability = MappingProxyType({})
-REMEDY = "--lora r=16"  # for what grows with the trained weights, not with the batch
+REMEDY = "--lora r=16"  # for memory that depends on the trained weights rather than on the batch
 
 
 class Trainer:
     """Trains a policy with the configured algorithm on own and external groups.
 
-    With a KL penalty, the weights at construction are the reference: construct it before loading a
+    With a KL penalty, the weights at construction are the reference, so construct it before loading a
     checkpoint.
     """
 
@@ -82,16 +82,17 @@ class Trainer:
         own_work: float | None = None,
         capability: Capability = NOBODY,
     ) -> StepMetrics:
-        """Train once on own and external groups. Either may be empty; if no group teaches, the weights stay.
+        """Train once on own and external groups. Either may be empty; if no group teaches, the weights do not
+        change.
 
-        `success`: this peer's own mean reward by task id, in [0, 1], which the `shared` baseline of external
-        groups needs. A family that it lacks counts as one that this peer fails at; without `success`, groups
-        have their own baseline. `rehearsed`: lessons, which are trained on as external groups are, and
-        counted apart. `own_work`: what own groups cost lately. Groups of others are trained on as far as
-        `reading.work_max` of it allows. `capability`: mean reward by publisher, for the `hacpo` baseline.
+        `success`: this peer's own mean reward by task id, in [0, 1], for the `shared` baseline of external
+        groups. A missing family counts as one that this peer fails at; without `success`, groups have their
+        own baseline. `rehearsed`: lessons, which are trained on like external groups but counted separately.
+        `own_work`: the recent cost of an own group; external groups are trained on up to `reading.work_max`
+        of it. `capability`: mean reward by publisher, for the `hacpo` baseline.
 
-        Never writes a non-finite number into the weights: such an update is left out and reported. If memory
-        runs out, micro-batches become smaller. Raises ModelError if small ones do not fit either.
+        Never writes a non-finite number into the weights: such an update is skipped and reported. If memory
+        runs out, micro-batches become smaller. Raises ModelError if even small ones do not fit.
         """
         algorithm = self._algorithm
         compared = self._compare(own, external, success, capability)
@@ -123,7 +124,7 @@ class Trainer:
         for _ in range(self._config.updates_per_batch if batch.parts else 0):
             passes.append(self._update(batch))
             if not passes[-1].applied:
-                note = f"update left out: loss {passes[-1].loss}, gradient norm {passes[-1].grad_norm}"
+                note = f"update skipped: loss {passes[-1].loss}, gradient norm {passes[-1].grad_norm}"
                 break
         metrics = replace(
             self._metrics(own, external, own_rows, external_rows, passes, note, learning_rate),
@@ -148,17 +149,19 @@ class Trainer:
         )
 
     def _advantages(self, group: ScoredGroup, success: Mapping[bytes, float] | None) -> Tensor:
-        """[G], of rewards as doubles: in single precision equal ones can differ from their mean."""
+        """[G], computed in double precision: in single precision, equal rewards can differ from their
+        mean."""
         rewards = torch.tensor(group.rewards, dtype=torch.float64)
         own_success = None if success is None else success.get(group.task_id, 0.0)
         return self._algorithm.advantages(rewards, own_success)
 
     def _trains_on_own(self, row: TrainRow) -> bool:
-        """A row with zero advantage has no policy gradient, but a KL penalty or a value head may need it."""
+        """Whether an own row is trained on. With zero advantage, only a KL penalty or a value head may need
+        it."""
         return row.advantage != 0 or self._algorithm.with_values or self._config.kl_coefficient > 0
 
     def _batch(self, own: Selection, external: Selection, coefficient: float) -> Batch:
-        """The parts whose losses are added; `coefficient` is lambda."""
+        """Build the parts whose losses are added; `coefficient` is lambda."""
         parts = []
         if own.rows:
             parts.append(Part(own.rows, external=False, denominators=own.denominators))
@@ -171,11 +174,11 @@ class Trainer:
         return Batch(tuple(parts))
 
     def _update(self, batch: Batch) -> Pass:
-        """Accumulate the gradient over all micro-batches, clip it, and take the step if it is finite."""
+        """Accumulate the gradient over all micro-batches, clip it, and apply it if it is finite."""
         try:
             done = self._accumulate(batch)
             self._policy.release_freed_memory()
-            # An update cannot be repeated in smaller parts: some weights have already changed.
+            # An update cannot be retried in smaller parts, because some weights have already changed.
             with out_of_memory_as_model_error(REMEDY):
                 self._apply(done)
         finally:
@@ -198,7 +201,7 @@ class Trainer:
             self._value_head.drop_gradients()
 
     def _accumulate(self, batch: Batch) -> Pass:
-        """The gradient of all parts. If memory runs out, start again with smaller micro-batches."""
+        """Accumulate the gradient of all parts. If memory runs out, start over with smaller micro-batches."""
         budgets = self._policy.budgets
         while True:
             planned = budgets.budgets.train_tokens
@@ -267,15 +270,15 @@ class Trainer:
     def state_dict(self, *, live: bool = False) -> dict[str, Tensor]:
         """Optimiser moments, the value head and counters on the CPU, flat as in safetensors.
 
-        The policy's weights are not among them. A copy; with `live`, moments that are on the CPU already are
-        not copied: use them before the next step.
+        The policy's weights are not included. Returns copies, except that with `live`, moments already on the
+        CPU are shared: use them before the next step.
         """
         counters = {STEP_KEY: torch.tensor(self.steps, dtype=torch.int64)}
         head = self._value_head.state_dict() if self._value_head else {}
         return counters | head | self._optimizer.state_dict(live=live)
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Put `state_dict` back. Raises ModelError, changing nothing, for the state of another model."""
+        """Restore a `state_dict`. Raises ModelError, changing nothing, for the state of another model."""
         if STEP_KEY not in state:
             raise ModelError(
                 f"the saved optimiser state lacks {STEP_KEY}: it was not written by this program"

@@ -1,4 +1,4 @@
-"""The reward expected of an unfinished text: a linear head on the model's last hidden state."""
+"""Predicts the reward of an unfinished text: a linear head on the model's last hidden state."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ OPTIMIZER_PREFIX = "value_optimizer/"
 
 
 class ValueHead:
-    """V = w h + b per token, with its own optimiser and gradient norm; 0 everywhere at the start.
+    """V = w h + b per token, with its own optimiser and gradient norm. Initially 0 everywhere.
 
-    The states come without gradient. So what the head learns does not move the policy, and its loss needs no
+    The hidden states carry no gradient. So training the head does not move the policy, and its loss needs no
     coefficient to balance it with the policy's.
     """
 
@@ -35,7 +35,7 @@ class ValueHead:
         return values[..., 0]
 
     def clip(self) -> float:
-        """Scale the gradient down to the configured norm; returns its earlier norm."""
+        """Scale the gradient down to the configured norm, and return its norm before."""
         return self._optimizer.clip()
 
     def update(self) -> None:
@@ -43,18 +43,18 @@ class ValueHead:
         self._optimizer.update()
 
     def drop_gradients(self) -> None:
-        """Forget the accumulated gradient."""
+        """Drop the accumulated gradient."""
         self._optimizer.drop_gradients()
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Weights and moments, copied to the CPU; prefixes say whose they are."""
+        """Weights and moments, copied to the CPU, distinguished by prefix."""
         weights = {
             HEAD_PREFIX + name: p.detach().to("cpu", copy=True) for name, p in self._linear.named_parameters()
         }
         return weights | self._optimizer.state_dict()
 
     def check(self, state: Mapping[str, Tensor]) -> None:
-        """Raise ModelError for the head of another model."""
+        """Raise ModelError if the state is of another model's head."""
         if any(saved.shape != parameter.shape for parameter, saved in self._saved(state)):
             raise ModelError(
                 "the saved value head belongs to another model: start with the model it was saved with"
@@ -63,8 +63,8 @@ class ValueHead:
 
     @torch.no_grad()
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Put back a checked `state_dict`. Without a saved head, as another algorithm leaves it, start
-        again."""
+        """Restore a checked `state_dict`. If it contains no head, because another algorithm saved it, start
+        from zero."""
         self._optimizer.load_state_dict(state)
         for parameter, saved in self._saved(state):
             parameter.copy_(saved)

@@ -1,4 +1,4 @@
-"""The state of the rows that are decoded together: cache, positions, and which columns are padding."""
+"""The state of rows that are decoded together: cache, positions, and which columns are padding."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from swarmd.llama.cache import Column, KeyValueCache
 class Batch:
     """Rows whose prompts end in the same column of the cache.
 
-    positions [R] of each row's next token; mask [R, 1, 1, columns] to add to attention scores, or None if
-    all prompts are equally long.
+    positions [R] of each row's next token; mask [R, 1, 1, columns] to add to attention scores, None if all
+    prompts are equally long.
     """
 
     def __init__(
@@ -42,11 +42,11 @@ class Batch:
         return None if self._mask is None else self._mask[..., : self.cache.filled + 1]
 
     def next_column(self) -> list[Column]:
-        """Where the next token of every row goes, layer by layer."""
+        """The slot for the next token of every row, layer by layer."""
         return self.cache.next_column()
 
     def hidden(self) -> Tensor:
-        """Which columns [R, columns] are not tokens: padding, and what nobody has written yet."""
+        """Which columns [R, columns] are not tokens: padding, and columns not yet written."""
         columns = torch.arange(self.cache.columns, device=self.positions.device)
         return (columns < (self.cache.filled - self.positions)[:, None]) | (columns >= self.cache.filled)
 
@@ -55,12 +55,12 @@ class Batch:
         return self._rotations.index_select(1, positions)
 
     def advance(self) -> None:
-        """One token was added to every row."""
+        """Record that one token was added to every row."""
         self.cache.advance()
         self.positions = self.positions + 1
 
     def keep(self, alive: Tensor) -> Tensor:
-        """Keep the rows that are alive [R]. Returns which row is now in each place, [rows left]."""
+        """Keep only the rows alive [R]. Returns the old index of the row now in each slot, [rows left]."""
         staying = int(alive.sum())
         rows = torch.arange(len(alive), device=alive.device)
         holes = rows[:staying][~alive[:staying]]

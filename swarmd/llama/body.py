@@ -25,7 +25,7 @@ from swarmd.logprobs.factored import FactoredGradients
 
 
 class LlamaBody:
-    """Layers of Llama's shape with their backward passes written out. Parameters stay the model's.
+    """Layers of Llama's shape with explicit backward passes. Parameters stay the model's.
 
     `before_layer` is called before each layer of a forward. Hooks on the model's modules are not called.
     """

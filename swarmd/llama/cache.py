@@ -1,7 +1,7 @@
-"""The keys and values of a batch being decoded, in memory that is allocated once.
+"""The keys and values of a batch being decoded, allocated once.
 
 Prompts end in the same column, so all rows write their next token into the same column. When rows leave, rows
-from the end take their places. So the batch stays one contiguous block, and little is copied.
+from the end move into their slots. So the batch remains one contiguous block, and little is copied.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-MOVED_BYTES = 64 * 2**20  # of rows copied at once: half may move, and the plan counts no second cache
+MOVED_BYTES = 64 * 2**20  # of rows copied at once: half may move, and no second cache is planned for
 
 
 class Column(NamedTuple):
-    """Where a layer's next token goes, [rows, kv heads, head size], and the layer including it, [rows, kv
-    heads, filled + 1, head size]. Views, not copies."""
+    """Views of the slot for a layer's next token, [rows, kv heads, head size], and of the layer including it,
+    [rows, kv heads, filled + 1, head size]."""
 
     key: Tensor
     value: Tensor
@@ -31,10 +31,10 @@ class Column(NamedTuple):
 
 
 class KeyValueCache:
-    """Keys and values [rows, kv heads, columns, head size] per layer. The first `filled` columns count.
+    """Keys and values [rows, kv heads, columns, head size] per layer. Only the first `filled` columns are
+    valid.
 
-    With `zeroed`, columns that nobody has written hold zeros, so that attention may look at them behind a
-    mask.
+    With `zeroed`, unwritten columns contain zeros, so that masked attention may read them.
     """
 
     def __init__(
@@ -60,20 +60,21 @@ class KeyValueCache:
         self, layer: int, first_row: int, keys: Tensor, values: Tensor, num_completions: int
     ) -> None:
         """Write keys and values [P, kv heads, S, head size] of P prompts, each into `num_completions` rows,
-        right-aligned in the first `filled` columns. The rows begin at `first_row`."""
+        right-aligned in the first `filled` columns. The rows start at `first_row`."""
         prompts, _, width, _ = keys.shape
         rows = slice(first_row, first_row + prompts * num_completions)
         columns = slice(self.filled - width, self.filled)
         for store, given in ((self._store[0], keys), (self._store[1], values)):
             own = store[layer, rows]
             by_prompt = own.view(prompts, num_completions, *own.shape[1:])
-            # Zeros, not what was there: a masked column is multiplied by zero, and zero times NaN is NaN.
+            # Zero the rest: a masked column is multiplied by zero, and zero times a leftover NaN would be
+            # NaN.
             by_prompt[:, :, :, : columns.start].zero_()
             by_prompt[:, :, :, columns] = given[:, None]
 
     def next_column(self) -> list[Column]:
-        """The next column of every layer, for one more token per row. All views are made together: one by
-        one, they would take a small model longer than attention does."""
+        """The next column of every layer, for one more token per row. All views are created together; one by
+        one, they would take longer than attention in a small model."""
         now = self._store[:, :, : self.rows].flatten(0, 1)
         fresh = now[..., self.filled, :].unbind(0)
         every = now[..., : self.filled + 1, :].unbind(0)
@@ -81,16 +82,17 @@ class KeyValueCache:
         return [Column(fresh[n], fresh[layers + n], every[n], every[layers + n]) for n in range(layers)]
 
     def whole(self) -> list[tuple[Tensor, Tensor]]:
-        """Keys and values [rows, kv heads, columns, head size] of every layer, unwritten columns included."""
+        """Keys and values [rows, kv heads, columns, head size] of every layer, including unwritten
+        columns."""
         keys, values = self._store[:, :, : self.rows].unbind(0)
         return list(zip(keys.unbind(0), values.unbind(0), strict=True))
 
     def advance(self) -> None:
-        """The next column was written, and counts from now on."""
+        """Mark the next column as written."""
         self.filled += 1
 
     def keep(self, count: int, sources: Tensor, holes: Tensor) -> None:
-        """Keep the first `count` rows after moving rows `sources` [M] into the places `holes` [M]."""
+        """Keep the first `count` rows after moving rows `sources` [M] into the slots `holes` [M]."""
         row_bytes = self._store[:, :, :1, :, : self.filled].numel() * self._store.itemsize
         at_once = max(1, MOVED_BYTES // row_bytes)
         for moved, into in zip(torch.split(sources, at_once), torch.split(holes, at_once), strict=True):

@@ -1,4 +1,5 @@
-"""Our own decoding loop: prompts run once, finished rows leave, each call has one working copy of weights."""
+"""Our own decoding loop: prompts run once, finished rows leave, and each call makes one working copy of
+weights."""
 
 from __future__ import annotations
 
@@ -15,7 +16,7 @@ from swarmd.llama.text import Text
 from swarmd.rollout.interface import Decoded, GenerationStoppedError, Progress, RowEnd, StopSignal
 from swarmd.rollout.sampling import greedy, logprobs_of, sample
 
-ACCELERATOR_STEPS = 8  # tokens between checks for finished rows: each check waits for the accelerator
+ACCELERATOR_STEPS = 8  # tokens between checks for finished rows, because each check waits for the accelerator
 
 
 class LlamaEngine:
@@ -29,9 +30,9 @@ class LlamaEngine:
         self.interval = 1 if device.type == "cpu" else ACCELERATOR_STEPS
         """Tokens between checks for finished rows."""
         self.stream = torch.cuda.Stream(device) if device.type == "cuda" else None  # type: ignore[no-untyped-call]
-        """Where steps are captured as CUDA graphs; None: they are not."""
+        """The stream in which steps are captured as CUDA graphs; None if they are not."""
         self.fixed = self.stream is not None
-        """Whether steps have a shape that stays. Graphs need it; tests run it on a CPU."""
+        """Whether all steps have the same shape. Graphs need that; tests run it on a CPU."""
 
     @torch.inference_mode()
     def decode(
@@ -91,7 +92,7 @@ class LlamaEngine:
 
 
 class _Rows:
-    """What every row wrote. `indices` are the rows still writing, `tokens` [R] what they wrote last, `draws`
+    """What every row wrote. `indices` are the rows still writing, `tokens` [R] their latest tokens, `draws`
     [R, tokens] their uniforms."""
 
     def __init__(
@@ -113,18 +114,18 @@ class _Rows:
         self._texts = {index: Text() for index in sorted(indices)}
 
     def write(self, logits: Tensor, step: int, temperature: float) -> None:
-        """Choose the next token [R] of every row. What a finished row writes is not read."""
+        """Choose the next token [R] of every row. Tokens of finished rows are ignored."""
         draws = self.draws
         chosen = greedy(logits) if draws is None else sample(logits, draws[:, step], temperature)
         self._unread.append(chosen)
         self.tokens = chosen[0]
 
     def drop_finished(self, steps: Steps) -> int:
-        """Read what was written, and let finished rows leave the batch if `steps` would have it. Returns how
-        many tokens were written since the last call."""
+        """Read the written tokens, and let finished rows leave the batch if `steps` decides so. Returns the
+        number of tokens written since the last call."""
         written = 0
         texts = [self._texts[index] for index in self.indices]
-        # On an accelerator this is where the host waits.
+        # On an accelerator, the host waits here.
         unread = [torch.stack(part).tolist() for part in zip(*self._unread, strict=True)]
         self._unread.clear()
         for tokens, logprobs in zip(*unread, strict=True):
@@ -141,5 +142,5 @@ class _Rows:
         return written
 
     def collect(self) -> list[Decoded]:
-        """What every row wrote, up to its end token, in the order of the rows' indices."""
+        """The tokens of every row up to its end token, in the order of the rows' indices."""
         return [text.decoded() for text in self._texts.values()]

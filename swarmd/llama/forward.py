@@ -1,4 +1,4 @@
-"""The lean forward: the hidden states and next-token logits that transformers would compute, in fewer steps.
+"""The lean forward pass: computes transformers' hidden states and next-token logits in fewer steps.
 
 Matrix products run in the working dtype. The residual stream keeps the embedding's dtype. Norms, rotations
 and softmax are computed in float32. A training forward under autocast rounds in the same way.
@@ -28,7 +28,7 @@ Attention = Callable[[int, Tensor, Tensor, Tensor], Tensor]
 
 
 class Slot(Protocol):
-    """Where a layer's next token goes."""
+    """The slot for a layer's next token."""
 
     def append(self, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
         """Write the token [rows, kv heads, head size]. Returns the keys and values [rows, kv heads, columns,
@@ -37,8 +37,8 @@ class Slot(Protocol):
 
 
 class Rows(Protocol):
-    """What one step needs to know of the rows that it continues: `Batch`, or the same rows with a shape that
-    stays (`replayed.py`)."""
+    """What one step needs to know about the rows that it continues: a `Batch`, or the same rows with a fixed
+    shape (`replayed.py`)."""
 
     @property
     def rotations(self) -> Tensor:
@@ -51,16 +51,16 @@ class Rows(Protocol):
         ...
 
     def next_column(self) -> Sequence[Slot]:
-        """Where the next token of every row goes, layer by layer."""
+        """The slot for the next token of every row, layer by layer."""
         ...
 
     def advance(self) -> None:
-        """One token was added to every row."""
+        """Record that one token was added to every row."""
         ...
 
 
 class _WorkingLayer:
-    """One layer's weights as they are multiplied with."""
+    """One layer's weights in the form in which they are multiplied."""
 
     def __init__(self, layer: Layer, decoder: Decoder, dtype: torch.dtype) -> None:
         self.input_norm = DecodingNorm(layer.input_norm, dtype)
@@ -79,7 +79,7 @@ class _WorkingLayer:
 
 
 class LlamaForward:
-    """A model's present weights, ready to decode one batch. Copies are freed with the object."""
+    """A model's current weights, ready to decode one batch. Copies are freed with the object."""
 
     def __init__(self, decoder: Decoder, dtype: torch.dtype) -> None:
         self._decoder = decoder
@@ -98,11 +98,11 @@ class LlamaForward:
         *,
         zeroed: bool = False,
     ) -> tuple[Batch, Tensor]:
-        """Run every prompt once. Returns a batch with `num_completions` rows of each, and the logits
-        [prompts, V] after each.
+        """Run every prompt once. Returns a batch with `num_completions` rows per prompt, and the logits
+        [prompts, V] after each prompt.
 
-        The prompts come sorted by length, the longest last, so those that run together need little padding.
-        The last of `new_tokens` is never fed back. `zeroed` is the cache's.
+        Prompts must be sorted by length, longest last, so that prompts run together need little padding. The
+        last of `new_tokens` is never fed back. `zeroed` is passed to the cache.
         """
         decoder = self._decoder
         lengths = [len(prompt) for prompt in prompts]
@@ -129,7 +129,7 @@ class LlamaForward:
         return Batch(cache, lengths, num_completions, rotation), self._logits(torch.cat(last))
 
     def step(self, tokens: Tensor, rows: Rows) -> Tensor:
-        """Logits [R, V] after one more token [R] of every row. The rows grow by that token."""
+        """Logits [R, V] after adding one more token [R] to every row."""
         attend = self._cached_attention(rows.mask, rows.next_column())
         hidden = self._run(tokens, rows.rotations, attend)
         rows.advance()
@@ -162,7 +162,7 @@ class LlamaForward:
     def _prompt_attention(
         self, real: Tensor, num_completions: int, cache: KeyValueCache, first_row: int
     ) -> Attention:
-        """Causal attention inside left-padded prompts; real [P, S] says what is a token."""
+        """Causal attention inside left-padded prompts; real [P, S] marks tokens."""
         prompts, width = real.shape
         group = self._decoder.heads // self._decoder.kv_heads
         mask = None
@@ -191,8 +191,8 @@ class LlamaForward:
         return attend
 
     def _cached_attention(self, mask: Tensor | None, slots: Sequence[Slot]) -> Attention:
-        """Attention of one new token per row to all tokens before it. Query heads that share keys and values
-        take the place of several tokens, so nothing is repeated."""
+        """Attention from one new token per row to all tokens before it. Query heads that share keys and
+        values are treated as several tokens, so nothing is repeated."""
         decoder = self._decoder
         shared = (decoder.kv_heads, decoder.heads // decoder.kv_heads)
 
@@ -211,7 +211,7 @@ class LlamaForward:
 
 
 def _prefill_batches(lengths: Sequence[int]) -> list[tuple[int, int]]:
-    """Ranges of prompts, each within PREFILL_TOKENS_MAX padded tokens or a single prompt."""
+    """Ranges of prompts, each with at most PREFILL_TOKENS_MAX padded tokens or a single prompt."""
     ranges, start = [], 0
     for index, length in enumerate(lengths):
         if index > start and (index + 1 - start) * length > PREFILL_TOKENS_MAX:

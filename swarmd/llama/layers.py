@@ -1,8 +1,8 @@
-"""The two halves of a decoder layer around attention, with their backward passes written out.
+"""The two halves of a decoder layer around attention, with explicit backward passes.
 
-Per token, only what cannot be cheaply computed again is kept: a half's input, one number per norm, and what
-the activation function sees. Matrix products run in the working dtype. Norms, rotations and the residual
-stream are float32, as under autocast. Weights' gradients are added in place (`gradients.py`).
+Per token, only what is expensive to recompute is kept: the input of each half, one number per norm, and the
+activation function's input. Matrix products run in the working dtype. Norms, rotations and the residual
+stream are float32, as under autocast. Weight gradients are added in place (`gradients.py`).
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Projection:
 
 @dataclass(frozen=True)
 class AttentionInputs:
-    """From the residual stream to rotated queries and keys, and values."""
+    """The first half: from the residual stream to rotated queries and keys, and values."""
 
     norm: RmsNorm
     query: Projection
@@ -58,7 +58,8 @@ class AttentionInputs:
 
 @dataclass(frozen=True)
 class FeedForward:
-    """From attention's result, through the gated feed-forward layer, back to the residual stream."""
+    """The second half: from attention's result, through the gated feed-forward layer, to the residual
+    stream."""
 
     output: Projection
     norm: RmsNorm

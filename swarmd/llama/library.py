@@ -1,4 +1,5 @@
-"""The library that `native.cpp` becomes: where it is, whether it fits, and the structures that it reads."""
+"""The library compiled from `native.cpp`: finds it, checks that it fits, and defines the structures it
+reads."""
 
 from __future__ import annotations
 
@@ -9,17 +10,17 @@ from typing import Any
 
 FOLDER = Path(__file__).parent
 NAME = "_native"
-"""The file's name before its ending, which setuptools chooses for the platform."""
-VERSION = 1_000_000  # of what `native.cpp` exports; the sizes of the structures are added
-FLOATS = ctypes.c_void_p  # the first of an array; null for none
+"""The file's name without its suffix, which setuptools chooses for the platform."""
+VERSION = 1_000_000  # of the interface of `native.cpp`; the sizes of the structures are added
+FLOATS = ctypes.c_void_p  # pointer to the first of an array; null for none
 
 
 class NativeError(Exception):
-    """There is no native decoding here. The message says why."""
+    """Native decoding is not available here. The message gives the reason."""
 
 
 class Linear(ctypes.Structure):
-    """As in `native.cpp`, like the others."""
+    """Matches the struct in `native.cpp`, as do the classes below."""
 
     _fields_ = (
         *((name, FLOATS) for name in ("weight", "bias", "down", "up")),
@@ -73,7 +74,7 @@ EXPORTED: tuple[tuple[str, Any, tuple[Any, ...]], ...] = (
 
 
 def library() -> ctypes.CDLL:
-    """The native library. Raises NativeError if it was not built, or does not fit this file."""
+    """The native library. Raises NativeError if it was not built, or does not match this file."""
     found = find()
     if isinstance(found, str):
         raise NativeError(found)
@@ -82,10 +83,10 @@ def library() -> ctypes.CDLL:
 
 @cache
 def find() -> ctypes.CDLL | str:
-    """The library, or why there is none."""
+    """The library, or the reason why it is not available."""
     path = next(iter(sorted(FOLDER.glob(f"{NAME}.*"))), None)
     if path is None:
-        return "it was not built: install swarmd where there is a C++ compiler"
+        return "it was not built: install swarmd on a machine with a C++ compiler"
     try:
         loaded = ctypes.CDLL(str(path))
         loaded.swarmd_version.restype = ctypes.c_int64
@@ -101,7 +102,7 @@ def find() -> ctypes.CDLL | str:
 
 
 def kernels(narrow: int = 0) -> str:
-    """The instruction set that native decoding uses on this CPU; `narrow` of the widest are left out. Raises
+    """The instruction set that native decoding uses on this CPU, skipping the `narrow` widest ones. Raises
     NativeError."""
     name: bytes = library().swarmd_kernels(narrow)
     return name.decode()

@@ -1,6 +1,7 @@
-"""The memory that this room's engines take beside the model. Pure arithmetic, by the kernels' own rules.
+"""Estimates the memory that this room's engines need in addition to the model. Pure, by the kernels' own
+rules.
 
-The constants were fitted to measured peaks (`python -m benchmarks.prediction` compares them again).
+The constants were fitted to measured peaks (`python -m benchmarks.prediction` repeats the comparison).
 """
 
 from __future__ import annotations
@@ -20,12 +21,12 @@ from swarmd.rollout.memory import cache_bytes, prompt_bytes, sampling_bytes
 
 NATIVE_PROMPT_TOKENS = 128  # CHUNK_TOKENS of `native.cpp`
 NATIVE_LOGIT_ROWS = 64  # LOGIT_ROWS of `native.cpp`
-ADAPTER_COPIES = 2  # factors in the working dtype; B of fused layers is block-diagonal, with its zeros
+ADAPTER_COPIES = 2  # factors in the working dtype; B of fused layers is block-diagonal, including its zeros
 
 
 @dataclass(frozen=True)
 class DecodingMemory:
-    """What `NativeEngine`, or else `LlamaEngine`, holds for one model."""
+    """The memory used by `NativeEngine`, or else `LlamaEngine`, for one model."""
 
     small_parameters: int
     """Parameters of linear layers that `LlamaEngine` copies on a CPU, whatever the dtype."""
@@ -34,7 +35,7 @@ class DecodingMemory:
 
     @classmethod
     def of(cls, decoder: Decoder, *, native: bool) -> DecodingMemory:
-        """For this model, which may be on the meta device."""
+        """The estimate for this model, which may be on the meta device."""
         sizes = [sum(linear_numel(m) for m in linears) for linears in decoder.by_input()]
         native = native and why_not_native(decoder, "cpu", torch.float32) is None
         return cls(sum(size for size in sizes if size < LARGE_NUMEL_MIN), native)
@@ -50,7 +51,7 @@ class DecodingMemory:
         }
 
     def _working_copy(self, shape: ModelShape, arrangement: Arrangement) -> int:
-        """Bytes of the weights that are copied into the layout in which they are multiplied."""
+        """Bytes of the weights that are copied into the layout used for multiplication."""
         dtype: torch.dtype = getattr(torch, arrangement.dtype)
         every = shape.linear_parameters + shape.head_parameters
         copied = every if arrangement.is_cast else 0
@@ -64,10 +65,10 @@ class DecodingMemory:
 
 
 def native_memory(shape: ModelShape, arrangement: Arrangement, work: Workload) -> dict[str, int]:
-    """What `NativeEngine` holds, as `native.cpp` lays it out. Weights are read where they lie."""
+    """The memory used by `NativeEngine`, as allocated by `native.cpp`. Weights are read in place."""
     rows = max(1, arrangement.budgets.decode_tokens // work.row_tokens)
     together = max(rows, min(work.prompt_tokens, NATIVE_PROMPT_TOKENS))
-    # The residual stream and the norms lie beside what a layer outputs, less what is added to the stream.
+    # The residual stream and the norms, in addition to a layer's outputs except those added to the stream.
     by_token = shape.linear_outputs // shape.layers + shape.attention_width
     rank = arrangement.lora_rank
     return {
@@ -79,11 +80,12 @@ def native_memory(shape: ModelShape, arrangement: Arrangement, work: Workload) -
 
 
 def training_memory(shape: ModelShape, arrangement: Arrangement, work: Workload) -> dict[str, int]:
-    """What `PackedLogprobs` with `LlamaBody` holds. With adapters, transformers' own layers are used."""
+    """The memory used by `PackedLogprobs` with `LlamaBody`. With adapters, transformers' own layers are
+    used."""
     if arrangement.lora_rank is not None:
         return packed_memory(shape, arrangement, work)
     tokens = arrangement.budgets.train_tokens
-    # Each layer keeps its weights as they were multiplied.
+    # Each layer keeps its weights in the form in which they were multiplied.
     layer = tokens * _kept(shape, arrangement, work) + cast_bytes(shape, arrangement) / shape.layers
     return {
         "activations": beside_gradients(

@@ -1,23 +1,23 @@
-// Decoding of Llama's shape on a CPU, in float32. `native.py` loads it and says what the pointers are.
+// Decoding of Llama's shape on a CPU, in float32. `native.py` loads this and defines the pointers.
 //
 // What it does
-//   A decoding step multiplies a few rows with every weight. PyTorch spends as long between the operators of
-//   a small model as in them. Here a step is one call.
+//   A decoding step multiplies a few rows with every weight. For a small model, PyTorch spends as much time
+//   between the operators as in them. Here a step is one call.
 //
-//   - Weights are read as the model holds them, [outputs, inputs]. Nothing is copied or packed, so a changed
+//   - Weights are read as the model stores them, [outputs, inputs]. Nothing is copied or packed, so a changed
 //     weight costs nothing and a call holds no second model.
-//   - A prompt runs once. Its keys and values are kept once for all completions of it. A row attends to its
-//     prompt's part and to its own part, so there is no padding, no mask, and nothing to move when a row ends.
-//   - Tokens are chosen as `rollout/sampling.py` chooses them.
+//   - A prompt runs once. Its keys and values are stored once for all its completions. A row attends to its
+//     prompt's region and to its own, so there is no padding, no mask, and nothing to move when a row ends.
+//   - Tokens are chosen as in `rollout/sampling.py`.
 //
 // How it is built
-//   The kernels are written with the vector types of GCC and Clang. This file includes itself, once for each
-//   instruction set, and `swarmd_open` takes the best one that this CPU has. No header of Python or PyTorch
-//   is needed, and nothing beyond the C++17 library.
+//   The kernels use the vector types of GCC and Clang. This file includes itself once per instruction set, and
+//   `swarmd_open` chooses the best one that this CPU has. It needs no headers of Python or PyTorch, and nothing
+//   beyond the C++17 library.
 //
 // What it does not do
-//   It allocates no arrays: the caller gives a cache and a scratch of the sizes that `swarmd_sizes` returns.
-//   It checks neither token ids nor pointers: `native.py` does.
+//   It allocates no arrays: the caller provides a cache and a scratch of the sizes that `swarmd_sizes` returns.
+//   It does not check token ids or pointers: `native.py` does.
 
 #ifndef SWARMD_KERNELS  // ---------------------------------------------------------------- the common part
 
@@ -59,7 +59,7 @@ struct Model {
     const float* embedding;  // [vocabulary, hidden]
     const float* norm;       // [hidden]
     Linear head;
-    int64_t count, hidden, heads, kv_heads, head_size, between;  // count: of layers; between: gate's outputs
+    int64_t count, hidden, heads, kv_heads, head_size, between;  // count: layers; between: outputs of gate
     float epsilon, unused;
 };
 
@@ -69,20 +69,20 @@ struct Job {
     int64_t prompts, copies, new_tokens, positions, threads;
 };
 
-constexpr int64_t CHUNK_TOKENS = 128;  // of a prompt, run together: more make no product faster
-constexpr int64_t LOGIT_ROWS = 64;     // whose logits are held at once: more make no product faster
+constexpr int64_t CHUNK_TOKENS = 128;  // of a prompt, run together: more would make no product faster
+constexpr int64_t LOGIT_ROWS = 64;     // whose logits are held at once: more would make no product faster
 constexpr int64_t BLOCK = 16;          // columns of keys stored together, see `Region`
-constexpr int64_t TASK_OUTPUTS = 32;   // of a linear layer, in one task of a thread
-constexpr int64_t CACHED_NUMEL = 262144;  // of a weight that stays in the second-level cache
+constexpr int64_t TASK_OUTPUTS = 32;   // outputs of a linear layer per task
+constexpr int64_t CACHED_NUMEL = 262144;  // numbers in a weight that stays in the second-level cache
 constexpr int64_t LINE = 16;           // numbers in a cache line
-constexpr int64_t TASK_ROWS = 16;      // that are normed in one task
+constexpr int64_t TASK_ROWS = 16;      // rows normed per task
 constexpr float UNIFORM_MAX = 1 - 1.0f / (1 << 23);  // as in rollout/sampling.py
 
 int64_t in_blocks(int64_t columns) { return (columns + BLOCK - 1) / BLOCK * BLOCK; }
 int64_t in_tasks(int64_t outputs) { return (outputs + TASK_OUTPUTS - 1) / TASK_OUTPUTS; }
 
-// Keys and values of some tokens in a row, by layer and head. Keys lie in blocks of columns, each
-// [head size, BLOCK], so that a query meets BLOCK keys with one vector. Values lie [columns, head size].
+// Keys and values of consecutive tokens, by layer and head. Keys are stored in blocks of columns, each
+// [head size, BLOCK], so that a query meets BLOCK keys with one vector. Values are stored as [columns, head size].
 struct Region {
     float* start = nullptr;
     int64_t columns = 0;  // a multiple of BLOCK
@@ -99,7 +99,7 @@ struct Region {
 };
 
 // One token to run: where its keys and values go, and what it attends to: `shared_tokens` of its prompt and
-// `own_tokens` of its completion, itself included. A token of a prompt has none of its own.
+// `own_tokens` of its completion, including itself. A token of a prompt has no own tokens.
 struct Token {
     int64_t id, position;
     Region shared, own;
@@ -113,8 +113,8 @@ struct Row {
 
 // ----------------------------------------------------------------------------------------------- threads
 
-// Helpers that take tasks of one job at a time beside the caller. A helper that the system has not woken in
-// time takes none, so a busy machine costs no more than its share.
+// Helper threads that take tasks of one job at a time, together with the caller. A helper that the system does not
+// wake in time takes no tasks, so a busy machine only slows the job in proportion.
 class Pool {
   public:
     explicit Pool(int64_t threads) {
@@ -122,7 +122,7 @@ class Pool {
             try {
                 helpers_.emplace_back([this] { help(); });
             } catch (const std::system_error&) {
-                break;  // the system gives no more: those that are there do the work
+                break;  // the system provides no more threads: use those created
             }
         }
     }
@@ -136,7 +136,7 @@ class Pool {
         for (auto& helper : helpers_) helper.join();
     }
 
-    // Calls task(n) for n < count, on all threads if the multiplications of one task make that worth while.
+    // Calls task(n) for n < count, on all threads if one task has enough multiplications to be worth it.
     template <class Task>
     void run(int64_t count, int64_t multiplications, const Task& task) {
         if (helpers_.empty() || count < 2 || count * multiplications < SHARED_MIN) {
@@ -153,18 +153,18 @@ class Pool {
         }
         if (sleeping_.load() > 0) woken_.notify_all();
         work();
-        // The last tasks are with other threads, which are in the middle of them.
+        // The last tasks are still running on other threads.
         for (int spin = 0; done_.load(std::memory_order_acquire) < count; ++spin)
             if (spin > SPINS) std::this_thread::yield();
     }
 
   private:
     static constexpr int SPINS = 4000;  // some ten microseconds: the usual pause between jobs of a step
-    static constexpr int64_t SHARED_MIN = 100000;  // takes one thread longer than telling another of it
+    static constexpr int64_t SHARED_MIN = 100000;  // takes one thread longer than notifying another
     static constexpr uint64_t LOW = (1u << 20) - 1;
 
-    // A ticket is the job's number (24 bits), its count of tasks (20) and the next task (20). Whoever moves it
-    // on has the task, and the job cannot end before that task is done.
+    // A ticket is the job's number (24 bits), its count of tasks (20) and the next task (20). The thread that
+    // increments it owns the task, and the job cannot end before that task is done.
     bool work() {
         bool worked = false;
         for (;;) {
@@ -208,10 +208,10 @@ class Pool {
 
 // ------------------------------------------------------------------------------------------------ batches
 
-// Where the parts of the scratch begin. N tokens run together.
+// The parts of the scratch memory. N tokens run together.
 struct Scratch {
     float *x, *normed, *projected, *attended, *gate, *up, *low, *logits, *states;
-    std::vector<float*> scores;  // one for each token that runs: any thread may take it
+    std::vector<float*> scores;  // one per running token, because any thread may run it
     int64_t numel;
 
     Scratch(const Model& model, const Job& job, float* start) {
@@ -344,7 +344,7 @@ struct Kernels {
     Choose choose;
 };
 
-// The kernels for this CPU; `narrow` of the widest are left out (tests run all of them).
+// The kernels for this CPU, skipping the `narrow` widest ones (tests run all of them).
 Kernels kernels(int64_t narrow) {
 #if defined(__x86_64__)
     __builtin_cpu_init();
@@ -360,12 +360,12 @@ Kernels kernels(int64_t narrow) {
 
 #define EXPORTED extern "C" __attribute__((visibility("default")))
 
-// Changes with every change of what is exported. The sizes find a compiler that lays structs out otherwise.
+// Must change with every change of the exports. The sizes detect a compiler that lays out structs differently.
 EXPORTED int64_t swarmd_version() { return 1000000 + 10000 * sizeof(Linear) + sizeof(Model) + sizeof(Layer) + sizeof(Job); }
 
 EXPORTED const char* swarmd_kernels(int64_t narrow) { return kernels(narrow).name; }
 
-// How many floats a job's cache and scratch have: sizes[0] and sizes[1].
+// The number of floats in a job's cache and scratch: sizes[0] and sizes[1].
 EXPORTED int swarmd_sizes(const Model* model, const Job* job, int64_t* sizes) try {
     sizes[0] = job->prompts * job->copies * Region::numel(*model, job->new_tokens);
     for (int64_t n = 0; n < job->prompts; ++n) sizes[0] += Region::numel(*model, job->lengths[n]);
@@ -375,7 +375,7 @@ EXPORTED int swarmd_sizes(const Model* model, const Job* job, int64_t* sizes) tr
     return 1;
 }
 
-// Begins a job; null if there is no memory. Weights, rotations, cache and scratch are used until `swarmd_close`.
+// Starts a job; null if memory runs out. Weights, rotations, cache and scratch are used until `swarmd_close`.
 EXPORTED void* swarmd_open(const Model* model, const Job* job, float* cache, float* scratch, int64_t narrow) try {
     Batch* batch = new Batch(*model, *job, cache, scratch);
     batch->forward = kernels(narrow).forward;
@@ -400,9 +400,9 @@ EXPORTED void swarmd_prompt(void* opened, int64_t prompt, const int64_t* ids) {
     }
 }
 
-// Writes the next token of `count` rows, each of which has written equally many. draws [count] are their
-// uniforms, or null; given [count] is what they must write, or null; without both they write what is
-// likeliest. Returns tokens and their log-probabilities [count].
+// Writes the next token of `count` rows, all of which have written equally many tokens. draws [count] are their
+// uniforms, or null; given [count] are the tokens they must write, or null; without either they write the most
+// likely token. Returns tokens and their logprobs [count].
 EXPORTED void swarmd_next(void* opened, int64_t count, const int64_t* rows, const float* draws,
                           const int64_t* given, float temperature, int64_t* tokens, float* logprobs) {
     Batch& batch = *static_cast<Batch*>(opened);
@@ -492,13 +492,13 @@ inline Vector power_of_two(Integers n) {  // n from -126 to 127
     return power;
 }
 
-// e^x to 2 units in the last place, as Cephes computes it: 2^n times a polynomial. It reaches down to the
-// smallest float and up to e^88; 2^n is applied in two parts, because the smallest ones are not normal.
+// e^x to 2 units in the last place, as in Cephes: 2^n times a polynomial. Covers results down to the smallest
+// float and up to e^88. 2^n is applied in two factors, because the smallest results are subnormal.
 inline Vector exponential(Vector x) {
     const Vector low = all(-104.0f), high = all(88.0f);
     x = x < low ? low : x;
     x = x > high ? high : x;
-    const Vector shift = all(12582912.0f);  // 1.5 * 2^23: adding it rounds to a whole number
+    const Vector shift = all(12582912.0f);  // 1.5 * 2^23: adding it rounds to an integer
     const Vector whole = (x * 1.44269504f + shift) - shift;
     const Vector rest = (x - whole * 0.693359375f) + whole * 2.12194440e-4f;
     Vector p = all(1.9875691500e-4f);
@@ -514,7 +514,7 @@ inline Vector exponential(Vector x) {
 
 // ------------------------------------------------------------------------------------------------ products
 
-// y [rows, 4] of ROWS rows x and four rows w, both along their numbers: y = x w^T.
+// y [rows, 4] = x w^T, for ROWS rows of x and four rows of w, both contiguous.
 template <int ROWS>
 inline void tile(const float* x, int64_t x_stride, const float* w, int64_t inputs, Four* y) {
     Vector totals[ROWS][TILE_OUTPUTS] = {};
@@ -550,7 +550,7 @@ inline float dot(const float* x, const float* w, int64_t inputs) {
 struct Output {
     float* y;  // [rows, stride]
     int64_t stride;
-    bool add;  // to what is there
+    bool add;  // add to the existing values
 };
 
 // One task's outputs of x [rows, inputs] times weight [size, inputs], plus bias.
@@ -566,7 +566,7 @@ void multiply(const float* x, int64_t rows, const float* weight, const float* bi
         const float* xs = x + row * inputs;
         for (int64_t o = first; o < tiled; o += TILE_OUTPUTS) {
             const float* ws = weight + o * inputs;
-            if (ahead)  // each tile of rows fetches a part of the next task's weights
+            if (ahead)  // each tile of rows prefetches part of the next task's weights
                 for (int64_t n = t * LINE; n < TILE_OUTPUTS * inputs; n += tiles * LINE)
                     __builtin_prefetch(ws + TASK_OUTPUTS * inputs + n, 0, 2);
             Four y[TILE_ROWS];
@@ -602,7 +602,7 @@ void multiply(const float* x, int64_t rows, const float* weight, const float* bi
     }
 }
 
-// A linear layer's adapters, first half: low [rows, rank] = x down^T.
+// The first half of a linear layer's adapters: low [rows, rank] = x down^T.
 void lower(Batch& batch, const Linear& linear, const float* x, int64_t rows, float* low) {
     batch.pool.run(in_tasks(linear.rank), rows * linear.inputs * TASK_OUTPUTS, [&](int64_t task) {
         multiply(x, rows, linear.down, nullptr, linear.inputs, task, linear.rank, {low, linear.rank, false});
@@ -625,7 +625,7 @@ void apply(Batch& batch, const Linear& linear, const float* x, int64_t rows, Out
 
 // -------------------------------------------------------------------------------------- around the products
 
-// x / sqrt(mean(x^2) + epsilon) * weight. y may be x.
+// x / sqrt(mean(x^2) + epsilon) * weight. y may alias x.
 void norm(const float* x, int64_t size, const float* weight, float epsilon, float* y) {
     const float scale = 1 / std::sqrt(dot(x, x, size) / static_cast<float>(size) + epsilon);
     for (int64_t n = 0; n < size; ++n) y[n] = x[n] * scale * weight[n];
@@ -661,7 +661,7 @@ void prepare_head(float* head, int64_t size, const float* weight, float epsilon,
     }
 }
 
-// A token's projected heads get their positions, and its keys and values go where later tokens find them.
+// Normalises and rotates a token's projected heads, and stores its keys and values for later tokens.
 void prepare(Batch& batch, const Layer& layer, int64_t index, const Token& token, float* projected) {
     const Model& model = batch.model;
     const int64_t size = model.head_size;
@@ -681,7 +681,7 @@ void prepare(Batch& batch, const Layer& layer, int64_t index, const Token& token
     }
 }
 
-// The scores of one query with `count` keys, and minus infinity up to a whole block.
+// The scores of one query with `count` keys, padded with minus infinity to a whole block.
 void score(const float* query, const float* keys, int64_t count, int64_t size, float scale, float* scores) {
     constexpr int PARTS = BLOCK / LANES, CHAINS = LANES >= 8 ? 4 : 2;
     for (int64_t block = 0; block < count; block += BLOCK, keys += BLOCK * size) {
@@ -705,7 +705,7 @@ void score(const float* query, const float* keys, int64_t count, int64_t size, f
     for (int64_t n = count; n < in_blocks(count); ++n) scores[n] = -INFINITY;
 }
 
-// Adds the weighted values [count, size] of some numbers of the head, `WIDTH` vectors of them.
+// Adds the weighted values [count, size] for `WIDTH` vectors of the head's numbers.
 template <int WIDTH>
 inline void add_values(const float* weights, const float* values, int64_t count, int64_t size, float* y) {
     Vector totals[2][WIDTH] = {};
@@ -737,7 +737,7 @@ float greatest(const float* x, int64_t size) {  // size: a multiple of BLOCK
     return most;
 }
 
-// All heads of one token: softmax of the scores with its prompt's and its own keys, times the values.
+// All heads of one token: softmax of the scores with its prompt's keys and its own, times the values.
 void attend(Batch& batch, const Layer& layer, int64_t index, const Token& token, const float* queries,
             float* scores, float* attended) {
     const Model& model = batch.model;
@@ -769,7 +769,7 @@ void attend(Batch& batch, const Layer& layer, int64_t index, const Token& token,
 
 // ----------------------------------------------------------------------------------------------- the model
 
-// Hidden states of tokens, before the last norm, in scratch.x.
+// Computes the hidden states of tokens, before the last norm, in scratch.x.
 void forward(Batch& batch, const Token* tokens, int64_t count) {
     const Model& model = batch.model;
     Scratch& s = batch.scratch;
@@ -797,7 +797,7 @@ void forward(Batch& batch, const Token* tokens, int64_t count) {
                 outputs(layer.value, s.normed, low[2], count, task - query_tasks - key_tasks,
                         {s.projected + width + kv_width, stride, false});
         });
-        // Two passes: a prompt's token attends to keys of tokens that run beside it.
+        // Two passes, because a prompt's token attends to keys of tokens in the same batch.
         batch.pool.run(count, 4 * stride,
                        [&](int64_t n) { prepare(batch, layer, index, tokens[n], s.projected + n * stride); });
         batch.pool.run(count, 2 * width * tokens[0].shared_tokens, [&](int64_t n) {
@@ -833,9 +833,9 @@ double sum_of(const float* x, int64_t size) {  // size: a multiple of LANES
     return total;
 }
 
-// Draws from `weights` [size, a multiple of BLOCK], whose sum is `total`: the first place where the cumulated
-// probability is above draw times their sum. Probabilities are rounded to float32, cumulated in float64 and
-// rounded again, as PyTorch does. Leaves probabilities in `weights`.
+// Samples from `weights` [size, a multiple of BLOCK], whose sum is `total`: returns the first index at which the
+// cumulative probability exceeds draw times their sum. Probabilities are rounded to float32, accumulated in float64
+// and rounded again, as in PyTorch. Leaves probabilities in `weights`.
 int64_t drawn(float* weights, int64_t size, float total, float draw) {
     for (int64_t n = 0; n < size; n += LANES) store(weights + n, load(weights + n) / total);
     draw = (draw < UNIFORM_MAX ? draw : UNIFORM_MAX) * static_cast<float>(sum_of(weights, size));
@@ -852,7 +852,7 @@ int64_t drawn(float* weights, int64_t size, float total, float draw) {
     return size - 1;
 }
 
-// One row's token and its log-probability. logits [in_blocks(size)] are overwritten.
+// One row's token and its logprob. Overwrites logits [in_blocks(size)].
 void choose_one(float* logits, int64_t size, const float* draw, const int64_t* given, float temperature,
                 int64_t* token, float* logprob) {
     const int64_t padded = in_blocks(size);

@@ -1,6 +1,6 @@
-"""Decoding by `native.cpp`: a step of all rows is one call, which reads the weights as the model holds them.
+"""Decoding by `native.cpp`: a step of all rows is one call, which reads the weights as the model stores them.
 
-For float32 on a CPU. Without the library, or for another model, `decoding.py` decodes.
+For float32 on a CPU. Without the library, or for other models, `decoding.py` decodes.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from swarmd.rollout.interface import Decoded, GenerationStoppedError, Progress, 
 
 
 class NativeEngine:
-    """Decodes the architectures of `read_decoder`. Raises NativeError where it cannot."""
+    """Decodes the architectures of `read_decoder`. Raises NativeError if it cannot."""
 
     def __init__(self, decoder: Decoder, *, eos_ids: frozenset[int], dtype: torch.dtype) -> None:
         hindrance = why_not_native(decoder, decoder.embedding.weight.device.type, dtype)
@@ -28,11 +28,11 @@ class NativeEngine:
         self._decoder = decoder
         self._eos_ids = eos_ids
         self.narrow = 0
-        """How many of this CPU's instruction sets are left out, the widest first. Tests run all kernels."""
+        """How many of this CPU's instruction sets to skip, widest first. Tests use it to run all kernels."""
 
     @property
     def kernels(self) -> str:
-        """The instruction set that is used."""
+        """The instruction set in use."""
         return kernels(self.narrow)
 
     @torch.inference_mode()
@@ -48,7 +48,7 @@ class NativeEngine:
         should_stop: StopSignal | None = None,
         row_end: RowEnd | None = None,
     ) -> list[Decoded]:
-        """As `Engine.decode`. `should_stop` is asked before each prompt, too."""
+        """As `Engine.decode`. `should_stop` is also checked before each prompt."""
         texts = [Text() for _ in range(len(prompts) * num_completions)]
         rows = torch.arange(len(texts))
         draws = None if uniforms is None else uniforms[:, :max_new_tokens].float().t().contiguous()
@@ -78,7 +78,8 @@ class NativeEngine:
 
     @torch.inference_mode()
     def replay(self, prompts: Sequence[Sequence[int]], completions: Tensor) -> Tensor:
-        """As `ReplayingEngine.replay`. Each row starts twice and one of the two leaves, as in `decode`."""
+        """As `ReplayingEngine.replay`. Each row starts twice and one of the two leaves early, as rows do in
+        `decode`."""
         rows = torch.arange(2 * len(prompts))
         found = []
         with NativeBatch(
@@ -95,8 +96,8 @@ class NativeEngine:
 
 
 def why_not_native(decoder: Decoder, device: str, dtype: torch.dtype) -> str | None:
-    """What hinders native decoding on this device with products in `dtype`; None if nothing is known to. The
-    model may still be on the meta device."""
+    """Why native decoding is not possible on this device with products in `dtype`; None if no reason is
+    known. The model may still be on the meta device."""
     if device != "cpu":
         return f"the model is on {device}"
     if dtype != torch.float32:

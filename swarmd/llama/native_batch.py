@@ -1,4 +1,4 @@
-"""One batch that `native.cpp` decodes: the model's present weights as pointers, its prompts, its memory."""
+"""One batch decoded by `native.cpp`: pointers to the model's current weights, its prompts, and its memory."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from swarmd.llama.rotary import rotations
 
 
 class NativeBatch:
-    """`copies` rows of every prompt: row n continues prompt n // copies. A context manager.
+    """`copies` rows per prompt: row n continues prompt n // copies. A context manager.
 
-    Weights must not change while it is open. Raises NativeError for weights that cannot be read as they lie,
+    Weights must not change while it is open. Raises NativeError for weights that cannot be read in place,
     IndexError for token ids that the model does not have, and MemoryError.
     """
 
@@ -53,7 +53,7 @@ class NativeBatch:
         if native.swarmd_sizes(described.model, job, sizes):
             raise MemoryError
         self.numel = sum(sizes)
-        """Numbers in the cache and the scratch."""
+        """Total numbers in the cache and the scratch."""
         cache, scratch = (described.floats(torch.empty(size)) for size in sizes)
         self._described = described
         self._opened = native.swarmd_open(described.model, job, cache, scratch, narrow)
@@ -67,7 +67,7 @@ class NativeBatch:
         self._native.swarmd_close(self._opened)
 
     def run_prompt(self, index: int) -> None:
-        """Every prompt runs once, before rows write."""
+        """Run a prompt. Every prompt must run once before rows are written."""
         self._native.swarmd_prompt(self._opened, index, self._prompts[index].data_ptr())
 
     def write(
@@ -78,10 +78,10 @@ class NativeBatch:
         given: Tensor | None = None,
         temperature: float = 1.0,
     ) -> tuple[Tensor, Tensor]:
-        """The next tokens [R] of these rows [R], and their log-probabilities [R].
+        """The next tokens [R] of these rows [R], and their logprobs [R].
 
-        All of them have written equally many. draws [R] are float32 uniforms; given [R] is what they must
-        write. Without both they write what is likeliest.
+        All rows must have written equally many tokens. draws [R] are float32 uniforms; given [R] are the
+        tokens to write. Without either, rows write the most likely token.
         """
         tokens, logprobs = torch.empty(len(rows), dtype=torch.long), torch.empty(len(rows))
         self._native.swarmd_next(
@@ -98,12 +98,14 @@ class NativeBatch:
 
     def _checked(self, ids: Tensor) -> Tensor:
         if int(ids.min()) < 0 or int(ids.max()) >= self._vocabulary:
-            raise IndexError(f"token ids go from 0 to {self._vocabulary - 1}, but these to {int(ids.max())}")
+            raise IndexError(
+                f"token ids must be from 0 to {self._vocabulary - 1} (largest here: {int(ids.max())})"
+            )
         return ids
 
 
 class _Described:
-    """A model's structures, and the tensors that they point to."""
+    """A model's structures, and the tensors they point to."""
 
     def __init__(self, decoder: Decoder) -> None:
         if base_linear(decoder.head).out_features > decoder.embedding.num_embeddings:
@@ -126,7 +128,7 @@ class _Described:
         )
 
     def floats(self, values: Tensor) -> int:
-        """Where these numbers begin. They are kept as long as this object."""
+        """The address of these numbers. They are kept alive by this object."""
         if values.dtype != torch.float32 or values.device.type != "cpu":
             raise NativeError(f"a weight is in {values.dtype} on {values.device}".replace("torch.", ""))
         held = values.detach().contiguous()

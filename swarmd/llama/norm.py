@@ -1,7 +1,7 @@
 """RMS norm (arXiv 1910.07467): x / sqrt(mean(x^2) + epsilon) * weight, over the last dimension, in float32.
 
-Training needs the norm's scale again in the backward pass. Decoding needs few kernels. So there are two
-forms.
+There are two forms: training needs the norm's scale again in the backward pass, and decoding needs few
+kernels.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from swarmd.logprobs.gradients import add_gradient
 
 @dataclass(frozen=True)
 class RmsNorm:
-    """One norm as training computes it. `weight` [H] is the model's own parameter."""
+    """A norm for training. `weight` [H] is the model's own parameter."""
 
     weight: Tensor
     epsilon: float
@@ -32,18 +32,19 @@ class RmsNorm:
         return (x * scale).mul_(self.weight)
 
     def backward(self, grad_output: Tensor, x: Tensor, scale: Tensor) -> Tensor:
-        """The gradient of float32 x, given that of the normed x. Adds the weight's to `weight.grad`."""
+        """The gradient of float32 x, given that of the normed x. Adds the weight's gradient to
+        `weight.grad`."""
         product = (grad_output * x).flatten(0, -2)
         if self.weight.requires_grad:
             add_gradient(self.weight, torch.mv(product.T, scale.flatten()))
-        # The norm's own share: -x scale^3 mean(grad_output * weight * x).
+        # The contribution of the norm itself: -x scale^3 mean(grad_output * weight * x).
         along = torch.mv(product, self.weight).view_as(scale)
         shrink = along.mul_(scale.pow(3)).div_(-x.shape[-1])
         return (grad_output * self.weight).mul_(scale).addcmul_(x, shrink)
 
 
 class DecodingNorm:
-    """The same norm as decoding computes it, with the present weight. The result has the working dtype."""
+    """The same norm for decoding, with the current weight. The result has the working dtype."""
 
     def __init__(self, norm: RmsNorm, dtype: torch.dtype) -> None:
         self.weight = norm.weight.detach()

@@ -1,14 +1,14 @@
-"""Linear layers as decoding multiplies with them: fused or as they lie, in the working dtype.
+"""Linear layers as used in decoding: fused or in place, in the working dtype.
 
-Decoding multiplies a handful of rows with every weight, so it runs at the speed at which weights are read.
-For 4 to 16 rows, PyTorch's CPU kernels read a [vocab_size, hidden] matrix at a third to a half of that speed.
-In float32, a batch of products with a few of its rows each reads the matrix as it lies, nearly at full speed.
-In bfloat16, the layout that oneDNN (https://github.com/uxlfoundation/oneDNN) chooses does the same. Most
-weights are copied there anyway, from float32.
+Decoding multiplies a handful of rows with every weight, so its speed is limited by reading the weights. For 4
+to 16 rows, PyTorch's CPU kernels read a [vocab_size, hidden] matrix at a third to a half of the possible
+speed. In float32, a batch of products with a few of its rows each reads the matrix in place, at nearly full
+speed. In bfloat16, the layout chosen by oneDNN (https://github.com/uxlfoundation/oneDNN) achieves the same;
+most weights have to be copied from float32 anyway.
 
-So on a CPU, small weights and weights in reduced precision are copied and fused, once per decoded batch. An
-accelerator reads weights as they lie at full speed, so only weights of another dtype are copied there. Fusing
-the others too would save a few kernels per layer, but hold a frozen model twice.
+Therefore, small weights and weights in reduced precision on a CPU are copied and fused, once per decoded
+batch. An accelerator reads weights in place at full speed, so only weights of another dtype are copied there.
+Fusing the others too would save a few kernels per layer, but hold a frozen model twice.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from torch.nn import functional
 from swarmd.adapted import is_lora_linear
 
 LARGE_NUMEL_MIN = 262_144  # smaller weights stay in the second-level cache, and fusing them saves calls
-PACKED_ROWS = 16  # the row count that a layout is chosen for; measured to be good from 1 to 64 rows
-BLOCK_OUTPUTS = 32  # of a weight, multiplied at once; 16 to 64 are equally good
-BLOCK_ROWS_MAX = 16  # with more rows, one whole product is as fast as blocks, and then faster
-LAYOUT_DEVICES = frozenset({"cpu"})  # whose kernels are slow with weights as the model holds them
-PACKING_TOLERANCE = 0.05  # of a trial product whose entries are about 1: finds a wrong layout, not rounding
+PACKED_ROWS = 16  # the number of rows that the layout is chosen for; measured to be good from 1 to 64 rows
+BLOCK_OUTPUTS = 32  # outputs of a weight multiplied at once; 16 to 64 are equally good
+BLOCK_ROWS_MAX = 16  # beyond this number of rows, one whole product is at least as fast as blocks
+LAYOUT_DEVICES = frozenset({"cpu"})  # devices whose kernels are slow with weights as the model stores them
+PACKING_TOLERANCE = 0.05  # for a trial product with entries of about 1: detects wrong layouts, not rounding
 
 
 class Product(Protocol):
@@ -44,10 +44,10 @@ class Product(Protocol):
 
 
 def make_product(linears: Sequence[nn.Module], dtype: torch.dtype) -> Product:
-    """One product for linear layers that share their input: their outputs side by side.
+    """One product for linear layers that share their input. Their outputs are concatenated.
 
-    Each is an nn.Linear or peft's LoRA around one. Adapters stay separate factors: a small update would be
-    rounded away if it were added to a weight in reduced precision.
+    Each is an nn.Linear or peft's LoRA around one. Adapters remain separate factors, because rounding would
+    lose a small update added to a weight in reduced precision.
     """
     bases = [base_linear(linear) for linear in linears]
     factors = adapter_factors(linears, dtype)
@@ -63,19 +63,19 @@ def make_product(linears: Sequence[nn.Module], dtype: torch.dtype) -> Product:
 
 
 def is_copied(weights: Sequence[Tensor], dtype: torch.dtype) -> bool:
-    """Whether `make_product` multiplies with a copy of these, which share an input."""
+    """Whether `make_product` multiplies with a copy of these weights, which share an input."""
     numel = sum(weight.numel() for weight in weights)
     return any(weight.dtype != dtype or is_laid_out(weight.device.type, dtype, numel) for weight in weights)
 
 
 def is_laid_out(device: str, dtype: torch.dtype, numel: int) -> bool:
-    """Whether weights [numel] of the working dtype are copied for a better layout (`memory.py` counts
-    on it)."""
+    """Whether weights [numel] of the working dtype are copied for a better layout. `memory.py` relies on
+    this."""
     return device in LAYOUT_DEVICES and (dtype != torch.float32 or numel < LARGE_NUMEL_MIN)
 
 
 def linear_numel(linear: nn.Module) -> int:
-    """Numbers in the weight of a linear layer, without its adapters."""
+    """Numbers in the weight of a linear layer, without adapters."""
     return base_linear(linear).weight.numel()
 
 
@@ -84,7 +84,7 @@ def base_linear(linear: nn.Module) -> nn.Linear:
 
 
 def _fused_bias(bases: Sequence[nn.Linear], downs: Sequence[Tensor], dtype: torch.dtype) -> Tensor | None:
-    """The bias of the layers side by side, with zeros for layers without one and for the adapters' rows."""
+    """The concatenated bias of the layers, with zeros for layers without one and for the adapters' rows."""
     if all(base.bias is None for base in bases):
         return None
     biases: list[Tensor] = [
@@ -95,7 +95,7 @@ def _fused_bias(bases: Sequence[nn.Linear], downs: Sequence[Tensor], dtype: torc
 
 
 def _fused(weights: Sequence[Tensor], bias: Tensor | None, dtype: torch.dtype) -> Product:
-    """A product with a copy of the weights, laid out for few rows."""
+    """A product with a copy of the weights, in a layout for few rows."""
     working = [weight.detach().to(dtype) for weight in weights]
     if weights[0].device.type != "cpu":
         return _Plain(torch.cat(working).t(), bias)
@@ -110,7 +110,7 @@ def _as_it_lies(weight: Tensor, bias: Tensor | None) -> Product:
 
 
 class _Plain:
-    """weight [in, out], bias [out]."""
+    """A plain product: weight [in, out], bias [out]."""
 
     def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
         self._weight = weight
@@ -129,7 +129,7 @@ class _Plain:
 
 
 class _SideBySide:
-    """Products of the same input, their outputs side by side."""
+    """Products of the same input, with concatenated outputs."""
 
     def __init__(self, products: Sequence[Product]) -> None:
         self._products = products
@@ -142,7 +142,7 @@ class _SideBySide:
 
 
 class _InBlocks:
-    """weight [out, in], a few outputs at a time: a row of blocks is a batch of small products."""
+    """weight [out, in], a few outputs at a time, as a batch of small products."""
 
     def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
         blocks, left = divmod(len(weight), BLOCK_OUTPUTS)
@@ -182,7 +182,7 @@ class _Packed:
 
 
 class _Adapted:
-    """A product whose last r outputs are the adapters' A x; B [r, out] adds it to the others."""
+    """A product whose last r outputs are the adapters' A x; B [r, out] adds them to the others."""
 
     def __init__(self, product: Product, ups: Tensor) -> None:
         self._product = product
@@ -199,7 +199,7 @@ class _Adapted:
 
 @cache
 def packing_works(dtype: torch.dtype) -> bool:
-    """Whether this PyTorch build and CPU can multiply with a packed weight of `dtype`, correctly."""
+    """Whether this PyTorch build and CPU multiply correctly with a packed weight of `dtype`."""
     if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
         return False
     rng = torch.Generator().manual_seed(0)
@@ -207,16 +207,16 @@ def packing_works(dtype: torch.dtype) -> bool:
     rows = torch.randn(3, 32, generator=rng).to(dtype)
     try:
         product = _Packed(weight, None)(rows)
-    except (RuntimeError, AttributeError):  # an operator that is missing or refuses this dtype on this CPU
+    except (RuntimeError, AttributeError):  # the operator is missing or refuses this dtype here
         return False
     exact = rows.double() @ weight.double().t()
     return bool((product.double() - exact).abs().max() < PACKING_TOLERANCE)
 
 
 def adapter_factors(linears: Sequence[nn.Module], dtype: torch.dtype) -> tuple[Tensor, Tensor] | None:
-    """A [r, in] and B [r, out] of all active adapters together, B scaled; None if there are none.
+    """A [r, in] and B [r, out] of all active adapters combined, with B scaled; None if there are none.
 
-    B of several fused layers is block-diagonal: each adapter adds only to its own layer's outputs.
+    For several fused layers, B is block-diagonal: each adapter adds only to its own layer's outputs.
     """
     found: list[tuple[Tensor, Tensor, float, int]] = []
     width = 0

@@ -1,10 +1,10 @@
-"""Where a model of Llama's shape keeps its weights. No other file of swarmd knows transformers' module names.
+"""Finds the weights of a model of Llama's shape. No other file of swarmd knows transformers' module names.
 
 Llama's shape is: rotary positions, RMS norms before attention and before a gated feed-forward layer, full
 attention, and heads that may share keys and values. Biases and norms of queries and keys are allowed. A model
-that is not known to be of this shape is refused with the reason. Nothing is guessed.
+not known to have this shape is refused with the reason. Nothing is guessed.
 
-Tried with transformers 5.0 to 5.24 and peft 0.18 to 0.21.
+Tested with transformers 5.0 to 5.24 and peft 0.18 to 0.21.
 """
 
 from __future__ import annotations
@@ -32,16 +32,16 @@ KNOWN = (LlamaForCausalLM, MistralForCausalLM, Qwen2ForCausalLM, Qwen3ForCausalL
 KNOWN_ROPE = frozenset({"default", "linear", "llama3", "yarn"})
 """Rotary angles that depend only on the position. Those of "dynamic" and "longrope" depend on the length."""
 CHANGED_SHAPE = (AttributeError, TypeError, KeyError, IndexError, ValueError)
-"""What reading raises if another release of transformers names or nests a model's parts differently."""
+"""Errors raised if another release of transformers names or nests a model's parts differently."""
 
 
 class NotLlamaError(Exception):
-    """This room cannot compute this model. The message says what about the model is unknown."""
+    """This room cannot compute this model. The message says which part of the model is unknown."""
 
 
 @dataclass(frozen=True)
 class Layer:
-    """One decoder layer. Linear layers are the model's modules, so that adapters around them are seen."""
+    """One decoder layer. Linear layers are the model's modules, so adapters around them are visible."""
 
     input_norm: RmsNorm
     query: nn.Module
@@ -61,13 +61,13 @@ class Layer:
         yield from (linear for sharing in self.by_input() for linear in sharing)
 
     def by_input(self) -> tuple[tuple[nn.Module, ...], ...]:
-        """`linears`, grouped by the input that they share."""
+        """`linears`, grouped by shared input."""
         return (self.query, self.key, self.value), (self.output,), (self.gate, self.up), (self.down,)
 
 
 @dataclass(frozen=True)
 class Decoder:
-    """The whole model as this room sees it."""
+    """The whole model as used by this room."""
 
     embedding: nn.Embedding
     rotary: nn.Module
@@ -79,14 +79,14 @@ class Decoder:
     head_size: int
 
     def by_input(self) -> Iterator[tuple[nn.Module, ...]]:
-        """All linear layers, grouped by the input that they share."""
+        """All linear layers, grouped by shared input."""
         for layer in self.layers:
             yield from layer.by_input()
         yield (self.head,)
 
 
 def is_silu(activation: nn.Module) -> bool:
-    """Whether this is x * sigmoid(x), by PyTorch's class or by one of transformers'."""
+    """Whether this is x * sigmoid(x), in PyTorch's class or one of transformers'."""
     return type(activation) is nn.SiLU or "silu" in type(activation).__name__.lower()
 
 
@@ -149,7 +149,7 @@ def _read_norm(module: Any) -> RmsNorm:
 
 
 def _check_modules(decoder: Decoder) -> None:
-    """Whether every weight is held by a module whose computation is known."""
+    """Raise NotLlamaError unless every weight is in a module whose computation is known."""
     if not callable(decoder.rotary):
         raise NotLlamaError("its rotary embedding is not a module")
     if type(decoder.embedding) is not nn.Embedding:

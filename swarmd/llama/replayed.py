@@ -1,9 +1,9 @@
-"""Decoding steps whose shapes stay, so that an accelerator can replay them without the interpreter.
+"""Decoding steps of constant shape, which an accelerator can replay without the interpreter.
 
 A step of a small model is some hundred kernels of a few microseconds each. Launched one by one, they take ten
-times as long as they run. A CUDA graph launches them all at once, but it replays the same addresses and
-shapes. So a step writes into the column that a tensor names, attends to every column behind a mask, and
-keeps its rows until half of them have finished. Then the rest moves up, and the step is captured again.
+times as long as they run. A CUDA graph launches them all at once, but it replays fixed addresses and shapes.
+So a step writes into the column given by a tensor, attends to every column behind a mask, and keeps its rows
+until half of them have finished. Then the remaining rows are compacted, and the step is captured again.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from torch import Tensor
 from swarmd.llama.batch import Batch
 from swarmd.llama.forward import LlamaForward
 
-MASK_ALIGNMENT = 16  # columns from one row of the mask to the next: CUDA's kernel copies other masks
+MASK_ALIGNMENT = 16  # stride between rows of the mask is a multiple of this; CUDA's kernel copies other masks
 
 
 class Steps(Protocol):
@@ -27,12 +27,12 @@ class Steps(Protocol):
         ...
 
     def leaves(self, alive: int) -> bool:
-        """Whether finished rows should leave now that `alive` are still writing."""
+        """Whether finished rows should leave now that `alive` rows are still writing."""
         ...
 
 
 class GrowingSteps:
-    """Every step attends to one column more, and rows leave as soon as they finish. For the CPU."""
+    """Every step attends to one more column, and rows leave as soon as they finish. For the CPU."""
 
     def __init__(self, forward: LlamaForward, batch: Batch) -> None:
         self._forward = forward
@@ -46,10 +46,12 @@ class GrowingSteps:
 
 
 class ReplayedSteps:
-    """Every step has the shape of the one before. With a `stream` to capture it in, it is replayed as a CUDA
-    graph. Without one the same steps run one by one, on any device. The batch's cache must be `zeroed`.
+    """Every step has the same shape as the one before. With a `stream` for capturing, steps are replayed as
+    CUDA graphs; without one, the same steps run one by one, on any device. The batch's cache must be
+    `zeroed`.
 
-    All captures of a process should share a stream: cuBLAS keeps some memory for every stream that it saw.
+    All captures of a process should share a stream, because cuBLAS keeps some memory for every stream that it
+    has seen.
     """
 
     def __init__(self, forward: LlamaForward, batch: Batch, stream: torch.cuda.Stream | None) -> None:
@@ -61,8 +63,8 @@ class ReplayedSteps:
 
     def __call__(self, tokens: Tensor) -> Tensor:
         if self._rows is None or self._rows.count != self._batch.cache.rows:
-            # The first step of a shape runs as it is: what kernels set up once must not be captured.
-            self._replay = None  # frees its memory before the next shape takes some
+            # The first step of a shape runs uncaptured, because one-time kernel setup must not be captured.
+            self._replay = None  # frees its memory before the next shape is allocated
             self._rows = FixedRows(self._batch)
             logits = self._forward.step(tokens, self._rows)
         elif self._stream is not None:
@@ -79,7 +81,8 @@ class ReplayedSteps:
 
 
 class FixedRows:
-    """A batch's rows with a shape that stays: `forward.Rows`. Its state is in tensors, changed in place."""
+    """A batch's rows with a constant shape, as `forward.Rows`. Its state is in tensors that change in
+    place."""
 
     def __init__(self, batch: Batch) -> None:
         self.count = batch.cache.rows
@@ -132,7 +135,7 @@ class _Replay:
         present = torch.cuda.current_stream(forward.device)
         stream.wait_stream(present)
         with torch.cuda.stream(stream):
-            # Other threads may use the device meanwhile: only this thread's calls are captured.
+            # Other threads may use the device at the same time: capture only this thread's calls.
             self._graph.capture_begin(capture_error_mode="thread_local")
             try:
                 self._logits = forward.step(self._tokens, rows)

@@ -23,7 +23,7 @@ def rotations(rotary: nn.Module, positions: Tensor, like: Tensor) -> Tensor:
 
 
 def rotate(heads: Tensor, rotation: Tensor) -> Tensor:
-    """Float32 heads [N, n, d], turned by rotation [2, N, 1, d]."""
+    """Float32 heads [N, n, d], rotated by rotation [2, N, 1, d]."""
     cosines, signed_sines = rotation
     swapped = heads.roll(heads.shape[-1] // 2, dims=-1)
     return torch.addcmul(heads * cosines, swapped, signed_sines)

@@ -1,4 +1,4 @@
-"""What one row writes while it is decoded."""
+"""The text of one row while it is decoded."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from swarmd.rollout.interface import Decoded, RowEnd
 
 @dataclass
 class Text:
-    """A row's tokens so far, with their log-probabilities."""
+    """A row's tokens so far, with their logprobs."""
 
     tokens: list[int] = field(default_factory=list)
     logprobs: list[float] = field(default_factory=list)
     finished: bool = False
-    """By an end token."""
+    """Whether an end token ended it."""
     ended: bool = False
-    """By that or by `row_end`."""
+    """Whether an end token or `row_end` ended it."""
 
     def write(self, token: int, logprob: float, ends: Collection[int], row_end: RowEnd | None) -> None:
-        """Add one token, and see whether it ends the row."""
+        """Add one token, and determine whether it ends the row."""
         self.tokens.append(token)
         self.logprobs.append(logprob)
         self.finished = token in ends

@@ -1,6 +1,6 @@
 """Attention over packed tokens, plugged into transformers' models through its registry of implementations.
 
-Each prompt attends to itself once. Each completion attends to its prompt and to itself. No token looks at
+Each prompt attends to itself once. Each completion attends to its prompt and to itself. No token attends to
 another completion, so nothing is computed for such pairs, and a group may have any length.
 """
 
@@ -21,21 +21,22 @@ from swarmd.logprobs.short_attention import Blocks, short_attention
 
 NAME = "swarmd_packed"
 FLOAT32_TOKENS_MAX = 128
-"""On a CPU, backward over shorter completions is up to three times slower in bfloat16 than in float32."""
-MASK_ALIGNMENT = 16  # the numbers from one row of a mask to the next are a multiple of this
+"""On a CPU, the backward pass over shorter completions is up to three times slower in bfloat16 than
+float32."""
+MASK_ALIGNMENT = 16  # elements; the stride between rows of a mask is a multiple of this
 MEANINGLESS_HERE = frozenset(
     {"position_ids", "use_cache", "cache_position", "is_causal", "output_attentions", "output_hidden_states"}
 )
-"""Arguments that models pass down and that change nothing about attention over a packing."""
+"""Arguments that models pass along but that do not affect attention over a packing."""
 
 
 class UnknownAttentionError(ValueError):
-    """The model needs something that attention over packed tokens does not do (a window, a soft cap)."""
+    """The model needs something that attention over packed tokens does not support (a window, a soft cap)."""
 
 
 @dataclass(frozen=True)
 class AttentionPlan:
-    """A packing and its mask, made once for all layers. Each layer keeps the mask for its backward pass."""
+    """A packing and its mask, built once for all layers. Each layer keeps the mask for its backward pass."""
 
     packing: Packing
     visible: Tensor | None
@@ -43,20 +44,21 @@ class AttentionPlan:
     _blocks: dict[tuple[int, int], Blocks | None] = field(default_factory=dict)
 
     def blocks(self, kv_heads: int, shared: int) -> Blocks | None:
-        """The blocks for `short_attention`, on the CPU; None if it does not pay."""
+        """The blocks for `short_attention`, on the CPU; None if it would not be faster."""
         if (kv_heads, shared) not in self._blocks:
             self._blocks[kv_heads, shared] = Blocks.of(self.packing, kv_heads, shared)
         return self._blocks[kv_heads, shared]
 
     def mask(self, shared: int, dtype: torch.dtype) -> Tensor:
-        """To add to scores: [B' or 1, 1, shared * T', P + T'], for `shared` query heads one after another."""
+        """The mask to add to scores: [B' or 1, 1, shared * T', P + T'], for `shared` query heads in
+        sequence."""
         if self.visible is None:
             raise ValueError("no completion has inputs")
         made = self._masks.get((shared, dtype))
         if made is None:
             hidden = ~self.visible.repeat(1, 1, shared, 1)
             keys = hidden.shape[-1]
-            # CUDA's kernel would copy a mask that is not aligned, for each layer.
+            # CUDA's kernel would copy an unaligned mask for each layer.
             aligned = -(-keys // MASK_ALIGNMENT) * MASK_ALIGNMENT
             made = torch.zeros(*hidden.shape[:-1], aligned, dtype=dtype, device=hidden.device)[..., :keys]
             made.masked_fill_(hidden, float("-inf"))
@@ -116,7 +118,7 @@ def attend(
     )
     parts = [prompts.transpose(1, 2).flatten(2).flatten(0, 1)]
     if plan.visible is not None:
-        # Query heads that share keys take the place of more tokens, so keys are not repeated for each head.
+        # Query heads that share keys are treated as more tokens, so keys are not repeated for each head.
         rows, width = packing.inputs.shape
         shown_keys, shown_values = (
             _by_head(torch.cat([_of_each(of_prompts, packing.owners), own], dim=1), size)
@@ -146,26 +148,26 @@ def _by_head(states: Tensor, size: int) -> Tensor:
 
 
 def _of_each(of_prompts: Tensor, owners: Tensor) -> Tensor:
-    """States of prompts [R, P, W] -> of the prompt of each completion [B', P, W]."""
+    """States of prompts [R, P, W] -> those of each completion's prompt [B', P, W]."""
     # Not index_select, whose backward pass sums repeated rows in bfloat16, and on CUDA in no fixed order.
     return functional.embedding(owners, of_prompts.flatten(1)).view(-1, *of_prompts.shape[1:])
 
 
-# Each token has one place in prompts and inputs, and no two share one. So these are each other's gradient,
-# except for places that are only filled up. An ordinary look-up's backward pass does not know that, and sorts
-# all indices. On a GPU that was a fifth of a step.
+# Each token has one slot in prompts and inputs, and no two tokens share one. So these two are each other's
+# gradient, except for padding slots. The backward pass of an ordinary look-up does not know that and sorts
+# all indices, which took a fifth of a step on a GPU.
 
 
 def _lay_out(flat: Tensor, packing: Packing) -> tuple[Tensor, Tensor]:
     """Flat states [N, W] -> those of prompts [R, P, W] and of completions' inputs [B', T', W].
 
-    Nothing may come of places that are only filled up.
+    The result must not depend on padding slots.
     """
     return _LaidOut.apply(flat, packing)  # type: ignore[no-any-return,no-untyped-call]
 
 
 def _restore(places: Tensor, packing: Packing) -> Tensor:
-    """States [R * P + B' * T', W] of prompts and inputs, laid end to end -> flat [N, W]."""
+    """States [R * P + B' * T', W] of prompts and inputs, concatenated -> flat [N, W]."""
     return _Restored.apply(places, packing)  # type: ignore[no-any-return,no-untyped-call]
 
 
@@ -195,7 +197,7 @@ class _Restored(torch.autograd.Function):
 
 @contextmanager
 def attention_over_packed(config: PretrainedConfig) -> Iterator[None]:
-    """While entered, the model with this `config` computes `packed_attention`."""
+    """Within the block, the model with this `config` uses `packed_attention`."""
     before = config._attn_implementation
     config._attn_implementation = NAME
     try:

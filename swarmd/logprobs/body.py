@@ -1,6 +1,6 @@
-"""What lies between the embeddings and the output layer, run over packed tokens.
+"""The part of a model between embeddings and output layer, run over packed tokens.
 
-`TransformersBody` runs the model's own modules, whatever they are. `llama/body.py` holds another body.
+`TransformersBody` runs the model's own modules, whatever they are. `llama/body.py` contains another body.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ class Body(Protocol):
     def __call__(self, embedded: Tensor, plan: AttentionPlan, *, recompute: bool) -> Tensor:
         """Embeddings [N, H] -> normed states [C, H] of the tokens that predict a completion token.
 
-        `recompute`: keep only each layer's input, and compute the layer again in backward.
+        `recompute`: keep only each layer's input, and recompute the layer in the backward pass.
         """
         ...
 
 
 class TransformersBody:
-    """The model's own modules, adapters among them."""
+    """The model's own modules, including adapters."""
 
     def __init__(self, inner: Any, dtype: torch.dtype) -> None:
         self._inner = inner

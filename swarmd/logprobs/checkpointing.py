@@ -1,4 +1,4 @@
-"""Gradient checkpointing: backward computes a layer's activations again, instead of keeping them.
+"""Gradient checkpointing: the backward pass recomputes a layer's activations instead of keeping them.
 
 It costs a third more work and needs a fraction of the memory. Transformers' layers do it themselves in
 training mode.
@@ -16,7 +16,7 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 
 
 def keep_activations() -> bool:
-    """The answer if no layer ever has to be computed twice."""
+    """A `recompute` callback for when no layer ever has to be recomputed."""
     return False
 
 
@@ -24,11 +24,11 @@ def keep_activations() -> bool:
 def checkpointed(
     model: nn.Module, within: Callable[[], AbstractContextManager[None]] = nullcontext
 ) -> Iterator[None]:
-    """While entered, forwards of `model` keep only each layer's input.
+    """Within the block, forward passes of `model` keep only each layer's input.
 
-    `within` is entered whenever a layer is computed, because backward runs long after the caller's own
-    context has ended. The layers stay in eval mode: some of transformers' have dropout of their own, besides
-    that of their modules.
+    `within` is entered whenever a layer is computed, because the backward pass runs long after the caller's
+    own context has ended. The layers stay in eval mode, because some of transformers' layers have dropout of
+    their own, in addition to that of their modules.
     """
     layers: list[Any] = [m for m in model.modules() if isinstance(m, GradientCheckpointingLayer)]
 

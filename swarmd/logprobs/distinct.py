@@ -1,4 +1,4 @@
-"""Equal rows are computed once. Short answers repeat within a group, right ones more often than others."""
+"""Computes equal rows only once. Short answers repeat within a group, right ones more often than others."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from swarmd.logprobs.interface import LogprobsEngine, TokenRow
 
 
 class DistinctLogprobs:
-    """Passes each distinct row to another logprobs engine once, and gives its result to all rows equal to it.
+    """Passes each distinct row to another logprobs engine once, and copies its result to all rows equal to
+    it.
 
-    The gradient of such a row is then the sum of its copies' gradients: what the other engine would have
-    computed from all of them, up to rounding.
+    The gradient of such a row is the sum of its copies' gradients, which equals what the other engine would
+    have computed from all of them, up to rounding.
     """
 
     def __init__(self, engine: LogprobsEngine) -> None:
@@ -42,7 +43,7 @@ class DistinctLogprobs:
 
 
 def _distinct(rows: Sequence[TokenRow]) -> tuple[list[TokenRow], list[int] | None]:
-    """The rows without repetitions, in order, and each row's position among them; None if none repeats."""
+    """The distinct rows, in order, and each row's index among them; None if no row repeats."""
     seen: dict[TokenRow, int] = {}
     positions = [seen.setdefault(row, len(seen)) for row in rows]
     return list(seen), None if len(seen) == len(rows) else positions

@@ -1,7 +1,7 @@
-"""Embedding look-up whose gradient goes straight into `weight.grad`.
+"""Embedding look-up whose gradient goes directly into `weight.grad`.
 
-PyTorch's own look-up makes a dense gradient for the whole vocabulary and adds it. Here only the rows that
-were looked up are touched.
+PyTorch's own look-up creates a dense gradient for the whole vocabulary and adds it. This one touches only the
+rows that were looked up.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from swarmd.logprobs.gradients import accumulated
 
 
 def embed(layer: nn.Embedding, ids: Tensor, factored: FactoredGradients, dtype: torch.dtype) -> Tensor:
-    """Embeddings [N, H] of ids [N]. Backward itself adds to `layer.weight.grad`, or to `factored`.
+    """Embeddings [N, H] of ids [N]. The backward pass itself adds to `layer.weight.grad`, or to `factored`.
 
-    `dtype` is the dtype of the model's products. A tied output layer's part of the gradient has it.
+    `dtype` is the dtype of the model's products, and of the gradient that a tied output layer contributes.
     """
     if not (layer.weight.requires_grad and torch.is_grad_enabled()):
         return functional.embedding(ids, layer.weight)
@@ -44,7 +44,7 @@ class _Embed(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad_output: Tensor) -> tuple[None, None, None, None, None]:
         (ids,) = ctx.saved_tensors
-        if ctx.padding is not None:  # this row is not trained through look-ups
+        if ctx.padding is not None:  # the padding row is not trained
             grad_output = grad_output.masked_fill((ids == ctx.padding)[:, None], 0.0)
         if ctx.factored.takes(ctx.weight, ctx.dtype):
             ctx.factored.add_rows(ctx.weight, ids, grad_output)

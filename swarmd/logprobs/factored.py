@@ -1,8 +1,8 @@
-"""Gradients of large weights. Each is kept as two factors, and multiplied out only when it is applied.
+"""Gradients of large weights, each kept as two factors that are multiplied only when the gradient is applied.
 
-A linear layer's weight gradient is grad_output^T times the layer's input. When few tokens teach a large
-layer, the factors are far smaller than their product. A step then never holds the gradients of all weights,
-only of a few at a time. The result stays the same.
+A linear layer's weight gradient is grad_output^T times the layer's input. If a large layer is trained on few
+tokens, the factors are far smaller than their product. A step then holds the gradients of only a few weights
+at a time. The result stays the same.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-GAIN_MIN = 2  # the product takes at least twice the factors' bytes, or multiplying twice does not pay
-PRODUCT_BYTES_MIN = 2**20  # of one weight: smaller ones are not worth the bookkeeping
+GAIN_MIN = 2  # below this ratio of product to factor bytes, multiplying twice does not pay off
+PRODUCT_BYTES_MIN = 2**20  # per weight; smaller ones are not worth the bookkeeping
 COLUMNS_AT_ONCE = 16_384  # of a factor in float32, or rows of a product: 8 MB per 128 tokens
 
 
@@ -30,24 +30,24 @@ class _Factors:
 
 
 class FactoredGradients:
-    """The factors of this step. Without `begin` it takes nothing, and gradients go to `.grad` as usual."""
+    """The factors of one step. Before `begin`, it takes nothing, and gradients go to `.grad` as usual."""
 
     def __init__(self) -> None:
         self._tokens: int | None = None
         self._factors: dict[Tensor, _Factors] = {}
 
     def begin(self, tokens: int) -> None:
-        """Begin a step in which this many `tokens` go through each layer, over all micro-batches."""
+        """Start a step in which `tokens` tokens go through each layer, over all micro-batches."""
         self.clear()
         self._tokens = tokens
 
     def clear(self) -> None:
-        """Forget all factors. Until the next `begin` none are taken."""
+        """Drop all factors. None are taken until the next `begin`."""
         self._tokens = None
         self._factors.clear()
 
     def takes(self, weight: Tensor, dtype: torch.dtype) -> bool:
-        """Whether factors in `dtype` of this weight's gradient belong here in this step."""
+        """Whether this weight's gradient should be added here as factors in `dtype` in this step."""
         if self._tokens is None or not weight.requires_grad:
             return False
         product = weight.numel() * weight.itemsize
@@ -55,13 +55,13 @@ class FactoredGradients:
         return product >= PRODUCT_BYTES_MIN and GAIN_MIN * factors <= product
 
     def add(self, weight: Tensor, grad_output: Tensor, inputs: Tensor) -> None:
-        """Take grad_output [n, out] and inputs [n, in] of a layer with weight [out, in]."""
+        """Add grad_output [n, out] and inputs [n, in] of a layer with weight [out, in]."""
         factors = self._factors.setdefault(weight, _Factors())
         factors.grad_outputs.append(grad_output)
         factors.inputs.append(inputs)
 
     def add_rows(self, weight: Tensor, indices: Tensor, rows: Tensor) -> None:
-        """Take the gradients `rows` [m, in] of the weight's rows that were looked up at `indices` [m]."""
+        """Add the gradients `rows` [m, in] of the weight's rows that were looked up at `indices` [m]."""
         factors = self._factors.setdefault(weight, _Factors())
         factors.indices.append(indices)
         factors.rows.append(rows)
@@ -71,7 +71,7 @@ class FactoredGradients:
         return list(self._factors)
 
     def squared_norm(self, weight: Tensor) -> Tensor:
-        """|gradient|^2 of this weight, without multiplying it out: |B^T A|^2 = sum(B B^T * A A^T)."""
+        """|gradient|^2 of this weight, without multiplying the factors: |B^T A|^2 = sum(B B^T * A A^T)."""
         factors = self._factors[weight]
         total = torch.zeros((), device=weight.device)
         if factors.grad_outputs:
@@ -84,15 +84,15 @@ class FactoredGradients:
             total += summed.square().sum()
             if factors.grad_outputs:
                 total += 2 * (summed * (grad_output[:, indices].T.float() @ inputs.float())).sum()
-        return total.clamp(min=0.0)  # rounding may leave less than 0 if contributions cancel
+        return total.clamp(min=0.0)  # rounding may give a negative value if contributions cancel
 
     @torch.no_grad()
     def release(self, weight: Tensor, out: Tensor) -> None:
-        """Multiply this weight's gradient out into `out`, shaped like the weight, and forget its factors."""
+        """Multiply this weight's factors into `out`, shaped like the weight, and drop them."""
         factors = self._factors.pop(weight)
         if factors.grad_outputs:
             grad_output, inputs = _joined(factors.grad_outputs), _joined(factors.inputs)
-            if grad_output.dtype == torch.float16:  # a product could overflow, which the norm would not show
+            if grad_output.dtype == torch.float16:  # a product could overflow unnoticed by the norm
                 grad_output, inputs = grad_output.float(), inputs.float()
             if out.dtype == grad_output.dtype:
                 torch.mm(grad_output.T, inputs, out=out)
@@ -107,15 +107,15 @@ class FactoredGradients:
 
 
 def _joined(parts: list[Tensor]) -> Tensor:
-    """All parts as one [n, columns]. A single part is not copied."""
+    """All parts concatenated to [n, columns]. A single part is not copied."""
     return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
 def _gram(factor: Tensor) -> Tensor:
-    """factor factor^T [n, n] in float32, of factor [n, columns]."""
+    """factor factor^T [n, n] in float32, for factor [n, columns]."""
     total = torch.zeros(len(factor), len(factor), device=factor.device)
     for part in torch.split(factor, COLUMNS_AT_ONCE, dim=1):
-        # float16 could overflow; bfloat16 rounds each entry by 0.4 % at most, and the norm by far less.
+        # float16 could overflow; bfloat16 rounds each entry by at most 0.4 %, and the norm by far less.
         columns = part if part.dtype == torch.bfloat16 else part.float()
         total += columns @ columns.T
     return total

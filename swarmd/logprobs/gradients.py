@@ -1,7 +1,7 @@
 """Adds to a parameter's gradient in place, from inside a backward pass.
 
-Autograd would first make a separate tensor of every contribution. For these parameters autograd gets nothing,
-so hooks on them and `torch.autograd.grad` do not see their gradients.
+Autograd would first create a separate tensor for every contribution. Autograd receives nothing for these
+parameters, so hooks on them and `torch.autograd.grad` do not see their gradients.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from swarmd.logprobs.factored import FactoredGradients
 
 
 def accumulated(parameter: Tensor) -> Tensor:
-    """The parameter's gradient, zeros if it has none yet."""
+    """The parameter's gradient, created as zeros if there is none yet."""
     if parameter.grad is None:
         parameter.grad = torch.zeros_like(parameter)
     return parameter.grad
 
 
 def add_gradient(parameter: Tensor | None, gradient: Tensor) -> None:
-    """Add `gradient`, which has the parameter's shape. A missing or frozen parameter takes none."""
+    """Add `gradient`, which has the parameter's shape. A missing or frozen parameter is skipped."""
     if parameter is None or not parameter.requires_grad:
         return
     if parameter.grad is None:

@@ -1,4 +1,4 @@
-"""What every logprobs engine promises, and the rows it takes."""
+"""The interface of every logprobs engine, and the rows it takes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from swarmd.logprobs.factored import FactoredGradients
 
 @dataclass(frozen=True)
 class TokenRow:
-    """A prompt and one completion of it, as token ids."""
+    """A prompt with one completion, as token ids."""
 
     prompt_ids: tuple[int, ...]
     completion_ids: tuple[int, ...]
@@ -23,27 +23,28 @@ class TokenRow:
 
 
 class LogprobsEngine(Protocol):
-    """Says how likely completions are under one model. Rows of one prompt are adjacent."""
+    """Computes how likely completions are under one model. Rows with the same prompt are adjacent."""
 
     @property
     def factored(self) -> FactoredGradients | None:
-        """Where this engine leaves gradients that it does not put into `.grad`, once `begin` was called."""
+        """Gradients that this engine does not put into `.grad`, once `begin` has been called."""
         ...
 
     def tokens(self, rows: Sequence[TokenRow]) -> int:
-        """How much of a budget of tokens these rows take together. One more row never takes less."""
+        """How much of a token budget these rows take together. Adding a row never reduces it."""
         ...
 
     def logprobs(self, rows: Sequence[TokenRow], temperature: float) -> tuple[Tensor, Tensor]:
-        """Log-probabilities [B, T] of the completions' tokens, and a mask [B, T] that says what is a token.
+        """Logprobs [B, T] of the completions' tokens, and a mask [B, T] that marks tokens.
 
-        float32, and differentiable if gradients are enabled. T is the length of the longest completion; the
-        rest of shorter ones is 0.
+        float32, differentiable if gradients are enabled. T is the length of the longest completion; shorter
+        ones are filled with 0.
         """
         ...
 
     def logprobs_and_states(
         self, rows: Sequence[TokenRow], temperature: float
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """`logprobs`, and the states [B, T, H] from which the output layer made each, without gradient."""
+        """`logprobs`, and the states [B, T, H] from which the output layer computed each, without
+        gradient."""
         ...

@@ -1,6 +1,6 @@
-"""The memory that log-probabilities and their gradient take, for each engine. Pure arithmetic, in bytes.
+"""Estimates the memory that logprobs and their gradients need, for each engine. Pure, in bytes.
 
-The constants were fitted to measured peaks (`python -m benchmarks.prediction` compares them again).
+The constants were fitted to measured peaks (`python -m benchmarks.prediction` repeats the comparison).
 """
 
 from __future__ import annotations
@@ -11,13 +11,14 @@ from swarmd.logprobs.padded import LOGIT_BYTES, tokens_weight
 from swarmd.logprobs.vocabulary import KEPT_BYTES, slice_width
 
 TRANSFORMERS_KEEP = 1.25
-"""Numbers that transformers' layers keep for the backward pass, per number in and out of a linear layer."""
-LOGIT_SLICES = 4  # of float32 logits at once: a slice, what is computed from it, and their gradients
-STATE_COPIES = 2  # of the float32 states that a value head reads: by token, and by row and position
+"""Numbers that transformers' layers keep for the backward pass, per input or output number of a linear
+layer."""
+LOGIT_SLICES = 4  # float32 logits at once: a slice, the values computed from it, and their gradients
+STATE_COPIES = 2  # of the float32 states for a value head: by token, and by row and position
 
 
 def padded_memory(shape: ModelShape, arrangement: Arrangement, work: Workload) -> dict[str, int]:
-    """What `PaddedLogprobs` holds."""
+    """The memory used by `PaddedLogprobs`."""
     # A padded token may count several times, and there is at least one row, whatever the budget.
     tokens = max(work.row_tokens, arrangement.budgets.train_tokens // tokens_weight(shape.vocab_size))
     layer = tokens * _kept_by_transformers(shape, arrangement, 1)
@@ -27,7 +28,7 @@ def padded_memory(shape: ModelShape, arrangement: Arrangement, work: Workload) -
 
 
 def packed_memory(shape: ModelShape, arrangement: Arrangement, work: Workload) -> dict[str, int]:
-    """What `PackedLogprobs` with transformers' own layers holds."""
+    """The memory used by `PackedLogprobs` with transformers' own layers."""
     tokens = arrangement.budgets.train_tokens
     layer = tokens * _kept_by_transformers(shape, arrangement, keys_per_token(arrangement, work))
     layers = over_layers(shape, arrangement, tokens, layer) + cast_bytes(shape, arrangement)
@@ -35,7 +36,7 @@ def packed_memory(shape: ModelShape, arrangement: Arrangement, work: Workload) -
 
 
 def beside_gradients(shape: ModelShape, arrangement: Arrangement, work: Workload, layers: int) -> int:
-    """For packed rows: what `layers` and the logits take beside the gradients, which appear meanwhile."""
+    """For packed rows: what `layers` and the logits need beyond the memory planned for gradients."""
     tokens = arrangement.budgets.train_tokens
     forward = layers + _sliced_logits(shape, arrangement, tokens) + _states(shape, work, tokens)
     if work.is_one_micro_batch(tokens) and arrangement.lora_rank is None:
@@ -46,19 +47,20 @@ def beside_gradients(shape: ModelShape, arrangement: Arrangement, work: Workload
 
 
 def over_layers(shape: ModelShape, arrangement: Arrangement, tokens: int, layer: float) -> int:
-    """All layers; or one layer and the inputs of all, if activations are computed again."""
+    """All layers, or, if activations are recomputed, one layer plus the inputs of all layers."""
     if arrangement.budgets.gradient_checkpointing:
         return int(layer + shape.layers * tokens * FLOAT32 * shape.hidden)
     return int(layer * shape.layers)
 
 
 def cast_bytes(shape: ModelShape, arrangement: Arrangement) -> int:
-    """The weights as autocast multiplies with them. They are kept until the forward pass has ended."""
+    """The weights converted by autocast, which are kept until the forward pass ends."""
     return arrangement.itemsize * shape.linear_parameters if arrangement.is_cast else 0
 
 
 def keys_per_token(arrangement: Arrangement, work: Workload) -> float:
-    """Keys laid out per token of packed rows. Every completion has its prompt's keys beside its own."""
+    """Keys per token of packed rows. Every completion has a copy of its prompt's keys in addition to its
+    own."""
     room = arrangement.budgets.train_tokens - work.prompt_tokens
     together = min(work.group_size, max(1, room // work.new_tokens))
     keys = work.prompt_tokens + together * work.row_tokens
@@ -79,5 +81,5 @@ def _sliced_logits(shape: ModelShape, arrangement: Arrangement, tokens: int) -> 
 
 
 def _states(shape: ModelShape, work: Workload, tokens: int) -> int:
-    """The states that a value head reads."""
+    """The states for a value head."""
     return STATE_COPIES * FLOAT32 * tokens * shape.hidden if work.values else 0

@@ -18,15 +18,17 @@ from swarmd.logprobs.packing import pack, packed_tokens, shape_multiple
 from swarmd.logprobs.vocabulary import chosen_logprobs
 
 TOUCHED_LOGITS = ("final_logit_softcapping", "logit_scale", "logits_scaling", "lm_head_multiplier")
-"""How some models change the output layer's logits. A trial with small logits might not show it."""
+"""Settings by which some models change the output layer's logits. A trial with small logits may miss it."""
 
 
 class PackedLogprobs:
-    """For models with ordinary attention and an ordinary output layer: `why_not_packed` and a trial tell.
+    """For models with ordinary attention and an ordinary output layer, as decided by `why_not_packed` and a
+    trial.
 
-    Backward adds the gradients of the embedding, the output layer and all of `LlamaBody` to `.grad` or
-    `factored`. Autograd does not get them, so `torch.autograd.grad` and hooks on these parameters do not see
-    them. `recompute` is asked whenever rows are computed: should backward compute layers again?
+    The backward pass adds the gradients of the embedding, the output layer and all of `LlamaBody` to `.grad`
+    or `factored`. Autograd does not get them, so `torch.autograd.grad` and hooks on these parameters do not
+    see them. `recompute` is called before rows are computed, and returns whether the backward pass should
+    recompute layers.
     """
 
     def __init__(
@@ -47,7 +49,7 @@ class PackedLogprobs:
         self.device = self._embedding.weight.device
 
     def tokens(self, rows: Sequence[TokenRow]) -> int:
-        """Input tokens that go through the model for these rows, without those that fill a packing up."""
+        """Input tokens that go through the model for these rows, not counting padding of the packing."""
         return packed_tokens(rows)
 
     def logprobs(self, rows: Sequence[TokenRow], temperature: float) -> tuple[Tensor, Tensor]:
@@ -62,7 +64,7 @@ class PackedLogprobs:
         return logprobs, mask, states.masked_scatter(mask[..., None], hidden.detach())
 
     def _compute(self, rows: Sequence[TokenRow], temperature: float) -> tuple[Tensor, Tensor, Tensor]:
-        """Log-probabilities and mask [B, T], and the states [C, H] of their tokens, row by row."""
+        """Logprobs and mask [B, T], and the states [C, H] of their tokens, row by row."""
         packing = pack(rows, shape_multiple(self.device, self._dtype)).to(self.device)
         embedded = embed(self._embedding, packing.ids, self.factored, self._dtype)
         recompute = torch.is_grad_enabled() and self._recompute()
@@ -82,7 +84,7 @@ class PackedLogprobs:
 
 
 def why_not_packed(base: Any) -> str | None:
-    """Why this model's rows cannot be packed, as far as it shows without running it. None if nothing does."""
+    """Why this model's rows cannot be packed, as far as is visible without running it. None if they can."""
     config = base.config.get_text_config(decoder=True)
     if type(base.get_input_embeddings()) is not nn.Embedding:
         return "the model's embedding is not a plain table"

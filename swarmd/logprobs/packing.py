@@ -1,7 +1,7 @@
-"""Rows of one prompt as one stretch of tokens: the prompt once, its completions after it, no row padded.
+"""Packs the rows of one prompt into one sequence of tokens: the prompt once, then its completions, unpadded.
 
-What looks at one token at a time runs over the flat stretch [N]. Only attention needs to know which tokens
-belong together. It finds them through the indices kept here.
+Operations on single tokens run over the flat sequence [N]. Only attention needs to know which tokens belong
+together, and gets that from the indices kept here.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from torch import Tensor
 from swarmd.logprobs.interface import TokenRow
 
 SHAPE_MULTIPLE = 32
-"""Tokens. oneDNN compiles a product for each shape that it has not seen recently, in half a millisecond each.
-That does not matter in a large model. It is a third of a step of the embedded one, whose number of tokens
-always differs."""
+"""Tokens. oneDNN compiles a product for each shape that it has not seen recently, which takes half a
+millisecond. That is negligible for a large model, but a third of a step for the embedded one, whose number of
+tokens always differs."""
 
 
 def shape_multiple(device: torch.device, dtype: torch.dtype) -> int:
-    """The number of tokens in a packing should be a multiple of this. In float32 nothing is compiled."""
+    """The number of tokens in a packing should be a multiple of this. Nothing is compiled in float32."""
     return SHAPE_MULTIPLE if device.type == "cpu" and dtype != torch.float32 else 1
 
 
@@ -30,34 +30,34 @@ def shape_multiple(device: torch.device, dtype: torch.dtype) -> int:
 class Packing:
     """N tokens in flat order, and the indices by which C completion tokens and attention find theirs.
 
-    A completion's last token predicts nothing, so it is a target but never an input. N and C are filled up to
-    a round number at the end: N with copies of a prompt, which nothing follows, and C with copies of a
+    A completion's last token predicts nothing, so it is a target but never an input. N and C are padded at
+    the end to a round number: N with copies of a prompt, which has no completions, and C with copies of a
     target.
     """
 
     ids: Tensor
     """[N] the input tokens."""
     positions: Tensor
-    """[N] each token's position in its own row. All completions of a prompt start where it ends."""
+    """[N] each token's position in its own row. All completions of a prompt start at its end."""
     predicting: Tensor
     """[C] the flat index of the token that predicts each completion token."""
     targets: Tensor
     """[C] the completion tokens, row by row."""
     lengths: Tensor
-    """[B] tokens of each completion; they sum to C without what fills it up."""
+    """[B] tokens of each completion; they sum to C minus its padding."""
     prompts: Tensor
-    """[R, P] flat indices of the prompts' tokens, filled up on the right."""
+    """[R, P] flat indices of the prompts' tokens, padded on the right."""
     prompt_lengths: Tensor
     """[R]"""
     owners: Tensor
     """[B'] which prompt each completion with inputs belongs to."""
     inputs: Tensor
-    """[B', T'] flat indices of the completions' input tokens, filled up on the right."""
+    """[B', T'] flat indices of the completions' input tokens, padded on the right."""
     restored: Tensor
-    """[N] where each flat token is in prompts and inputs laid end to end."""
+    """[N] the position of each flat token in the concatenation of prompts and inputs."""
 
     def to(self, device: torch.device) -> Packing:
-        """The same on `device`."""
+        """A copy on `device`."""
         return Packing(**{name: value.to(device) for name, value in vars(self).items()})
 
     def visible_keys(self) -> Tensor | None:
@@ -68,7 +68,7 @@ class Packing:
         causal = torch.ones(count, count, dtype=torch.bool, device=device).tril()
         prompt = torch.arange(width, device=device) < self.prompt_lengths[:, None]  # [R, P]
         seen = prompt[self.owners]
-        # One mask for all rows if every prompt is as long as the longest: attention is then cheaper.
+        # One mask serves all rows if every prompt is as long as the longest, which makes attention cheaper.
         rows = seen[:1] if bool(seen.all()) else seen
         return torch.cat(
             [rows[:, None, None].expand(-1, 1, count, -1), causal.expand(len(rows), 1, -1, -1)], dim=-1
@@ -76,9 +76,9 @@ class Packing:
 
 
 def pack(rows: Sequence[TokenRow], multiple: int = 1) -> Packing:
-    """The packing of adjacent rows with equal prompts, in the order given. Prompts are never empty.
+    """Pack adjacent rows with equal prompts, in the order given. Prompts are never empty.
 
-    N and C are filled up to a multiple of `multiple`.
+    N and C are padded to a multiple of `multiple`.
     """
     ids: list[int] = []
     positions: list[int] = []
@@ -126,7 +126,7 @@ def pack(rows: Sequence[TokenRow], multiple: int = 1) -> Packing:
 
 
 def packed_tokens(rows: Sequence[TokenRow]) -> int:
-    """How many input tokens `pack` makes of these rows, without what fills them up."""
+    """The number of input tokens that `pack` produces for these rows, without padding."""
     return sum(
         len(prompt) + sum(max(0, len(row.completion_ids) - 1) for row in group)
         for prompt, group in groupby(rows, key=lambda row: row.prompt_ids)
@@ -134,7 +134,7 @@ def packed_tokens(rows: Sequence[TokenRow]) -> int:
 
 
 def _rectangle(stretches: Sequence[range]) -> Tensor:
-    """The stretches as rows [n, longest], filled up with their own first index, which nothing looks at."""
+    """The ranges as rows [n, longest], padded with their own first index, which is never used."""
     width = max((len(stretch) for stretch in stretches), default=0)
     filled = [[*stretch, *[stretch.start] * (width - len(stretch))] for stretch in stretches]
     return torch.tensor(filled, dtype=torch.long).reshape(len(stretches), width)

@@ -1,4 +1,4 @@
-"""One padded row per completion, through transformers' own forward: for any architecture."""
+"""One padded row per completion, through transformers' own forward. Works for any architecture."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from peft import PeftModel
 
 LOGIT_BYTES = 20  # a logit as computed, in float32, and the gradients of both
-TOKEN_BYTES = 2**18  # of logits; a token with more counts more than once. A vocab_size of 13,000 fits
+TOKEN_BYTES = 2**18  # of logits; a token with more counts several times. Fits a vocab_size of 13,000
 
 
 def tokens_weight(vocab_size: int) -> int:
@@ -40,7 +40,7 @@ class PaddedLogprobs:
         recompute: Callable[[], bool] = keep_activations,
         sight: Sight | None = None,
     ) -> None:
-        """`sight`: how the model is shown images; None if it sees none."""
+        """`sight`: how the model is shown images; None for a model without sight."""
         self._sight = sight
         self.model = model
         self.device = next(model.parameters()).device
@@ -53,7 +53,7 @@ class PaddedLogprobs:
 
     @property
     def factored(self) -> None:
-        """Autograd itself sums up this engine's gradients."""
+        """None, because autograd itself sums this engine's gradients."""
         return None
 
     def tokens(self, rows: Sequence[TokenRow]) -> int:
@@ -77,7 +77,7 @@ class PaddedLogprobs:
         return logprobs, mask, states.masked_fill(~mask[..., None], 0.0)
 
     def _compute(self, rows: Sequence[TokenRow], temperature: float) -> tuple[Tensor, Tensor, Tensor]:
-        """Log-probabilities and mask [B, T], and the index [B, T] of each in the logits that are kept."""
+        """Logprobs and mask [B, T], and the index [B, T] of each in the logits kept."""
         prompt_lengths = torch.tensor([len(row.prompt_ids) for row in rows], device=self.device)
         lengths = torch.tensor([len(row.completion_ids) for row in rows], device=self.device)
         width = max(len(row) for row in rows)
@@ -85,8 +85,8 @@ class PaddedLogprobs:
         for at, row in enumerate(rows):
             ids[at, : len(row)] = torch.tensor((*row.prompt_ids, *row.completion_ids))
         ids = ids.to(self.device)
-        # Padding is on the right, where causal attention never sees it from a real token: no mask is needed.
-        # Logits are needed from the last token of the shortest prompt on.
+        # Padding is on the right, where real tokens never attend to it, so no mask is needed. Logits are
+        # needed from the last token of the shortest prompt on.
         first = int(prompt_lengths.min()) - 1
         recompute = torch.is_grad_enabled() and self._recompute()
         with autocast(self.device, self._dtype), checkpointed(self.model) if recompute else nullcontext():

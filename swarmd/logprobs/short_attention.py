@@ -1,8 +1,8 @@
-"""Attention over short completions on a CPU, with its scores and its backward pass written out.
+"""Attention over short completions on a CPU, with explicit scores and an explicit backward pass.
 
 For blocks of a few tokens, PyTorch's kernel spends its time outside the products, and each completion needs a
-copy of its prompt's keys. Here all completions of a prompt multiply with its keys at once, nothing is laid
-out twice, and each gradient is written once. The scores are kept, in float32, so rows must be short.
+copy of its prompt's keys. Here, all completions of a prompt multiply with its keys at once, nothing is
+copied, and each gradient is written once. The scores are kept in float32, so rows must be short.
 """
 
 from __future__ import annotations
@@ -15,22 +15,22 @@ from torch import Tensor
 
 from swarmd.logprobs.packing import Packing
 
-TOKENS_MAX = 48  # of a completion: at 64 PyTorch's kernel is as fast on the embedded model's heads
+TOKENS_MAX = 48  # per completion; at 64, PyTorch's kernel is as fast on the embedded model's heads
 PROMPT_TOKENS_MAX = 320  # scores are kept per head: 0.4 MB per prompt. At 300 both are equally fast
-LAID_OUT_MAX = 2  # places laid out per completion, if prompts have unequal numbers of completions
+LAID_OUT_MAX = 2  # slots per completion, if prompts have unequal numbers of completions
 
 
 @dataclass(frozen=True)
 class Rows:
-    """How the rows [N * heads, d] of all tokens' heads are laid out, head by head, and back."""
+    """How the rows [N * heads, d] of all tokens' heads are arranged, head by head, and restored."""
 
     laid: Tensor
-    """[L] the row in each place: prompts [R, kv heads, shared, P], then completions
-    [R, kv heads, G, shared, T]. A place that is only filled up has any row."""
+    """[L] the row in each slot: prompts [R, kv heads, shared, P], then completions [R, kv heads, G, shared,
+    T]. A padding slot has an arbitrary row."""
     back: Tensor
-    """[N * heads] the place of each row."""
+    """[N * heads] the slot of each row."""
     filled: Tensor | None
-    """Places that hold no token."""
+    """Padding slots, which hold no token; None if there are none."""
 
 
 @dataclass(frozen=True)
@@ -49,15 +49,16 @@ class Blocks:
     queries: Rows
     keys: Rows
     prompt_mask: Tensor
-    """To add to prompts' scores: [shared * P, P]."""
+    """Added to prompts' scores: [shared * P, P]."""
     own_mask: Tensor
-    """To add to the scores of a completion's own tokens: [shared * T, T]."""
+    """Added to the scores of a completion's own tokens: [shared * T, T]."""
     length_mask: Tensor | None
-    """To add to scores of prompts' tokens: [batch, 1, P]; None if all with completions are equally long."""
+    """Added to scores of prompts' tokens: [batch, 1, P]; None if all prompts with completions are equally
+    long."""
 
     @classmethod
     def of(cls, packing: Packing, kv_heads: int, shared: int) -> Blocks | None:
-        """None if rows are too long, or too unequal in number, for this to pay."""
+        """None if rows are too long, or their numbers too unequal, for this to be faster."""
         prompts, width = packing.prompts.shape
         completions, tokens = packing.inputs.shape
         if not 0 < tokens <= TOKENS_MAX or width > PROMPT_TOKENS_MAX:
@@ -116,7 +117,7 @@ class _ShortAttention(torch.autograd.Function):
         )
         scores = torch.baddbmm(blocks.prompt_mask, q.prompts, k.prompts.mT, alpha=scaling)
         prompt_weights = scores.softmax(dim=-1)
-        # Without a mask, other numbers take its place, times zero.
+        # Without a mask, other numbers are passed in its place and multiplied by zero.
         masked = blocks.length_mask is not None
         of_prompts = torch.baddbmm(
             blocks.length_mask if masked else scores[:, :1],  # type: ignore[arg-type]
@@ -171,7 +172,7 @@ class _ShortAttention(torch.autograd.Function):
 
 
 class _Laid:
-    """Views of laid-out rows [L, d]; `length` rows of each block belong to a prompt."""
+    """Views of arranged rows [L, d]. `length` rows of each block belong to a prompt."""
 
     def __init__(self, rows: Tensor, length: int, blocks: Blocks) -> None:
         size = rows.shape[1]
@@ -192,18 +193,19 @@ def _side_by_side(of_prompts: Tensor, of_own: Tensor) -> Tensor:
 
 
 def _apart(scores: Tensor, blocks: Blocks) -> tuple[Tensor, Tensor]:
-    """`_side_by_side` undone, as views."""
+    """The inverse of `_side_by_side`, as views."""
     together = scores.view(blocks.batch, -1, scores.shape[-1])
     return together[..., : blocks.prompt_keys], scores[..., blocks.prompt_keys :]
 
 
 def _grad_scores(grad_weights: Tensor, weights: Tensor) -> Tensor:
-    """The gradient of scores, from the gradient of their softmax."""
+    """The gradient of scores, given the gradient of their softmax."""
     return torch._softmax_backward_data(grad_weights, weights, -1, weights.dtype)
 
 
 def _rows(in_prompts: Tensor, in_completions: Tensor, count: int, kv_heads: int, shared: int) -> Rows:
-    """Rows of `count` tokens' heads. Prompts [R, P] and completions [R, G, T] hold token indices, or -1."""
+    """Rows of `count` tokens' heads. Prompts [R, P] and completions [R, G, T] contain token indices, or
+    -1."""
     heads = kv_heads * shared
     head = torch.arange(heads).view(kv_heads, shared)
     laid = torch.cat(

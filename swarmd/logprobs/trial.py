@@ -1,8 +1,8 @@
-"""One trial for every way of computing a model: a few rows, compared with transformers' plain forward.
+"""One trial for all ways of computing a model: a few rows, compared with transformers' plain forward.
 
-Our engines are used for a model only if they give the log-probabilities that the model's own forward gives.
-The same holds for transformers' own cached decoding. This finds models whose output changes with a cache, or
-because they look ahead.
+Our engines are used for a model only if their logprobs equal those of the model's own forward. The same holds
+for transformers' own cached decoding. The trial detects models whose output changes with a cache, or whose
+tokens attend to later ones.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ if TYPE_CHECKING:
     from peft import PeftModel
 
 UNFIT = (AttributeError, TypeError, KeyError, IndexError, ValueError, RuntimeError, AssertionError)
-"""What is raised if a model does not take the inputs, or lacks the parts, that an engine relies on."""
-TOKENS = 10  # different ones in a trial, spread over the vocabulary
-TOLERANCE = 1e-3  # of the spread of the log-probabilities, in float32: rounding is a tenth of it
-TOLERANCE_HALF = 0.2  # the same for the median token in half precision: a wrong forward is off by about 1
-FLOOR = 1e-5  # nats: how far apart rounding puts log-probabilities that are all alike
+"""Errors raised if a model does not accept the inputs, or lacks the parts, that an engine relies on."""
+TOKENS = 10  # distinct ones in a trial, spread over the vocabulary
+TOLERANCE = 1e-3  # of the spread of the logprobs, in float32; rounding causes a tenth of it
+TOLERANCE_HALF = 0.2  # the same for the median token in half precision; a wrong forward is off by about 1
+FLOOR = 1e-5  # nats: the rounding error between logprobs that are all alike
 
 
 class Trial:
-    """The trial's rows, and their log-probabilities by the forward of `model`, computed in `dtype`.
+    """The trial's rows, and their logprobs by the forward of `model`, computed in `dtype`.
 
-    In half precision single tokens are chaotic, in transformers' own forward too. There the median decides.
+    In half precision, single tokens are chaotic even in transformers' own forward, so the median decides.
     """
 
     @torch.no_grad()
@@ -46,7 +46,7 @@ class Trial:
         dtype: torch.dtype,
         sight: Sight | None = None,
     ) -> None:
-        """A model with `sight` is shown images, too."""
+        """A model with `sight` is shown images too."""
         self.dtype = dtype
         self.rows = _rows(vocab_size, sight)
         plain = PaddedLogprobs(model, pad_id=pad_id, dtype=dtype, sight=sight)
@@ -54,14 +54,14 @@ class Trial:
         self._spread = float(self._expected[self._mask].std())
 
     def of_logprobs(self, engine: LogprobsEngine) -> str | None:
-        """Why this engine is wrong for the model; None if it is right. Raises what the engine raises."""
+        """Why this engine is wrong for the model; None if it is right. Raises whatever the engine raises."""
         with torch.no_grad():
             return self._why_different(engine.logprobs(self.rows, 1.0)[0])
 
     def of_decoding(self, engine: ReplayingEngine) -> str | None:
         """The same for an engine that writes completions."""
         width = self._mask.shape[1]
-        # What follows a shorter completion is not looked at.
+        # Anything after a shorter completion is ignored.
         completions = torch.tensor([(row.completion_ids * width)[:width] for row in self.rows])
         return self._why_different(engine.replay([row.prompt_ids for row in self.rows], completions))
 
@@ -71,16 +71,16 @@ class Trial:
             difference, allowed = float(apart.max()), TOLERANCE * self._spread + FLOOR
         else:
             difference, allowed = float(apart.median()), TOLERANCE_HALF * self._spread + FLOOR
-        # NaN is not greater. A model that computes NaN is reported where it is used.
+        # A comparison with NaN is false. A model that computes NaN is reported where it is used.
         if difference > allowed:
             return f"it differs by {difference:.2g} nats, but rounding explains only {allowed:.2g}"
         return None
 
 
 def _rows(vocab_size: int, sight: Sight | None) -> tuple[TokenRow, ...]:
-    """Two prompts and four completions of different lengths: what padding and packing could get wrong.
+    """Two prompts and four completions of different lengths, to detect errors in padding and packing.
 
-    Where the model sees, two more prompts have other images and equal tokens.
+    For a model with sight, two more prompts have different images but equal tokens.
     """
     t = [(index + 1) * vocab_size // (TOKENS + 1) for index in range(TOKENS)]
     first, second = (t[0], t[1], t[2], t[3], t[4]), (t[5], t[6])

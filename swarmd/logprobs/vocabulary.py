@@ -1,7 +1,7 @@
-"""Log-probabilities of chosen tokens under an output layer, one slice of the vocabulary at a time.
+"""Logprobs of chosen tokens under an output layer, computed one slice of the vocabulary at a time.
 
 The logits of all positions never exist at once unless they are small. The gradient of the layer's weight is
-added to `weight.grad` in place. With tied embeddings, every copy of it would be as large as the embeddings.
+added to `weight.grad` in place: with tied embeddings, every copy of it would be as large as the embeddings.
 """
 
 from __future__ import annotations
@@ -15,12 +15,13 @@ from torch import Tensor
 from swarmd.logprobs.factored import FactoredGradients
 from swarmd.logprobs.gradients import accumulated
 
-SLICE_BYTES = 32 * 2**20  # of float32 logits at once: small beside any model, large enough for fast products
-KEPT_BYTES = 128 * 2**20  # of exp(logits) kept for backward; more is computed again (a third more work)
+SLICE_BYTES = 32 * 2**20  # float32 logits at once: small compared with any model, large enough to be fast
+KEPT_BYTES = 128 * 2**20  # exp(logits) kept for backward; beyond this, recomputed (a third more work)
 SLICE_TOKENS_MIN = 256  # of the vocabulary; narrower products are slow
 CUDA_SLICE_TOKENS_MIN = 4_096
-"""The same on CUDA, where each slice is some twenty kernels. SmolLM2's 49,152 tokens at 16,384 positions, 512
-at a time, were 2,000 launches: a third of a training step. Few positions do not make slices any larger."""
+"""The same on CUDA, where each slice launches some twenty kernels. SmolLM2's 49,152 tokens at 16,384
+positions, 512 at a time, took 2,000 launches: a third of a training step. With few positions, slices are
+larger anyway."""
 
 
 def chosen_logprobs(
@@ -35,8 +36,8 @@ def chosen_logprobs(
     """log softmax((hidden weight^T + bias) / temperature) at `targets`: float32 [C].
 
     hidden [C, H], weight [V, H], bias [V], targets [C]. Products are computed in `dtype`, sums in float32.
-    Differentiable in hidden, weight and bias. Backward itself adds to `.grad` of the latter two, or to
-    `factored`.
+    Differentiable in hidden, weight and bias. The backward pass itself adds to `.grad` of the latter two, or
+    to `factored`.
     """
     result: Tensor = _ChosenLogprobs.apply(hidden, weight, bias, targets, temperature, dtype, factored)  # type: ignore[no-untyped-call]
     return result
@@ -67,7 +68,7 @@ class _ChosenLogprobs(torch.autograd.Function):
             chosen = torch.where(inside, logits.gather(1, local)[:, 0], chosen)
             peak = logits.amax(dim=1)
             powers = logits.sub_(peak[:, None]).exp_()
-            # A running log-sum-exp: the sum so far is rescaled whenever a higher logit appears.
+            # Running log-sum-exp: the sum so far is rescaled whenever a higher logit appears.
             before, highest = highest, torch.maximum(highest, peak)
             total = total * (before - highest).exp() + powers.sum(dim=1) * (peak - highest).exp()
             if keep:
@@ -120,7 +121,7 @@ class _ChosenLogprobs(torch.autograd.Function):
 
 
 def slice_width(count: int, device: str) -> int:
-    """Tokens of the vocabulary at once for `count` positions, on a type of device such as "cuda"."""
+    """Tokens of the vocabulary per slice for `count` positions, on a type of device such as "cuda"."""
     least = CUDA_SLICE_TOKENS_MIN if device == "cuda" else SLICE_TOKENS_MIN
     return max(least, SLICE_BYTES // (4 * max(1, count)))
 
@@ -138,7 +139,7 @@ def _logits(
     dtype: torch.dtype,
     temperature: float,
 ) -> Tensor:
-    """Logits of a slice of the vocabulary, divided by the temperature: float32, the caller's to change."""
+    """Logits of a slice of the vocabulary, divided by the temperature: float32, owned by the caller."""
     start, stop = vocab_slice
     logits = hidden @ weight[start:stop].to(dtype).T
     if bias is not None:
@@ -155,7 +156,8 @@ def _add_product(into: Tensor, grad_working: Tensor, hidden: Tensor) -> None:
 
 
 def _inside(targets: Tensor, start: int, stop: int) -> tuple[Tensor, Tensor]:
-    """Whether each target is in the slice [C], and its index there [C, 1], which means nothing for others.
+    """Whether each target is in the slice [C], and its index there [C, 1], which is meaningless for all
+    others.
 
     Never waits for an accelerator.
     """

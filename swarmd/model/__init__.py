@@ -1,4 +1,5 @@
-"""A model's files: where they are, what they are, and between text and tokens. Any causal LM, or a clear no.
+"""A model's files: locates them, loads them, and converts between text and tokens. Any causal LM, or a clear
+error.
 
 Nothing is generated or trained here, and no code that comes with a model is ever run.
 """

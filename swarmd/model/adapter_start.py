@@ -1,8 +1,7 @@
-"""An adapter that peft saved, as the start of training: which base it belongs to, and its LoRA settings.
+"""An adapter saved by peft as the start of training: the base it belongs to, and its LoRA settings.
 
-Only what LoRA's plain form (arXiv 2106.09685) needs is understood, besides rsLoRA's scale. Everything else
-that `adapter_config.json` may set is refused by name, because a setting that is left out would give other
-logits than peft gives.
+Supports plain LoRA (arXiv 2106.09685) and rsLoRA's scale. Any other setting in `adapter_config.json` is
+refused by name, because ignoring it would give different logits than peft.
 """
 
 from __future__ import annotations
@@ -20,10 +19,10 @@ if TYPE_CHECKING:
 
 ADAPTER_CONFIGURATION = "adapter_config.json"
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
-CONFIGURATION_BYTES_MAX = 2**20  # it has a few KiB; one that names each layer of a large model has some 100
-RANK_MAX, ALPHA_MAX = 1024, 4096  # as `policy.lora_rank` and `policy.lora_alpha`
-BASE_CHARS_MAX = 4096  # the longest path of Linux
-TOLD_CHARS_MAX = 80  # of a name in another's file
+CONFIGURATION_BYTES_MAX = 2**20  # usually a few KiB; some 100 KiB if it names each layer of a large model
+RANK_MAX, ALPHA_MAX = 1024, 4096  # the same limits as `policy.lora_rank` and `policy.lora_alpha`
+BASE_CHARS_MAX = 4096  # the longest path on Linux
+TOLD_CHARS_MAX = 80  # of a name from someone else's file, in messages
 MERGE = (
     "merge it into its base with peft's merge_and_unload, save that, and give the new directory as --model"
 )
@@ -31,14 +30,14 @@ WITHOUT_EFFECT = frozenset(
     {
         *("auto_mapping", "peft_version", "task_type", "inference_mode"),
         *("loftq_config", "eva_config", "corda_config", "lora_ga_config", "runtime_config"),
-        "lora_dropout",  # a policy never drops anything out: it would not be the policy that sampled
+        "lora_dropout",  # with dropout, the policy would differ from the one that sampled
     }
 )
-"""Settings that change no logit of an adapter that is already made."""
+"""Settings that do not change the logits of a saved adapter."""
 
 
 class LoraSettings(BaseModel):
-    """What an adapter's logits follow from, as peft names it."""
+    """The settings that determine an adapter's logits, with peft's names."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -55,19 +54,20 @@ class LoraSettings(BaseModel):
     fan_in_fan_out: bool = False
 
     def to_state(self) -> dict[str, JsonValue]:
-        """As JSON holds it. peft writes the names of modules in any order."""
+        """The settings as JSON. Lists are sorted, because peft writes module names in any order."""
         state: dict[str, JsonValue] = self.model_dump()
         return {key: sorted(value) if isinstance(value, list) else value for key, value in state.items()}  # type: ignore[type-var]
 
 
 class _Saved(LoraSettings):
-    """The settings that must be there, or must have one of few values."""
+    """The settings that are required, or restricted to few values."""
 
     model_config = ConfigDict(frozen=True, extra="allow")
 
     peft_type: Literal["LORA"]
     base_model_name_or_path: str = Field(min_length=1, max_length=BASE_CHARS_MAX)
-    # The other ways to begin change the base's weights, so the adapter belongs to a base that nobody has.
+    # All other initialisations change the base's weights, so the adapter would need a base that does not
+    # exist.
     init_lora_weights: Literal[True, False, "gaussian", "eva", "orthogonal"] = True
 
 
@@ -82,29 +82,29 @@ class AdapterStart:
 
     @property
     def weights(self) -> Path:
-        """The file of its weights."""
+        """The file with its weights."""
         return self.folder / ADAPTER_WEIGHTS
 
     def lora_config(self) -> LoraConfig:
-        """What peft makes adapters of the same shape and scale from."""
+        """The peft configuration for adapters of the same shape and scale."""
         from peft import LoraConfig, TaskType
 
         return LoraConfig(task_type=TaskType.CAUSAL_LM, lora_dropout=0.0, **self.settings.model_dump())
 
 
 def read_adapter(folder: Path) -> AdapterStart | None:
-    """The adapter in `folder`; None if there is none. Raises ModelError for one that cannot be trained on.
+    """The adapter in `folder`; None if there is none. Raises ModelError if it cannot be trained.
 
-    Only its configuration is read: the weights may not be on this disk yet.
+    Reads only its configuration, because the weights may not be on this disk yet.
     """
     path = folder / ADAPTER_CONFIGURATION
     if not path.is_file():
         return None
     if any(file.name != ADAPTER_WEIGHTS for file in folder.glob("*.safetensors")):
-        # transformers would add the adapter to the model unasked and freeze everything else.
+        # transformers would silently add the adapter to the model and freeze everything else.
         raise ModelError(
-            f"{folder} holds a model and an adapter: move {ADAPTER_CONFIGURATION} and {ADAPTER_WEIGHTS} to a "
-            "directory of their own, and give one of the two as --model"
+            f"{folder} contains a model and an adapter: move {ADAPTER_CONFIGURATION} and {ADAPTER_WEIGHTS} "
+            "to a directory of their own, and give one of the two as --model"
         )
     try:
         if path.stat().st_size > CONFIGURATION_BYTES_MAX:
@@ -113,13 +113,13 @@ def read_adapter(folder: Path) -> AdapterStart | None:
     except OSError as error:
         raise ModelError(f"{path} cannot be read: {error.strerror}") from error
     except ValidationError as error:
-        raise ModelError(f"the adapter in {folder} cannot be trained on: {_why(error)}: {MERGE}") from error
+        raise ModelError(f"the adapter in {folder} cannot be trained: {_why(error)}: {MERGE}") from error
     from peft import LoraConfig
 
     for name, value in (saved.model_extra or {}).items():
         if value and name not in WITHOUT_EFFECT and value != getattr(LoraConfig(), name, None):
             raise ModelError(
-                f"the adapter in {folder} cannot be trained on: {name[:TOLD_CHARS_MAX]!r} is not supported: "
+                f"the adapter in {folder} cannot be trained: {name[:TOLD_CHARS_MAX]!r} is not supported: "
                 f"{MERGE}"
             )
     settings = LoraSettings.model_validate(saved.model_dump())
@@ -127,7 +127,7 @@ def read_adapter(folder: Path) -> AdapterStart | None:
 
 
 def _why(error: ValidationError) -> str:
-    """One thing that is wrong, in a few words: the kind of adapter before what its kind has not."""
+    """One error, in a few words. A wrong kind of adapter comes before settings that this kind lacks."""
     found: list[Any] = error.errors(include_url=False)
     first = min(found, key=lambda each: each["loc"] != ("peft_type",))
     name = ".".join(map(str, first["loc"][:1])) or ADAPTER_CONFIGURATION

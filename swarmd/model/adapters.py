@@ -1,6 +1,6 @@
-"""LoRA adapters (arXiv 2106.09685) around a model's linear layers, by peft, and how many numbers they are.
+"""Adds LoRA adapters (arXiv 2106.09685) to a model's linear layers with peft, and counts their parameters.
 
-peft is imported where adapters are made (`swarmd.adapted` says why).
+peft is imported only when adapters are created (`swarmd.adapted` explains why).
 """
 
 from __future__ import annotations
@@ -21,24 +21,24 @@ from swarmd.model.adapter_start import AdapterStart
 if TYPE_CHECKING:
     from peft import LoraConfig, PeftModel
 
-ADAPTER = ".lora_"  # in the names of an adapter's weights
-WRAPPED = "base_layer"  # where peft keeps what an adapter was put on
+ADAPTER = ".lora_"  # part of the names of an adapter's weights
+WRAPPED = "base_layer"  # peft's name for a module inside an adapter
 PEFT_WARNINGS = (
     ("fan_in_fan_out", UserWarning),  # peft sets it itself
     (
         r"The following (rank|alpha)_pattern keys did not match",
         RuntimeWarning,
-    ),  # its own patterns for experts
+    ),  # peft's own patterns for experts
     ("target_parameters=", RuntimeWarning),  # the same
 )
-SEED = 0  # adapters start the same on every peer; B starts at zero, so this changes no output
+SEED = 0  # adapters start the same on every peer; B starts at zero, so the seed changes no output
 
 
 def with_adapters(model: PreTrainedModel, plan: LoraPlan, start: AdapterStart | None = None) -> PeftModel:
-    """The model with adapters, which alone are trained, in float32. `model` is changed in place.
+    """The model with adapters. Only these are trained, in float32. Changes `model` in place.
 
-    They are fresh and on every linear layer, or those of `start`. Raises ModelError if its weights are not
-    all there, or belong to another base.
+    The adapters are new and on every linear layer, or those of `start`. Raises ModelError if the weights of
+    `start` are incomplete or belong to a different base.
     """
     from peft import get_peft_model
 
@@ -74,17 +74,17 @@ def _load(adapted: PeftModel, start: AdapterStart) -> None:
     if wrong:
         raise ModelError(
             f"the adapter in {start.folder} does not fit its base {start.base}: {len(wrong)} of its weights "
-            f"are missing or have no place there, {wrong[0]!r} first"
+            f"are missing or do not belong there, such as {wrong[0]!r}"
         )
 
 
 def adapter_parameters_per_rank(model: PreTrainedModel, start: AdapterStart | None = None) -> int:
-    """What adapters add per unit of rank to a model on the meta device, which is of no use afterwards.
+    """Parameters that adapters add per unit of rank. `model` is on the meta device, and unusable afterwards.
 
-    Counted from what peft adds, and not from the linear layers: of a mixture of experts it may adapt the
-    experts' stacked weights, which are no layers. Adapters of `start` are counted as they are, rounded up.
+    Counts what peft adds rather than the linear layers, because in a mixture of experts peft may adapt the
+    experts' stacked weights, which are not layers. Adapters of `start` are counted as they are, rounded up.
     """
-    from peft import get_peft_model  # before the block, in which its own tensors would be without memory
+    from peft import get_peft_model  # import before the block, where its tensors would get no memory
 
     rank = 1 if start is None else start.settings.r
     with torch.device("meta"), _without_peft_warnings():
@@ -95,7 +95,7 @@ def adapter_parameters_per_rank(model: PreTrainedModel, start: AdapterStart | No
 
 
 def adapted_modules(model: PeftModel) -> tuple[str, ...]:
-    """The names of the modules that carry adapters, without what is before the last dot, sorted."""
+    """The last part of the names of all modules that have adapters, sorted."""
     return tuple(sorted({_adapted(name) for name, _ in model.named_parameters() if ADAPTER in name}))
 
 
@@ -106,9 +106,9 @@ def _adapted(parameter: str) -> str:
 
 @contextmanager
 def _without_peft_warnings() -> Iterator[Any]:
-    """What peft warns about here is its own doing, and nothing that the operator can mend."""
+    """Suppress peft's warnings about its own behaviour, which the operator cannot change."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # it asks transformers by a name that is being renamed
+        warnings.simplefilter("ignore", FutureWarning)  # it uses a deprecated name of transformers
         for message, category in PEFT_WARNINGS:
             warnings.filterwarnings("ignore", message=message, category=category)
         yield

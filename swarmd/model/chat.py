@@ -1,7 +1,8 @@
-"""A conversation in a model's own chat template: the prompt that it makes, and the token that ends an answer.
+"""Conversations in a model's own chat template: builds prompts, and finds the token that ends an answer.
 
-Templates are other people's programs. Some drop the system message, some want content in parts, some raise.
-So each is tried with a probe, and used in the first way in which everything that goes in comes out.
+Templates are third-party programs. Some drop the system message, some require content in parts, some raise.
+So each template is tested with a probe, and used in the first way in which the whole input appears in the
+output.
 """
 
 from __future__ import annotations
@@ -24,24 +25,24 @@ PROBE = (
     {"role": "system", "content": "Write <answer>."},
     {"role": "user", "content": "What is 2 + 3 < 9?"},
 )
-LONG_CHARS = 2_000  # the longest questions of reasoning-gym's tasks; some templates cut long messages
+LONG_CHARS = 2_000  # the longest questions of reasoning-gym's tasks; some templates truncate long messages
 LONG_PROBE = (PROBE[0], {"role": "user", "content": " ".join(map(str, range(LONG_CHARS)))[:LONG_CHARS]})
 PROBE_ANSWER = f"{OPENING_TAG}5{CLOSING_TAG}"
 WITHOUT_INSTRUCTION = EMBEDDED_MODEL_DIR / "chat_template.jinja"
-"""The template of the embedded model, and of those that are trained from it. It leaves the instruction out on
-purpose: these models learned to answer without one, and would have to learn to read it first."""
+"""The template of the embedded model and of models trained from it. It omits the instruction on purpose:
+these models have learned to answer without it, and would first have to learn to read it."""
 REMEDY = (
-    "give what it asks for with --template-arg NAME=VALUE, mend chat_template in the model's directory, or "
-    "use another model"
+    "pass what it needs with --template-arg NAME=VALUE, fix chat_template in the model's directory, or use "
+    "another model"
 )
 
 
 class Chat:
-    """A tokenizer's chat template, used in the way in which it keeps what it is given."""
+    """A tokenizer's chat template, used in the way that preserves its input."""
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, arguments: TemplateArguments) -> None:
-        """Raises ModelError for a template that loses the probe however it is written, ConfigError for
-        arguments that are not the operator's to give."""
+        """Raises ModelError if the template loses the probe in every way of writing it, and ConfigError for
+        arguments that the operator must not set."""
         self._hf: Any = tokenizer
         self._arguments = dict(arguments)
         self._name = str(tokenizer.name_or_path) or "this model"
@@ -50,7 +51,7 @@ class Chat:
         self._write = self._find_writing()
 
     def prompt(self, messages: Sequence[Mapping[str, str]]) -> list[int]:
-        """The tokens of `messages` (system, user), up to where the answer starts. Raises ModelError."""
+        """The tokens of `messages` (system, user), up to the start of the answer. Raises ModelError."""
         ids = self._apply([dict(message) for message in messages], add_generation_prompt=True)
         return list(ids)
 
@@ -59,10 +60,10 @@ class Chat:
         return self._write([dict(message) for message in messages])
 
     def end_of_answer(self, ends: frozenset[int], marks: frozenset[int]) -> int | None:
-        """The token that the template writes behind an assistant's answer; None where it writes none.
+        """The token that the template writes after an assistant's answer; None if it writes none.
 
-        `ends` are tokens that are known to end an answer, `marks` all that are not text. Some templates end
-        an answer only by opening the next turn: the mark that opens it counts if it is one of `ends`.
+        `ends` are tokens known to end an answer, `marks` all tokens that are not text. Some templates end an
+        answer only by opening the next turn: the mark that opens it counts if it is one of `ends`.
         """
         answer = {"role": "assistant", "content": PROBE_ANSWER}
         found = self._mark_behind_answer([*PROBE, answer], marks)
@@ -74,7 +75,7 @@ class Chat:
     def _mark_behind_answer(self, messages: Sequence[Message], marks: frozenset[int]) -> int | None:
         try:
             text: str = self._apply(messages, tokenize=False)
-        except ModelError:  # it asks, and never shows an answer
+        except ModelError:  # a template for questions only, without answers
             return None
         _, answer, behind = text.rpartition(PROBE_ANSWER)
         if not answer:
@@ -82,7 +83,7 @@ class Chat:
         for token in self._hf(behind, add_special_tokens=False)["input_ids"]:
             if token in marks:
                 return int(token)
-            if self._hf.decode([token]).strip():  # text follows, and an answer is not over with that
+            if self._hf.decode([token]).strip():  # ordinary text, which does not end an answer
                 return None
         return None
 
@@ -103,7 +104,8 @@ class Chat:
         raise ModelError(f"the chat template of {self._name} cannot be used ({'; '.join(whys)}): {REMEDY}")
 
     def _lost(self) -> str | None:
-        """What of the probes is not in the prompt, or is there in one call and not in the next."""
+        """The part of the probes that is missing in the prompt, or another reason why it cannot be used; None
+        if fine."""
         ids = self.prompt(PROBE)
         if self.prompt(PROBE) != ids:
             return "it writes the same conversation differently each time"
@@ -115,10 +117,10 @@ class Chat:
         if self._write in (_in_parts, _merged_in_parts) and str(self._write(PROBE)[-1]["content"]) in exact:
             return "content in parts is written as a list"
         if OPENING_TAG not in exact:
-            return f"{OPENING_TAG} is written in another way"
+            return f"{OPENING_TAG} is changed"
         long: str = self._hf.decode(self.prompt(LONG_PROBE), skip_special_tokens=False)
         if _letters(LONG_PROBE[1]["content"]) not in _letters(long):
-            return f"a question of {LONG_CHARS} characters is cut"
+            return f"a question of {LONG_CHARS} characters is truncated"
         return None
 
     def _apply(self, messages: Sequence[Message], **wishes: bool) -> Any:
@@ -133,7 +135,7 @@ def _as_they_are(messages: Sequence[Message]) -> list[Message]:
 
 
 def _merged(messages: Sequence[Message]) -> list[Message]:
-    """The instruction at the head of the question."""
+    """Put the instruction at the beginning of the question."""
     system, user, *later = messages
     return [{**user, "content": f"{system['content']}\n\n{user['content']}"}, *later]
 
@@ -147,11 +149,11 @@ def _merged_in_parts(messages: Sequence[Message]) -> list[Message]:
 
 
 WRITINGS = (_as_they_are, _merged, _in_parts, _merged_in_parts)
-"""Ways to write a conversation, the plainest first."""
+"""Ways to write a conversation, simplest first."""
 
 
 def _letters(text: str) -> str:
-    """What of `text` a tokenizer must keep: some change spaces and capitals."""
+    """The parts of `text` that a tokenizer must keep; some change whitespace and capitals."""
     return "".join(text.split()).casefold()
 
 
@@ -160,5 +162,5 @@ def _require_free(arguments: TemplateArguments) -> None:
     taken = sorted(own & arguments.keys())
     if taken:
         raise ConfigError(
-            f"the template argument {taken[0]} is not the chat template's: it is set by swarmd; remove it"
+            f"the template argument {taken[0]} is set by swarmd, not by the operator: remove it"
         )

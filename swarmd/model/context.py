@@ -1,4 +1,4 @@
-"""How many tokens a model can read at once such that each is read alike whatever is computed beside it."""
+"""The number of tokens that a model can use at once without a token's result depending on its batch."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Any
 from transformers import PretrainedConfig
 
 LENGTH_DEPENDENT = ("longrope", "dynamic")
-"""Rotary embeddings whose angles follow from the longest sequence of a batch, beyond the original context. A
-token sampled there would have another probability than when it is computed again among other rows."""
+"""Rotary embeddings whose angles depend on the longest sequence of a batch, beyond the original context. A
+token sampled there would get a different probability when it is recomputed among other rows."""
 ORIGINAL = "original_max_position_embeddings"
-UNBOUNDED = 2**31  # of models without positions
+UNBOUNDED = 2**31  # for models without positions
 
 
 def context_of(config: PretrainedConfig) -> int:
-    """In tokens: the model's own limit, or the original context of one with `LENGTH_DEPENDENT` angles."""
+    """In tokens: the model's own limit, or the original context if its angles are `LENGTH_DEPENDENT`."""
     return min(declared_context(config), *_originals(config), UNBOUNDED)
 
 
@@ -31,7 +31,7 @@ def why_shorter(config: PretrainedConfig) -> str | None:
 
 
 def declared_context(config: PretrainedConfig) -> int:
-    """What the configuration calls its most positions."""
+    """The maximum number of positions in the configuration."""
     found = getattr(config.get_text_config(decoder=True), "max_position_embeddings", None)
     return found if isinstance(found, int) else UNBOUNDED
 
@@ -45,7 +45,7 @@ def _originals(config: PretrainedConfig) -> Iterator[int]:
 
 
 def _ropes(parameters: object) -> Iterator[Mapping[str, Any]]:
-    """One for all layers, or one for each kind of layer."""
+    """Yield one set of parameters for all layers, or one per kind of layer."""
     if not isinstance(parameters, Mapping):
         return
     if "rope_type" in parameters:

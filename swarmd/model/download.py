@@ -1,4 +1,4 @@
-"""How far the download of a model is, as huggingface_hub's progress bars know it. Draws no bar."""
+"""Reports the progress of a model download through huggingface_hub's progress bars. Draws no bar."""
 
 from __future__ import annotations
 
@@ -6,32 +6,32 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from huggingface_hub.utils import tqdm  # type: ignore[attr-defined]  # for those who pass a class of it
+from huggingface_hub.utils import tqdm  # type: ignore[attr-defined]  # for callers that pass a class of it
 
 BYTES_UNIT = "B"
-"""Of the bars that count bytes; others count files."""
+"""Unit of the bars that count bytes; others count files."""
 
 OVER_THE_NETWORK = ".transfer"
-"""How the name of a second bar of bytes ends, in huggingface_hub 2: it has no total that means anything."""
+"""Suffix of the name of a second byte bar in huggingface_hub 2, whose total is meaningless."""
 
 
 @dataclass(frozen=True)
 class Downloaded:
-    """A moment of one download."""
+    """The progress of one download at one moment."""
 
     model: str
     done: int
-    """Bytes on this disk, with those of an earlier download that was cut off."""
+    """Bytes on this disk, including those of an earlier interrupted download."""
     total: int
-    """Bytes of the files that were begun: it grows until all of them are."""
+    """Bytes of the files started so far: it grows until all are."""
 
 
 Watch = Callable[[Downloaded | None], None]
-"""Is told how far a download is whenever bytes arrive, by the threads that download. None is its end."""
+"""Called by the download threads with the progress whenever bytes arrive. None marks the end."""
 
 
 def bar_for(model: str, watch: Watch) -> type[tqdm]:
-    """A class of progress bars, for `snapshot_download`, which tells `watch` and writes nothing."""
+    """A progress bar class for `snapshot_download` that calls `watch` and prints nothing."""
 
     class Told(tqdm):
         def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -40,7 +40,7 @@ def bar_for(model: str, watch: Watch) -> type[tqdm]:
             super().__init__(*args, **{**kwargs, "disable": True})  # type: ignore[no-untyped-call]
 
         def update(self, n: float | None = 1) -> None:
-            self.n += n or 0  # a bar that is not shown does not count by itself
+            self.n += n or 0  # a disabled bar does not count
             if self._tells:
                 watch(Downloaded(model, int(self.n), int(self.total or 0)))
 

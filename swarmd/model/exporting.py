@@ -1,6 +1,6 @@
-"""Trained weights as a folder that transformers or peft loads, without anything of ours.
+"""Exports trained weights as a folder that transformers or peft can load without swarmd.
 
-It works in main memory, on no accelerator. It chooses no directory and writes no model card.
+Works in main memory, without an accelerator. It chooses no directory and writes no model card.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ from swarmd.model.trained import put_back
 if TYPE_CHECKING:
     from peft import PeftModel
 
-READ_AS = torch.float32  # as weights are trained; an adapter is added up in it too
-UNUSED = torch.bfloat16  # a base that is only read for its shapes takes half the memory
+READ_AS = torch.float32  # the dtype of trained weights; adapters are also merged in it
+UNUSED = torch.bfloat16  # for a base that is read only for its shapes: half the memory
 
 
 @dataclass(frozen=True)
 class Trained:
-    """What a checkpoint holds, and the model that it was trained on."""
+    """The content of a checkpoint, and the model that it was trained on."""
 
     located: Located
     tensors: Mapping[str, Tensor]
@@ -47,7 +47,7 @@ class Trained:
     lora: LoraPlan | None
     template_args: TemplateArguments
     tokenizer: str | None = None
-    """The fingerprint in hex of the tokenizer that it was trained with; None if that is not known."""
+    """The hex fingerprint of the tokenizer that it was trained with; None if unknown."""
 
     @property
     def model(self) -> str:
@@ -56,10 +56,10 @@ class Trained:
 
 
 def write_model(trained: Trained, folder: Path, dtype: torch.dtype) -> ChatTokenizer:
-    """Write all weights in `dtype`, an adapter added to its base, with configuration and tokenizer.
+    """Write all weights in `dtype`, with any adapter merged, plus configuration and tokenizer.
 
-    Raises ModelError: the model cannot be loaded, is another one, or its weights are quantised. Raises
-    OSError and SafetensorError, which the disk causes.
+    Raises ModelError if the model cannot be loaded, is a different one, or has quantised weights. Raises
+    OSError and SafetensorError for disk errors.
     """
     with out_of_memory_as_model_error("--adapter, which needs half as much,"):
         model, tokenizer = _load(trained, READ_AS)
@@ -73,28 +73,28 @@ def write_model(trained: Trained, folder: Path, dtype: torch.dtype) -> ChatToken
 
 
 def write_adapter(trained: Trained, folder: Path) -> ChatTokenizer:
-    """Write the adapter alone, as peft saves it, with the tokenizer. It names its base.
+    """Write only the adapter, as saved by peft, with the tokenizer. It names its base.
 
-    Raises ConfigError if all weights were trained; the rest as `write_model`.
+    Raises ConfigError if all weights were trained; otherwise the same as `write_model`.
     """
     if trained.lora is None:
-        raise ConfigError("--adapter: all weights were trained, so there is no adapter: leave it out")
+        raise ConfigError("--adapter: all weights were trained, so there is no adapter: remove --adapter")
     with out_of_memory_as_model_error("a machine with more of it"):
         model, tokenizer = _load(trained, UNUSED)
         settings: Any = model.peft_config["default"]
         settings.base_model_name_or_path = str(_place_of(trained.model))
         settings.revision = Base.of(trained.located).revision
-        _write(model, tokenizer, folder, save_embedding_layers=False)  # they are not trained
+        _write(model, tokenizer, folder, save_embedding_layers=False)  # embeddings are not trained
     return tokenizer
 
 
 def _load(trained: Trained, dtype: torch.dtype) -> tuple[PreTrainedModel | PeftModel, ChatTokenizer]:
-    """The base in `dtype` with the trained weights in it, on the CPU."""
+    """The base in `dtype` with the trained weights, on the CPU."""
     model, tokenizer = load_model(trained.located, dtype, trained.template_args)
     if trained.tokenizer not in (None, tokenizer.fingerprint.hex()):
         raise ModelError(
-            f"the weights were trained with another tokenizer than {trained.model} has now: put the former "
-            "tokenizer files back, or give the directory that has them with --model"
+            f"the weights were trained with a different tokenizer than {trained.model} has now: restore the "
+            "previous tokenizer files, or give the directory that has them with --model"
         )
     placed: PreTrainedModel | PeftModel = model
     if trained.lora is not None:
@@ -105,14 +105,14 @@ def _load(trained: Trained, dtype: torch.dtype) -> tuple[PreTrainedModel | PeftM
 
 
 def _place_of(model: str) -> str | Path:
-    """The name by which others' libraries find it."""
+    """The name under which other libraries find it."""
     return EMBEDDED_MODELS.get(model, model)
 
 
 def _merged(model: PeftModel, name: str) -> PreTrainedModel:
     if getattr(model.get_base_model(), "is_quantized", False):
         raise ModelError(
-            f"the weights of {name} are quantised, and an adapter cannot be added to them: export with "
+            f"the weights of {name} are quantised, so an adapter cannot be merged into them: export with "
             "--adapter"
         )
     with third_party(name, "adding its adapter to it", "export with --adapter"):
@@ -126,7 +126,8 @@ def _write(model: Any, tokenizer: ChatTokenizer, folder: Path, **settings: Any) 
 
 
 def _set_ends(model: PreTrainedModel, tokenizer: ChatTokenizer) -> None:
-    """Generation ends where answers ended in training, also at what only the chat template writes."""
+    """Make generation stop at the same tokens as in training, including those written only by the
+    template."""
     settings: Any = model.generation_config
     others = sorted(tokenizer.eos_ids - {tokenizer.eos_id})
     ends = [tokenizer.eos_id, *others] if others else tokenizer.eos_id
@@ -135,5 +136,5 @@ def _set_ends(model: PreTrainedModel, tokenizer: ChatTokenizer) -> None:
     settings.eos_token_id, settings.pad_token_id = ends, tokenizer.pad_id
     try:
         settings.validate(strict=True)
-    except ValueError:  # settings of sampling without it: published so, and refused once something is changed
+    except ValueError:  # some models are published with sampling settings but do_sample off
         settings.do_sample = True

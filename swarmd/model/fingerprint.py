@@ -1,4 +1,4 @@
-"""What identifies a model: the content of the files that it is read from, wherever they are."""
+"""Identifies a model by the contents of the files that it is loaded from, wherever they are."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from swarmd.model.smollm2 import gguf_path
 def model_fingerprint(name: str) -> str:
     """SHA-256, in hex, of the names and contents of the weights, configuration and tokenizer of `name`.
 
-    A gigabyte takes seconds. Raises ModelError for a model that is unknown, unreachable or unreadable.
+    Takes seconds per gigabyte. Raises ModelError if the model is unknown, unreachable or unreadable.
     """
     return fingerprint_of(locate(name))
 
 
 def fingerprint_of(located: Located) -> str:
-    """The same of a model that was found, its adapter included. Raises ModelError."""
+    """The same for a located model, including its adapter. Raises ModelError."""
     whole = hashlib.sha256()
     for path in _files(located):
         try:
@@ -33,7 +33,7 @@ def fingerprint_of(located: Located) -> str:
 
 
 def _files(located: Located) -> list[Path]:
-    """In the order of their names, those of an adapter last."""
+    """The files sorted by name, those of an adapter last."""
     gguf = gguf_path() if located.folder is None else None
     base = _in(located.folder) if located.folder is not None else [path for path in [gguf] if path]
     return base if located.adapter is None else [*base, *_in(located.adapter.folder)]

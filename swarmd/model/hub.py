@@ -1,6 +1,6 @@
-"""A model's files from the Hugging Face hub, or from its cache on this disk when the hub cannot be reached.
+"""Gets a model's files from the Hugging Face hub, or from its cache on this disk if the hub is unreachable.
 
-An unreachable hub fails within seconds: `snapshot_download` alone has no time-out on its first request.
+An unreachable hub fails within seconds. `snapshot_download` alone has no timeout for its first request.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from huggingface_hub.errors import (
 from swarmd.errors import ModelError
 from swarmd.model.download import Watch, bar_for
 
-try:  # huggingface_hub 2 speaks through httpx2, huggingface_hub 1 through httpx
+try:  # huggingface_hub 2 uses httpx2, huggingface_hub 1 uses httpx
     from httpx2 import HTTPError as HTTPError  # for the other files of this room too
 except ModuleNotFoundError:
     from httpx import HTTPError as HTTPError  # type: ignore[assignment]
 
-HUB_TIMEOUT_S = 10.0  # one small request; a hub that takes longer is as good as unreachable
+HUB_TIMEOUT_S = 10.0  # one small request; a slower hub counts as unreachable
 CONFIGURATION = "config.json"
 FILES = (
     "*.safetensors",
@@ -40,7 +40,7 @@ OFFLINE_REMEDY = "check the connection, give a local directory with --model ./di
 def fetch_snapshot(model: str, files: tuple[str, ...] = FILES, watch: Watch | None = None) -> Path:
     """The directory with `files` of the hub model `model` ("owner/name"). Raises ModelError.
 
-    Without `watch`, huggingface_hub draws its own bars on stderr.
+    Without `watch`, huggingface_hub draws its own progress bars on stderr.
     """
     why_offline = _unreachable(model)
     try:
@@ -66,7 +66,7 @@ def fetch_snapshot(model: str, files: tuple[str, ...] = FILES, watch: Watch | No
 
 
 def _unreachable(model: str) -> str | None:
-    """Why the hub cannot be asked for `model` now; None if it answered. Raises ModelError if it says no."""
+    """Why the hub cannot be reached for `model` now; None if it replied. Raises ModelError if it refuses."""
     try:
         HfApi().model_info(model, timeout=HUB_TIMEOUT_S)
     except GatedRepoError as error:

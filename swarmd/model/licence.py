@@ -1,4 +1,4 @@
-"""The licence of a published model, as its card names it."""
+"""Finds the licence of a published model, as given in its card."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from swarmd.model_names import SMOLLM2
 
 CARD = "README.md"
 OURS = {"embedded": "apache-2.0", "embedded-visual": "apache-2.0", SMOLLM2: "apache-2.0"}
-"""Of the models that come with a package."""
+"""Licences of the models that come with a package."""
 
 
 def licence_of(model: str) -> str | None:
-    """The identifier that the model's card gives, such as "apache-2.0". None if it gives none, or if the card
-    is not there or cannot be fetched."""
+    """The licence identifier in the model's card, such as "apache-2.0". None if it has none, or if the card
+    is missing or cannot be fetched."""
     if model in OURS:
         return OURS[model]
     folder = Path(model).expanduser()
@@ -37,6 +37,6 @@ def _in_folder(card: Path) -> object:
 def _on_hub(model: str) -> object:
     try:
         card = HfApi().model_info(model, timeout=HUB_TIMEOUT_S).card_data
-    except (HTTPError, HfHubHTTPError, OfflineModeIsEnabled, ValueError):  # ValueError: no hub id
+    except (HTTPError, HfHubHTTPError, OfflineModeIsEnabled, ValueError):  # ValueError: not a hub id
         return None
     return None if card is None else card.get("license")

@@ -1,5 +1,5 @@
-"""A model's weights and tokenizer, from files on this disk. Only safetensors are read, no model's code is
-run."""
+"""Loads a model's weights and tokenizer from files on this disk. Reads only safetensors, and runs no model's
+code."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from swarmd.model.third_party import third_party
 from swarmd.model.tokenizer import ChatTokenizer
 
 PACKED = ("scale", "scale_inv", "scales", "zero_point", "qweight", "qzeros", "absmax", "g_idx")
-"""How the names of what quantised weights need end."""
+"""Suffixes of the names of tensors that quantised weights need."""
 GENERIC_TOKENIZERS = frozenset({"TokenizersBackend", "PreTrainedTokenizerFast"})
 TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json")
 AGAIN = "copy or download it again, or use another model"
@@ -32,10 +32,11 @@ AGAIN = "copy or download it again, or use another model"
 def load_model(
     located: Located, dtype: torch.dtype, template_args: TemplateArguments | None = None
 ) -> tuple[PreTrainedModel, ChatTokenizer]:
-    """The model in main memory, weights in `dtype`, and its tokenizer, whose template gets `template_args`.
+    """The model in main memory, with weights in `dtype`, and its tokenizer, whose template gets
+    `template_args`.
 
-    Without its adapter; but a tokenizer that was saved with the adapter is the one that it was trained with.
-    Raises ModelError: damaged files, no tokenizer or one of another model.
+    The adapter is not loaded. But a tokenizer saved with the adapter is used, because it is the one used in
+    training. Raises ModelError for damaged files, and for a missing or unrelated tokenizer.
     """
     name = located.base
     if located.folder is None:
@@ -57,10 +58,10 @@ def load_model(
 
 def _load_weights(path: Path, name: str, dtype: torch.dtype) -> PreTrainedModel:
     if not (path / "config.json").is_file():
-        raise ModelError(f"{path} holds no model: config.json is missing")
+        raise ModelError(f"{path} contains no model: config.json is missing")
     if not any(path.glob("*.safetensors")):
         raise ModelError(
-            f"{path} holds no *.safetensors: convert the model, other formats can run code when read"
+            f"{path} contains no *.safetensors: convert the model, other formats can run code when read"
         )
     with third_party(name, "loading its weights", AGAIN):
         config = AutoConfig.from_pretrained(path, local_files_only=True, trust_remote_code=False)
@@ -76,16 +77,17 @@ def _load_weights(path: Path, name: str, dtype: torch.dtype) -> PreTrainedModel:
     if loaded[1]["missing_keys"]:
         missing = sorted(loaded[1]["missing_keys"])
         raise ModelError(
-            f"the model in {path} lacks {len(missing)} weights, {missing[0]} first: copy or download it again"
+            f"the model in {path} lacks {len(missing)} weights, such as {missing[0]}: copy or download it "
+            "again"
         )
     _require_understood(model, loaded[1]["unexpected_keys"], path)
     return model
 
 
 def _require_understood(model: PreTrainedModel, unexpected: Iterable[str], path: Path) -> None:
-    """Raises ModelError for weights that are packed in a way that nobody here unpacks.
+    """Raise ModelError for weights that are packed in an unknown way.
 
-    transformers only warns about a quantisation that it does not know, and takes packed numbers as they are.
+    transformers only warns about unknown quantisation, and would use packed numbers as weights.
     """
     if getattr(model, "is_quantized", False):
         return
@@ -97,13 +99,13 @@ def _require_understood(model: PreTrainedModel, unexpected: Iterable[str], path:
     whys = [*scales, *packed, *(["its config says so"] if says_so else [])]
     if whys:
         raise ModelError(
-            f"the model in {path} is quantised in a way that is not known here ({whys[0]}): use its original "
-            "weights, or install the package that it needs"
+            f"the model in {path} is quantised in an unknown way ({whys[0]}): use its original "
+            "weights, or install the package it needs"
         )
 
 
 def load_tokenizer(path: Path, name: str) -> PreTrainedTokenizerBase:
-    """The tokenizer in the directory `path` of the model `name`. Raises ModelError."""
+    """The tokenizer in the directory `path`, for the model `name`. Raises ModelError."""
     with third_party(name, "loading its tokenizer", AGAIN):
         loader: Any = PreTrainedTokenizerFast if _is_self_contained(path) else AutoTokenizer
         tokenizer: PreTrainedTokenizerBase = loader.from_pretrained(
@@ -113,18 +115,19 @@ def load_tokenizer(path: Path, name: str) -> PreTrainedTokenizerBase:
 
 
 def _tokenizer_folder(base: Path, adapter: AdapterStart | None) -> Path:
-    """The adapter's, if it holds one: its training may have changed the chat template. Raises ModelError."""
+    """The adapter's folder if it has a tokenizer, because training may have changed the chat template;
+    otherwise the base's. Raises ModelError."""
     for folder in [base] if adapter is None else [adapter.folder, base]:
         if any((folder / file).is_file() for file in TOKENIZERS):
             return folder
-    raise ModelError(f"{base} holds no tokenizer: tokenizer.json is missing")
+    raise ModelError(f"{base} contains no tokenizer: tokenizer.json is missing")
 
 
 def _is_self_contained(path: Path) -> bool:
-    """Whether tokenizer.json says everything.
+    """Whether tokenizer.json alone defines the tokenizer.
 
-    AutoTokenizer would still replace its splitting rule by Qwen2's when config.json says qwen2, and the model
-    would read other tokens than it was trained on.
+    In that case, AutoTokenizer must not be used: if config.json says qwen2, it would replace the splitting
+    rule with Qwen2's, and the model would get other tokens than in training.
     """
     config = path / "tokenizer_config.json"
     declared = json.loads(config.read_text()).get("tokenizer_class") if config.is_file() else None
@@ -132,7 +135,7 @@ def _is_self_contained(path: Path) -> bool:
 
 
 def _generation_eos_ids(model: PreTrainedModel) -> list[int]:
-    """What the model's own generation settings end on: chat models often have two such tokens."""
+    """The end tokens in the model's own generation settings. Chat models often have two."""
     config = model.generation_config
     eos = None if config is None else config.eos_token_id
     if eos is None:

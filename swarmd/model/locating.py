@@ -1,4 +1,4 @@
-"""Where a model's files are: the embedded model's, a directory's, or those of a hub id."""
+"""Locates a model's files: those of an embedded model, a directory or a hub id."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from swarmd.model.third_party import third_party
 from swarmd.model_names import HUB_ID, NAMES, SMOLLM2
 
 TO_PLAN = (CONFIGURATION, ADAPTER_CONFIGURATION)
-"""The files that say how large a model is, before gigabytes come over the network."""
+"""The files that determine a model's size, read before gigabytes are downloaded."""
 
 
 @dataclass(frozen=True)
@@ -25,17 +25,17 @@ class Located:
     """A model on this disk."""
 
     base: str
-    """The name of the model itself, as it is found from any directory; without the adapter on it."""
+    """The name of the model without an adapter, valid from any directory."""
     folder: Path | None
     """Its files; None for SMOLLM2, whose package has another format."""
     adapter: AdapterStart | None = None
-    """What training starts with."""
+    """The adapter that training starts with."""
 
 
 def locate(name: str, files: tuple[str, ...] = FILES, watch: Watch | None = None) -> Located:
-    """The model that `--model name` means, with `files` of it at least. Raises ModelError.
+    """The model that `--model name` refers to, with at least `files`. Raises ModelError.
 
-    `watch` is told how far a download is.
+    `watch` receives the progress of a download.
     """
     if name == SMOLLM2:
         return Located(name, None)
@@ -57,7 +57,8 @@ def locate(name: str, files: tuple[str, ...] = FILES, watch: Watch | None = None
 
 
 def _base_name(adapter: AdapterStart) -> str:
-    """A path may be relative to the adapter's directory, or as peft reads it, to the present one."""
+    """The base's name. A path may be relative to the adapter's directory, or, as in peft, to the current
+    one."""
     beside = adapter.folder / adapter.base
     return str(beside.resolve()) if _is_directory(beside, adapter.base) else absolute_name(adapter.base)
 
@@ -74,22 +75,22 @@ def _folder(name: str, files: tuple[str, ...], watch: Watch | None) -> Path:
 
 
 def is_hub_id(name: str) -> bool:
-    """Whether `name` is looked for on the hub: it is no directory, and no model that comes with a package."""
+    """Whether `name` refers to the hub: not to a directory, and not to a model that comes with a package."""
     return HUB_ID.fullmatch(name) is not None and not _is_directory(Path(name).expanduser(), name)
 
 
 def _is_directory(path: Path, name: str) -> bool:
     try:
         return path.is_dir()
-    except OSError as error:  # no permission to look there, or no name a directory could have
+    except OSError as error:  # no permission, or not a valid directory name
         raise ModelError(f"model {name[:100]!r} cannot be read: {error.strerror}; {NAMES}") from error
 
 
 def absolute_name(name: str, trained: object = None) -> str:
-    """`name` as it is found from any directory; a hub id and the like as they are.
+    """`name` in a form that is valid from any directory. Hub ids and embedded models are unchanged.
 
-    `trained` is the absolute name in a checkpoint: a relative one that is not here is meant to be that.
-    Raises ModelError.
+    `trained` is the absolute name in a checkpoint. A relative name that does not exist here is resolved to
+    it. Raises ModelError.
     """
     if name in EMBEDDED_MODELS:
         return name
@@ -103,15 +104,15 @@ def absolute_name(name: str, trained: object = None) -> str:
 
 
 def read_configuration(located: Located) -> PretrainedConfig:
-    """The configuration of a model of which `TO_PLAN` at least was located.
+    """The configuration of a model located with at least `TO_PLAN`.
 
-    Raises ModelError for one that transformers does not know.
+    Raises ModelError if transformers does not know it.
     """
     path = located.folder
     if path is None:
         return smollm2_config()
     if not (path / CONFIGURATION).is_file():
-        raise ModelError(f"{path} holds no model: {CONFIGURATION} is missing")
+        raise ModelError(f"{path} contains no model: {CONFIGURATION} is missing")
     with third_party(located.base, f"reading {CONFIGURATION}", "copy or download the model again"):
         config: PretrainedConfig = AutoConfig.from_pretrained(
             path, local_files_only=True, trust_remote_code=False

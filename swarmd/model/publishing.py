@@ -1,4 +1,4 @@
-"""Puts an exported folder on the Hugging Face hub."""
+"""Uploads an exported folder to the Hugging Face hub."""
 
 from __future__ import annotations
 
@@ -11,39 +11,39 @@ from swarmd.model.hub import HTTPError
 from swarmd.model_names import HUB_ID
 
 FAILURES = (OSError, HTTPError, ValueError, KeyError, RuntimeError)
-"""What the library and its stores for large files raise: for the disk, the network and a refusal; for an
-answer that is none, or lacks something; and around whatever else stopped a large file."""
-TOLD_CHARS_MAX = 300  # of the hub's own words
+"""Errors raised by the library and its storage for large files: for the disk, the network and refusals, for
+missing or incomplete replies, and for anything else that interrupted a large file."""
+TOLD_CHARS_MAX = 300  # of the hub's own message
 
 
 def require_access(repository: str) -> None:
-    """Raises ConfigError if `repository` cannot be a name on the hub, or if nobody is logged in."""
+    """Raise ConfigError if `repository` is not a valid name on the hub, or if the operator is not logged
+    in."""
     if not HUB_ID.fullmatch(repository):
-        raise ConfigError(f"--push-to-hub {repository}: that is no name on the hub: write it as OWNER/NAME")
+        raise ConfigError(f"--push-to-hub {repository}: not a name on the hub: write it as OWNER/NAME")
     if get_token() is None:
         raise ConfigError(
-            "--push-to-hub needs a token of the hub with the right to write: run `hf auth login`, or set "
-            "HF_TOKEN"
+            "--push-to-hub needs a hub token with write access: run `hf auth login`, or set HF_TOKEN"
         )
 
 
 def publish(folder: Path, repository: str, *, private: bool, message: str) -> str:
-    """Upload `folder` as one commit to the model `repository`, which is made if it is not there; returns its
-    address. `private` concerns a new one only. Raises ModelError; nothing on this disk changes."""
+    """Upload `folder` as one commit to the model `repository`, creating it if necessary. Returns its URL.
+    `private` applies only to a new repository. Raises ModelError. Nothing on this disk changes."""
     api = HfApi()
     try:
         made = api.create_repo(repository, private=private, exist_ok=True)
         api.upload_folder(repo_id=made.repo_id, folder_path=folder, commit_message=message)
     except FAILURES as error:
         raise ModelError(
-            f"the hub did not take {repository} ({_said(error)}). The model in {folder} is whole: check the "
-            f"token's rights and the connection, then `hf upload {repository} {folder}`"
+            f"the hub did not accept {repository} ({_said(error)}). The model in {folder} is complete: check "
+            f"the token's permissions and the connection, then run `hf upload {repository} {folder}`"
         ) from error
     return str(made)
 
 
 def _said(error: BaseException) -> str:
-    """The error in its own words, on one line. A RuntimeError only names the file: its cause says why."""
+    """The error's own message on one line. A RuntimeError only names the file, so its cause is included."""
     causes = [error, error.__cause__] if isinstance(error, RuntimeError) and error.__cause__ else [error]
     said = ": ".join(" ".join(str(each).split()) or type(each).__name__ for each in causes)
     return said[:TOLD_CHARS_MAX]

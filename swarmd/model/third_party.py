@@ -1,6 +1,7 @@
-"""Whatever other people's code raises over a model becomes one ModelError.
+"""Turns whatever third-party code raises for a model into one ModelError.
 
-Templates, quantisation packages and models' own forwards raise anything. A list of exceptions is never whole.
+Templates, quantisation packages and models' own forward passes can raise anything, so no list of exceptions
+would be complete.
 """
 
 from __future__ import annotations
@@ -11,14 +12,14 @@ from contextlib import contextmanager
 from swarmd.errors import ModelError, SwarmdError
 from swarmd.hardware.shortage import is_out_of_memory
 
-TOLD_CHARS_MAX = 400  # of the error's own words; some libraries print whole configurations
+TOLD_CHARS_MAX = 400  # of the error's message; some libraries print whole configurations
 
 
 @contextmanager
 def third_party(model: str, doing: str, remedy: str) -> Iterator[None]:
-    """Around calls into libraries: what they raise is told with the model, the part and the remedy.
+    """For calls into libraries: report what they raise, with the model, the part that failed and the remedy.
 
-    Errors of our own and a lack of memory pass as they are.
+    Our own errors and out-of-memory errors pass through unchanged.
     """
     try:
         yield
@@ -27,8 +28,8 @@ def third_party(model: str, doing: str, remedy: str) -> Iterator[None]:
     except Exception as error:
         if is_out_of_memory(error):
             raise
-        if isinstance(error, ImportError):  # of a quantisation, most often
-            remedy = "install the package that is named there, or use another model"
+        if isinstance(error, ImportError):  # usually for a quantisation
+            remedy = "install the package named there, or use another model"
         said = " ".join(str(error).split())[:TOLD_CHARS_MAX] or "no reason given"
         raise ModelError(
             f"model {model!r} does not work here: {doing} failed ({type(error).__name__}: {said}): {remedy}"

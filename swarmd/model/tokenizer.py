@@ -1,8 +1,8 @@
-"""Between text and tokens: prompts through the chat template, completions to tokens and back.
+"""Converts between text and tokens: prompts through the chat template, completions to tokens and back.
 
-Other peers' completions never turn into control tokens: nobody can make this policy learn to end its turn or
-to open another by writing `<|im_end|>`. Questions need no such care: they are regenerated here, not received.
-Answer tags are text, also for a tokenizer that has special tokens for them: they are scored and shared.
+Other peers' completions never become control tokens, so no peer can teach this policy to end its turn or open
+another by writing `<|im_end|>`. Questions need no such care, because they are regenerated here. Answer tags
+are text, even if the tokenizer has special tokens for them, because they are scored and published.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from swarmd.model.template_arguments import TemplateArguments
 from swarmd.tasks.prompt import CLOSING_TAG, OPENING_TAG, Example, Exchange, extract_answer, prompt_messages
 
 FINGERPRINT_BYTES = 8
-ENCODINGS_KEPT = 256  # completions: more than a step's, whose texts repeat and are asked for again
+ENCODINGS_KEPT = 256  # completions: more than in a step, where texts repeat and are encoded several times
 PROBE_ANSWERS = ("5", "-3.5, x", "[1, 2]")
 
 Span = tuple[int, int]
@@ -34,9 +34,9 @@ Span = tuple[int, int]
 class ChatTokenizer:
     """A Hugging Face tokenizer used in one consistent way.
 
-    `eos_ids` are all tokens that end a completion: the tokenizer's end token, `extra_eos_ids`, and what the
-    chat template writes behind an answer. `eos_id` is the one that others' finished text is trained to end
-    with: the template's, or else the tokenizer's.
+    `eos_ids` are all tokens that end a completion: the tokenizer's end token, `extra_eos_ids`, and the token
+    that the chat template writes after an answer. `eos_id` is the one used to end external finished text in
+    training: the template's, or else the tokenizer's.
     """
 
     def __init__(
@@ -46,10 +46,10 @@ class ChatTokenizer:
         template_args: TemplateArguments | None = None,
         sight: Sight | None = None,
     ) -> None:
-        """`template_args` are passed on to the chat template. `sight`: how the model is shown images.
+        """`template_args` are passed to the chat template. `sight`: how the model is shown images.
 
-        Raises ModelError for a tokenizer or template that loses questions or answers, and where no token ends
-        an answer.
+        Raises ModelError if the tokenizer or template loses questions or answers, or if no token ends an
+        answer.
         """
         self.hf: Any = tokenizer
         self.sight = sight
@@ -60,23 +60,24 @@ class ChatTokenizer:
         if self.hf.chat_template is None and template_args:
             raise ConfigError(
                 f"the tokenizer of {tokenizer.name_or_path} has no chat template, so nothing reads "
-                f"the template argument {next(iter(template_args))}: leave --template-arg out"
+                f"the template argument {next(iter(template_args))}: remove --template-arg"
             )
         self._chat = None if self.hf.chat_template is None else Chat(tokenizer, template_args or {})
         end = None if self._chat is None else self._chat.end_of_answer(frozenset(known_ends), marks)
         ends = known_ends if end is None else [end, *known_ends]
         if not ends:
             raise ModelError(
-                f"the tokenizer of {tokenizer.name_or_path} names no end-of-sequence token: set eos_token in "
+                f"the tokenizer of {tokenizer.name_or_path} has no end-of-sequence token: set eos_token in "
                 "its tokenizer_config.json, or use another model"
             )
         self.eos_id = ends[0]
         self.eos_ids = frozenset(ends)
-        # Any token will do as padding, the end-of-sequence token too: masks come from lengths, not from it.
+        # Any token works as padding, even the end token, because masks are computed from lengths.
         self.pad_id: int = self.eos_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id
         self._tags = _tags(self.hf, marks)
         self._controls = (_special(self.hf) | self.eos_ids) - set(self._tags.values())
-        # Special tokens are split where others' text spells them. These are not, unless it is cut there.
+        # Special tokens are split when external text spells them. These would not be, so the text is cut
+        # inside.
         unsplit = (marks - _special(self.hf)) & (self.eos_ids | frozenset(self._render_probe()))
         self._cuts = _pattern([*self._tags, *(_text(self.hf, token) for token in unsplit)])
         spelled = (self._controls | marks) - set(self._tags.values())
@@ -91,15 +92,15 @@ class ChatTokenizer:
         exchanges: Sequence[Exchange] = (),
         images: Images = (),
     ) -> Prompt:
-        """The prompt's tokens, up to where the completion, or its next turn, starts.
+        """The prompt's tokens, up to the start of the completion, or of its next turn.
 
-        Raises ModelError, also for images that the model cannot be shown.
+        Raises ModelError, also for images that the model cannot see.
         """
         shown = (*(image for example in examples for image in example.images), *images)
         if not shown:
             return Prompt(self._ids_of(question, examples, exchanges))
         if self.sight is None or self._chat is None:
-            raise ModelError(f"{self.hf.name_or_path} cannot be shown images: {REMEDY}")
+            raise ModelError(f"{self.hf.name_or_path} cannot see images: {REMEDY}")
         seen = [
             example._replace(question=self.sight.asked(example.question, example.images))
             for example in examples
@@ -112,13 +113,13 @@ class ChatTokenizer:
             messages = prompt_messages(question, examples, list(map(self._without_controls, exchanges)))
             return self._with_one_beginning(self._chat.prompt(messages))
         ids = list(self.hf(self.asked(question, examples, exchanges), split_special_tokens=True)["input_ids"])
-        while ids and ids[-1] in self._controls:  # some tokenizers end every text, and this one goes on
+        while ids and ids[-1] in self._controls:  # some tokenizers end every text, but this one continues
             ids.pop()
         return ids
 
     def prompt(self, messages: Sequence[Message]) -> list[int]:
-        """The tokens of a conversation of other words than a task's, where control tokens are spelled as
-        spaces. Raises ModelError."""
+        """The tokens of a conversation that does not come from a task. Spelled control tokens are replaced
+        with spaces. Raises ModelError."""
         spelled = self._spelled_controls
         clean = [
             {
@@ -138,27 +139,28 @@ class ChatTokenizer:
     def asked(
         self, question: str, examples: Sequence[Example] = (), exchanges: Sequence[Exchange] = ()
     ) -> list[Message] | str:
-        """How a question is put: the conversation for the chat template, or the text where there is none."""
+        """A question's form: the conversation for the chat template, or plain text if there is none."""
         messages = prompt_messages(question, examples, exchanges)
         if self._chat is not None:
             return self._chat.written(messages)
         return "\n\n".join(message["content"] for message in messages) + "\n\n"
 
     def _without_controls(self, exchange: Exchange) -> Exchange:
-        """What was said before, without the spelling of control tokens: a peer or a policy may have written
-        it, and the template would open a turn for it. A space takes the place of each."""
+        """The exchange with spelled control tokens replaced with spaces. A peer or a policy may have written
+        them, and the template would open a turn for them."""
         if self._spelled_controls is None:
             return exchange
         return Exchange(*(self._spelled_controls.sub(" ", text) for text in exchange))
 
     def _with_one_beginning(self, ids: list[int]) -> list[int]:
-        """Template and tokenizer may both have begun it."""
+        """Remove repeated beginning tokens: template and tokenizer may both have added one."""
         while len(ids) > 1 and ids[0] == ids[1] == self.hf.bos_token_id:
             ids = ids[1:]
         return ids
 
     def encode_completion(self, text: str, finished: bool, max_tokens: int) -> tuple[int, ...]:
-        """Tokens of a completion known as text only: the end token if it was finished and was not cut off."""
+        """Tokens of a completion known only as text, with the end token if it was finished and is not cut
+        off."""
         return self._encode(text, finished, max_tokens)
 
     def _encode_anew(self, text: str, finished: bool, max_tokens: int) -> tuple[int, ...]:
@@ -170,9 +172,9 @@ class ChatTokenizer:
         return tuple(ids[:max_tokens])
 
     def completion_spans(self, text: str, finished: bool, max_tokens: int) -> tuple[Span, ...]:
-        """Where in `text` each token of `encode_completion` begins and ends, in characters.
+        """The start and end in `text`, in characters, of each token of `encode_completion`.
 
-        The end token stands at the end and is empty. All are empty where the tokenizer cannot tell.
+        The end token is an empty span at the end. All spans are empty if the tokenizer cannot tell.
         """
         spans: list[Span] = []
         for piece, offset, tag in self._pieces(text):
@@ -183,12 +185,12 @@ class ChatTokenizer:
         return tuple(spans[:max_tokens])
 
     def _pieces(self, text: str) -> Iterator[tuple[str, int, int | None]]:
-        """Parts of `text` that are encoded apart: each with its place, and its token if it is an answer
-        tag."""
+        """Parts of `text` that are encoded separately: each with its position, and its token if it is an
+        answer tag."""
         start = 0
         for found in () if self._cuts is None else self._cuts.finditer(text):
             tag = self._tags.get(found[0])
-            cut = found.start() if tag is not None else found.start() + 1  # amid it: so it stays text
+            cut = found.start() if tag is not None else found.start() + 1  # cut inside it, so it stays text
             if cut > start:
                 yield text[start:cut], start, None
             start = cut
@@ -210,7 +212,7 @@ class ChatTokenizer:
         return self._spans_by_decoding(text)
 
     def _spans_by_decoding(self, text: str) -> list[Span]:
-        """By the lengths of ever longer beginnings, if together they are the text."""
+        """Spans from the lengths of growing prefixes, if the prefixes add up to the text."""
         ids = self._ids(text)
         beginnings = [
             self.hf.decode(ids[:count], clean_up_tokenization_spaces=False) for count in range(len(ids) + 1)
@@ -220,7 +222,7 @@ class ChatTokenizer:
         return [(len(before), len(after)) for before, after in pairwise(beginnings)]
 
     def decode_completion(self, token_ids: Sequence[int]) -> str:
-        """The text without control tokens: what is scored and shared."""
+        """The text without control tokens, as scored and published."""
         written = [token for token in token_ids if token not in self._controls]
         text: str = self.hf.decode(written, skip_special_tokens=False, clean_up_tokenization_spaces=False)
         return text
@@ -229,36 +231,37 @@ class ChatTokenizer:
         return [] if self._chat is None else self._chat.prompt(prompt_messages(""))
 
     def _require_answers_kept(self) -> None:
-        """Whether an answer that this model writes would be scored as what it is. Raises ModelError."""
+        """Raise ModelError unless an answer written by this model would be scored correctly."""
         for answer in PROBE_ANSWERS:
             text = f"So it is {OPENING_TAG}{answer}{CLOSING_TAG}"
             read = self.decode_completion(self._encode_anew(text, True, len(text) + 1))
             if extract_answer(read) != answer:
                 raise ModelError(
-                    f"the tokenizer of {self.hf.name_or_path} changes what is written: {text!r} is read back "
-                    f"as {read!r}, and no answer of it would count: use another model"
+                    f"the tokenizer of {self.hf.name_or_path} changes text: {text!r} is read back "
+                    f"as {read!r}, so no answer would count: use another model"
                 )
 
 
 def _own_ends(tokenizer: Any) -> list[int]:
-    """The end token. One that is named but is not in the vocabulary has another token's number."""
+    """The end token. If it is named but missing in the vocabulary, its id is another token's, and it is
+    ignored."""
     end: int | None = tokenizer.eos_token_id
     return [] if end is None or _text(tokenizer, end) != tokenizer.eos_token else [end]
 
 
 def _special(tokenizer: Any) -> frozenset[int]:
-    """Tokens that the tokenizer itself says are not text."""
+    """Tokens that the tokenizer itself declares as special."""
     added = tokenizer.added_tokens_decoder
     return frozenset(_special_ids(tokenizer)) | {token for token in added if added[token].special}
 
 
 def _special_ids(tokenizer: Any) -> list[int]:
-    """Without the None of a token that is named and not in the vocabulary."""
+    """Special ids, without the None of tokens that are named but missing in the vocabulary."""
     return [token for token in tokenizer.all_special_ids if token is not None]
 
 
 def _marks(tokenizer: Any) -> frozenset[int]:
-    """Tokens beside the text, special or not: added ones that are no mere space."""
+    """Tokens that are not ordinary text, special or not: added tokens that are not just whitespace."""
     added = tokenizer.added_tokens_decoder
     return _special(tokenizer) | {token for token in added if added[token].content.strip()}
 
@@ -274,13 +277,14 @@ def _text(tokenizer: Any, token: int) -> str:
 
 
 def _pattern(texts: Sequence[str]) -> re.Pattern[str] | None:
-    """Finds any of `texts`, the longest first."""
+    """A pattern that finds any of `texts`, longest first."""
     ordered = sorted(texts, key=len, reverse=True)
     return re.compile("|".join(map(re.escape, ordered))) if ordered else None
 
 
 def tokenizer_fingerprint(tokenizer: PreTrainedTokenizerBase) -> bytes:
-    """First 8 bytes of SHA-256 over vocabulary, merges and special ids: equal if ids mean the same."""
+    """First 8 bytes of SHA-256 over vocabulary, merges and special ids: equal if ids have the same
+    meaning."""
     backend = getattr(tokenizer, "backend_tokenizer", None)
     model = json.loads(backend.to_str())["model"] if backend is not None else {}
     identity = {

@@ -1,4 +1,4 @@
-"""What training changes of a model, all weights or an adapter's, and how it is put back."""
+"""The weights that training changes, all of them or an adapter's, and how to restore them."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ if TYPE_CHECKING:
 
 
 def trainable_parameters(model: PreTrainedModel | PeftModel) -> Iterator[tuple[str, nn.Parameter]]:
-    """Names and parameters that training changes. Tied weights come once."""
+    """Names and parameters that training changes. Tied weights appear once."""
     return ((name, p) for name, p in model.named_parameters() if p.requires_grad)
 
 
 @torch.no_grad()
 def put_back(model: PreTrainedModel | PeftModel, state: Mapping[str, Tensor], family: str) -> None:
-    """Give `model`, which people know as `family`, the trained weights `state`.
+    """Load the trained weights `state` into `model`, which is called `family` in messages.
 
-    Raises ModelError and changes nothing if another model gave them.
+    Raises ModelError, changing nothing, if they are from another model.
     """
     own = dict(trainable_parameters(model))
     wrong = sorted(own.keys() ^ state.keys()) or sorted(
@@ -33,7 +33,7 @@ def put_back(model: PreTrainedModel | PeftModel, state: Mapping[str, Tensor], fa
     if wrong:
         raise ModelError(
             f"the saved weights belong to another model, not to {family} ({len(wrong)} tensors "
-            f"differ, first {wrong[0]}): start with the model and LoRA rank they were saved with"
+            f"differ, such as {wrong[0]}): start with the model and LoRA rank they were saved with"
         )
     for name, parameter in own.items():
         parameter.copy_(state[name])

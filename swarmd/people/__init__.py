@@ -1,1 +1,1 @@
-"""People as policies: a person answers what peers fail most, and the attempts become a group of this peer."""
+"""People as policies: a person answers questions that peers fail most, and the attempts become a group."""

@@ -1,4 +1,4 @@
-"""From what a person typed to a group. Pure: scores nothing, signs nothing."""
+"""Turns what a person typed into a group. Pure: scores nothing, signs nothing."""
 
 from __future__ import annotations
 
@@ -11,21 +11,22 @@ from swarmd.step.evaluation import RIGHT_FROM
 from swarmd.tasks import CLOSING_TAG, OPENING_TAG, Question, Score, find_answer
 
 TURN_BYTES_MAX = 4_096
-"""UTF-8 bytes of what a person writes in one go. The longest right answers of our tasks, programs, have some
-hundred. A group of eight attempts then fits a record."""
+"""UTF-8 bytes of one turn by a person. The longest right answers of our tasks, programs, have a few hundred.
+With this limit, a group of eight attempts fits into a record."""
 
 GROUP_BYTES_MAX = 49_152
-"""UTF-8 bytes of all attempts at a question: three quarters of a record, the rest is what stands around."""
+"""UTF-8 bytes of all attempts at a question: three quarters of a record; the rest is for its other fields."""
 
 BLANK = ""
-"""An attempt that a person did not use. It earns nothing, so a right answer differs from something."""
+"""An attempt that the person did not make. It earns nothing, which gives a right answer an advantage over
+it."""
 
 Attempt = tuple[str, ...]
-"""The turns of one attempt, as a policy would have written them."""
+"""The turns of one attempt, in the form in which a policy would have written them."""
 
 
 def completion(typed: str) -> str:
-    """`typed` as a policy writes an answer: between tags, unless the person typed them."""
+    """`typed` as a policy would write it: between answer tags, unless the person typed them."""
     text = typed.strip()
     if not text or find_answer(text) is not None:
         return text
@@ -33,27 +34,27 @@ def completion(typed: str) -> str:
 
 
 def read_attempt(question: Question, typed: Sequence[str]) -> Attempt:
-    """One attempt, checked. Raises ConfigError."""
+    """Check one attempt. Raises ConfigError."""
     if not 1 <= len(typed) <= question.turns:
         raise ConfigError(f"an attempt at this question has 1 to {question.turns} turns, not {len(typed)}")
     for turn in typed:
         size = len(turn.encode(errors="replace"))
         if size > TURN_BYTES_MAX:
-            raise ConfigError(f"an answer has at most {TURN_BYTES_MAX} bytes, and this one has {size}")
+            raise ConfigError(f"an answer must have at most {TURN_BYTES_MAX} bytes; this one has {size}")
         if turn != turn.encode(errors="replace").decode():
-            raise ConfigError("an answer is text, and this one holds half a character (a surrogate)")
+            raise ConfigError("an answer must be valid text; this one contains a lone surrogate")
     return tuple(map(completion, typed))
 
 
 def read_attempts(question: Question, typed: Sequence[Sequence[str]], attempts_max: int) -> list[Attempt]:
-    """All attempts at a question, checked. Raises ConfigError."""
+    """Check all attempts at a question. Raises ConfigError."""
     if not 1 <= len(typed) <= attempts_max:
         raise ConfigError(f"a question has 1 to {attempts_max} attempts, not {len(typed)}")
     attempts = [read_attempt(question, each) for each in typed]
     size = sum(len(turn.encode()) for attempt in attempts for turn in attempt)
     if size > GROUP_BYTES_MAX:
         raise ConfigError(
-            f"the attempts have {size} bytes together, and a record has room for {GROUP_BYTES_MAX}: "
+            f"the attempts have {size} bytes together, but a record has room for {GROUP_BYTES_MAX}: "
             "write shorter ones"
         )
     return attempts
@@ -74,7 +75,7 @@ def group_of(
     round_: int,
     step: int,
 ) -> ScoredGroup:
-    """The group of a person's attempts, with one score for each."""
+    """The group of a person's attempts, with one score per attempt."""
     family = manifest.family(question.spec.task_id)
     if family is None:
         raise RuntimeError("a person was asked a question of a task that the manifest does not have")
@@ -97,7 +98,7 @@ def group_of(
 
 
 def _turns(attempt: Attempt, score: Score) -> tuple[Turn, ...]:
-    """What was written, with what the task said to all turns but the last."""
+    """The turns of an attempt, with the task's reply to each turn except the last."""
     observations = [*score.observations, *[""] * len(attempt)][: len(attempt)]
     return tuple(
         Turn(text, finished=True, observation=said) for text, said in zip(attempt, observations, strict=True)

@@ -1,7 +1,8 @@
-"""Where a person sits beside a running peer: asks, judges, and sends the group out in the peer's name.
+"""Serves people at a running peer: asks questions, judges answers, and publishes the group in the peer's
+name.
 
-It holds no attempt between two calls: terminal and page send what the person wrote so far. So both may be
-open at once, and a peer that restarts forgets no more than which questions it had asked.
+No attempt is kept between two calls: each call from the terminal or the page contains everything written so
+far. So both can be open at once, and a restarted peer forgets only which questions it had asked.
 """
 
 from __future__ import annotations
@@ -26,27 +27,27 @@ from swarmd.storage.answers import Answer, Answers
 from swarmd.tasks import Item, Question, Score, TaskFailure, Written
 
 OFFERED_MAX = 64
-"""Questions that people may have open at once, the newest: some pages and terminals."""
+"""Questions that may be open at once, the newest: enough for several pages and terminals."""
 
 WAITING_MAX = 16
-"""Groups that wait for a round with room: minutes of a person's work."""
+"""Groups that wait for room in a round: minutes of a person's work."""
 
 OFFER_EVERY_S = 1.0
-"""Between two looks whether a new round has begun. A round has room at its beginning."""
+"""Interval of checking whether a new round has begun, because there is room at the beginning of a round."""
 
 SHOWN = 100
 """Earlier answers in one list: several screens."""
 
 GIST_CHARS = 60
-"""Of a question's last line, kept with its answer: what fits a line of a terminal. Questions of a task begin
-alike."""
+"""Characters of a question's last line, stored with its answer: one terminal line. The first lines of a
+task's questions are usually the same."""
 
 PERSON_TEMPERATURE = 1.0
-"""Stands in the record, where a policy's sampling temperature does."""
+"""Recorded in place of a policy's sampling temperature."""
 
 
 class Tasks(Protocol):
-    """The part of `swarmd.tasks.TaskRunner` that is needed."""
+    """The part of `swarmd.tasks.TaskRunner` needed here."""
 
     async def questions(self, specs: Sequence[TaskSpec]) -> Sequence[Question | TaskFailure]: ...
     async def score(self, items: Sequence[Item]) -> list[list[Score]]: ...
@@ -56,7 +57,7 @@ class Tasks(Protocol):
 
 
 class Judges(Protocol):
-    """The part of `swarmd.judges.Panel` that is needed."""
+    """The part of `swarmd.judges.Panel` needed here."""
 
     def judges(self, task_id: bytes) -> bool: ...
     async def measure(
@@ -65,12 +66,12 @@ class Judges(Protocol):
 
 
 class Publishing(Protocol):
-    """The part of the peer's exchange that is needed."""
+    """The part of the peer's exchange needed here."""
 
     @property
     def peer_id(self) -> str: ...
     def publish(self, group: GroupOffer, *, round_: int) -> bytes | None:
-        """The digest of the record; None if this round has no room for it."""
+        """The record's digest; None if this round has no room for it."""
         ...
 
 
@@ -81,7 +82,7 @@ class _Waiting:
 
 
 class Desk:
-    """One per daemon; used on the event loop. It is the `swarmd.observe.play.Play` of a training peer."""
+    """One per daemon, used on the event loop. Implements `swarmd.observe.play.Play` for a training peer."""
 
     def __init__(
         self,
@@ -98,8 +99,9 @@ class Desk:
         credit: Callable[[], Credit] = Credit,
         judges: Judges | None = None,
     ) -> None:
-        """`draw` gives a training question while nothing was failed yet. `attempts_max`: G, as for the
-        peer's own groups. `credit`: who taught whom. `judges`: who rewards the tasks that name judges."""
+        """`draw` returns a training question, for use while no question has been failed yet. `attempts_max`:
+        G, as for the peer's own groups. `credit`: who taught whom. `judges`: the judges of tasks that name
+        judges."""
         self._manifest = manifest
         self._attempts_max = attempts_max
         self._failures = failures
@@ -120,7 +122,7 @@ class Desk:
 
     async def ask(self, without: Sequence[str]) -> QuestionView:
         """See `Play`."""
-        self._require_room()  # before anything is written
+        self._require_room()  # before the person writes anything
         unwanted = _Unwanted({_digest(each) for each in without}, self._answers)
         while (asked := self._failures.most_failed(unwanted)) is not None:
             if (question := await self._made(asked.spec)) is not None:
@@ -131,7 +133,7 @@ class Desk:
             if question is not None and question.digest not in unwanted:
                 return self._offer(question, None)
         raise ConfigError(
-            "no question is left: all that could be drawn were answered here already, or are about pictures, "
+            "no question is left: all that could be drawn were already answered here or are about pictures, "
             "which cannot be shown here"
         )
 
@@ -154,8 +156,8 @@ class Desk:
         read = read_attempts(asked, attempts, self._attempts_max)
         blank = (BLANK,)
         scores = await self._scored(asked, [_written(asked, each) for each in (*read, blank)])
-        if self._answers.knows(asked.digest):  # looked up last: page and terminal may send at the same time
-            raise ConfigError("this question was answered here already: each is worth one group")
+        if self._answers.knows(asked.digest):  # last, because page and terminal may send at the same time
+            raise ConfigError("this question was already answered here, and each counts only once")
         right = sum(map(is_right, scores[: len(read)]))
         if len({score.reward for score in scores[: len(read)]}) > 1:
             scores = scores[: len(read)]
@@ -175,7 +177,8 @@ class Desk:
         return self._send(group, asked, attempts=len(attempts), right=right, judged=judged)
 
     async def _scored(self, asked: Question, written: Sequence[Written]) -> list[Score]:
-        """What the attempts are worth. In a task with judges they say so, and its verifier tells nobody."""
+        """The scores of the attempts. For a task with judges, these are the judges' scores, not the
+        verifier's."""
         [scores] = await self._tasks.score([(asked.spec, written)])
         _require_scored(scores)
         if self._judges is None or not self._judges.judges(asked.spec.task_id):
@@ -194,13 +197,13 @@ class Desk:
     # Sending --------------------------------------------------------------------------------------
 
     async def keep_sending(self) -> None:
-        """Offer what waits at the beginning of each round, until cancelled."""
+        """Offer waiting groups at the beginning of each round, until cancelled."""
         while True:
             await asyncio.sleep(OFFER_EVERY_S)
             self.send_waiting()
 
     def send_waiting(self) -> None:
-        """Offer what waits, once in each round."""
+        """Offer waiting groups, once per round."""
         round_ = self._manifest.round_at(self._clock())
         if round_ == self._tried_in:
             return
@@ -213,7 +216,7 @@ class Desk:
     def _send(
         self, group: ScoredGroup, question: Question, *, attempts: int, right: int, judged: bool
     ) -> SentView:
-        """Keep the answer, and publish its group if it can teach."""
+        """Store the answer, and publish its group if it can teach."""
         answer = Answer(
             question=question.digest,
             at=self._clock(),
@@ -225,8 +228,8 @@ class Desk:
         )
         if not group.is_informative:
             self._answers.add(answer)
-            why = "no attempt is right" if judged else "nobody has judged it yet"
-            return SentView(state="kept", message=f"not published: {why}, so nobody would learn from it")
+            why = "no attempt is right" if judged else "no judge has judged it yet"
+            return SentView(state="kept", message=f"not published: {why}, so no peer would learn from it")
         self._require_room()
         self._answers.add(answer)
         digest = self._publish(group, question)
@@ -237,19 +240,19 @@ class Desk:
         seconds = self._manifest.round_start(self._tried_in + 1) - self._clock()
         return SentView(
             state="waiting",
-            message=f"not published yet: this peer has published as much as a round allows, and the next "
+            message=f"not published yet: this peer has used up its limit for this round, and the next "
             f"round begins in {seconds:.0f} s",
         )
 
     def _require_room(self) -> None:
-        """Raises ConfigError while no further answer may wait."""
+        """Raise ConfigError if no further answer may wait."""
         if len(self._waiting) >= WAITING_MAX:
             raise ConfigError(
-                f"{WAITING_MAX} answers wait to be published already: try again in the next round"
+                f"{WAITING_MAX} answers are already waiting to be published: try again in the next round"
             )
 
     def _publish(self, group: ScoredGroup, question: Question) -> bytes | None:
-        """The digest of its record; None if the round has no room."""
+        """The digest of the group's record; None if the round has no room."""
         offer = to_offer(group, question, PERSON_TEMPERATURE)
         digest = self._publishing.publish(offer, round_=self._manifest.round_at(self._clock()))
         if digest is not None:
@@ -259,8 +262,8 @@ class Desk:
     # Questions ------------------------------------------------------------------------------------
 
     async def _made(self, spec: TaskSpec) -> Question | None:
-        """The question of `spec`; None if it cannot be made, is held out, or has images: they are not shown
-        here."""
+        """The question of `spec`; None if it cannot be generated, is held out, or has images, which cannot be
+        shown here."""
         [found] = await self._tasks.questions([spec])
         return None if isinstance(found, TaskFailure) or found.held_out or found.images else found
 
@@ -284,14 +287,14 @@ class Desk:
         found = self._offered.get(_digest(question))
         if found is None:
             raise ConfigError(
-                "this question is no longer open, because the peer restarted or has asked "
+                "this question is no longer open, because the peer has restarted or has asked "
                 f"{OFFERED_MAX} others since: ask for another"
             )
         return found
 
 
 class _Unwanted:
-    """Questions that the person skipped, or that somebody answered here."""
+    """Questions that the person skipped, or that were already answered here."""
 
     def __init__(self, skipped: set[bytes], answers: Answers) -> None:
         self._skipped = skipped
@@ -305,12 +308,13 @@ class _Unwanted:
 
 
 def _require_scored(scores: Sequence[Score]) -> None:
-    """Raises ConfigError for text on which others would give up too, and TaskError for a busy machine."""
+    """Raise ConfigError for text on which other peers' scorers would fail too, TaskError for a busy
+    machine."""
     failed = next((score.failure for score in scores if score.is_lost), None)
     if failed in ("hang", "crash"):
-        raise ConfigError("this answer stops the task's scorer, so nobody would take it: write another one")
+        raise ConfigError("this answer breaks the task's scorer, so no peer would accept it: write another")
     if failed is not None:
-        raise TaskError("there was no time to score the answer: this machine is busy; try again")
+        raise TaskError("scoring the answer timed out because this machine is busy: try again")
 
 
 def _written(question: Question, attempt: Sequence[str]) -> str | tuple[str, ...]:
@@ -321,7 +325,7 @@ def _digest(text: str) -> bytes:
     try:
         return bytes.fromhex(text)
     except ValueError as error:
-        raise ConfigError("a question is named by the hexadecimal digits that it came with") from error
+        raise ConfigError("a question is identified by the hexadecimal digest that came with it") from error
 
 
 def _tries(tally: Tally) -> TriesView:

@@ -1,6 +1,6 @@
-"""Which questions peers fail most, by what this peer has seen: its own groups, and others' as scored here.
+"""Tracks which questions peers fail most, from this peer's own groups and external groups as scored here.
 
-Pure and bounded. It keeps task specs and counts, no text: a question is made again when it is asked for.
+Pure and bounded. It stores task specs and counts, but no text: a question is regenerated when it is asked.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from swarmd.groups import ScoredGroup
 from swarmd.step.evaluation import RIGHT_FROM
 
 QUESTIONS_MAX = 512
-"""Questions, the newest: some minutes of a quick peer, half a day of a slow one. A kilobyte each at most."""
+"""The newest questions: some minutes of a fast peer, half a day of a slow one. At most a kilobyte each."""
 
 
 @dataclass(frozen=True)
@@ -29,22 +29,22 @@ class Tally:
 
     @property
     def success(self) -> float:
-        """In [0, 1]; 0 without a try."""
+        """In [0, 1]; 0 if there were no tries."""
         return self.right / self.tries if self.tries else 0.0
 
 
 @dataclass(frozen=True)
 class Asked:
-    """A question that was put to policies."""
+    """A question that policies were asked."""
 
     spec: TaskSpec
     digest: bytes
     task: str
-    """Name of its task."""
+    """Name of the question's task."""
     own: Tally = Tally()
-    """Tries of this peer's policy."""
+    """Tries by this peer's policy."""
     others: Tally = Tally()
-    """Tries of other peers' policies, as scored here."""
+    """Tries by other peers' policies, as scored here."""
 
     @property
     def all(self) -> Tally:
@@ -52,13 +52,13 @@ class Asked:
 
 
 class Failures:
-    """Remembers what was asked lately."""
+    """Remembers which questions were asked recently."""
 
     def __init__(self) -> None:
         self._asked: dict[bytes, Asked] = {}
 
     def see(self, spec: TaskSpec, digest: bytes, group: ScoredGroup) -> None:
-        """A policy's group to the question of `spec`, scored here."""
+        """Record a policy's group for the question of `spec`, scored here."""
         before = self._asked.pop(digest, Asked(spec, digest, group.task_name))
         tally = Tally(sum(reward >= RIGHT_FROM for reward in group.rewards), len(group.rewards))
         self._asked[digest] = (
@@ -70,9 +70,9 @@ class Failures:
             del self._asked[next(iter(self._asked))]
 
     def most_failed(self, without: Container[bytes] = ()) -> Asked | None:
-        """The question with the least success: of equals one of the task with the least, then the one tried
-        most, then the newest. `without`: digests of questions that are not wanted. None if none is left, or
-        if what is left was always answered right."""
+        """The question with the least success; if tied, one from the task with the least success, then the
+        one with the most tries, then the newest. `without`: digests of unwanted questions. None if none is
+        left, or if all that are left were always answered right."""
         of_task: defaultdict[str, Tally] = defaultdict(Tally)
         for asked in self._asked.values():
             of_task[asked.task] = of_task[asked.task].plus(asked.all)

@@ -1,7 +1,7 @@
 """A policy: a language model that answers questions and says how likely its answers were.
 
-This room joins the rooms below it: a plan from `hardware/`, a model from `model/`, engines from `rollout/`,
-`logprobs/` and `llama/`. It knows no rewards and no peers. Training is in `learning/`.
+This room combines the rooms below it: a plan from `hardware/`, a model from `model/`, and engines from
+`rollout/`, `logprobs/` and `llama/`. It knows no rewards and no peers. `learning/` trains.
 """
 
 from swarmd.policy.loading import load_policy

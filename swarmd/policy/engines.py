@@ -1,7 +1,7 @@
-"""Which engines a model gets: one writes its completions, one computes log-probabilities. Each has a reason.
+"""Chooses a model's engines: one writes completions, the other computes logprobs. Each choice has a reason.
 
-Our own engines are taken if a trial shows that they compute what the model computes: the native one, or the
-one of PyTorch's operators. Otherwise transformers' is taken.
+One of our own engines, native or built from PyTorch's operators, is used if a trial shows that it computes
+what the model computes. Otherwise transformers' is used.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ ONE_BY_ONE = "each completion is computed behind a copy of its prompt"
 
 @dataclass(frozen=True)
 class EngineWish:
-    """The engine that was asked for, and what some engines must know before they start."""
+    """The requested engine, and what some engines must know before they start."""
 
     name: EngineName = "auto"
     temperature: float = 1.0
@@ -55,7 +55,7 @@ class EngineWish:
 
 @dataclass(frozen=True)
 class EngineChoice:
-    """The engine that writes completions, and the sentence that says why."""
+    """The engine that writes completions, and a sentence that gives the reason."""
 
     engine: Engine
     reason: str
@@ -63,7 +63,7 @@ class EngineChoice:
 
 @dataclass(frozen=True)
 class LogprobsChoice:
-    """The engine that computes log-probabilities, and the sentence that says why."""
+    """The engine that computes logprobs, and a sentence that gives the reason."""
 
     engine: LogprobsEngine
     reason: str
@@ -76,18 +76,18 @@ class Subject:
     model: PreTrainedModel | PeftModel
     pad_id: int
     dtype: torch.dtype
-    """Of matrix products."""
+    """The dtype of matrix products."""
     sight: Sight | None = None
-    """How it is shown images, if it sees."""
+    """How it is shown images; None for a model without sight."""
     _trials: dict[torch.dtype, Trial] = field(default_factory=dict)
 
     @property
     def base(self) -> Any:
-        """The model without adapters around it."""
+        """The model without the adapters around it."""
         return without_adapters(self.model)
 
     def trial(self, dtype: torch.dtype) -> Trial:
-        """The trial in `dtype`, made once."""
+        """The trial in `dtype`, created once."""
         if dtype not in self._trials:
             vocab_size: int = self.base.get_input_embeddings().num_embeddings
             self._trials[dtype] = Trial(
@@ -97,15 +97,15 @@ class Subject:
 
 
 def choose_engine(wish: EngineWish, subject: Subject, *, eos_ids: frozenset[int]) -> EngineChoice:
-    """The engine that writes completions.
+    """Choose the engine that writes completions.
 
-    Raises ConfigError if the engine that was asked for cannot work here. Raises ModelError if the model's
-    log-probabilities token by token are not those of all tokens at once.
+    Raises ConfigError if the requested engine cannot work here. Raises ModelError if the model's logprobs
+    token by token differ from those for all tokens at once.
     """
     model, dtype = subject.model, subject.dtype
     if wish.name == "vllm":
         if subject.sight is not None:
-            raise ConfigError("--engine vllm is not shown images here: use --engine auto")
+            raise ConfigError("--engine vllm does not support images here: use --engine auto")
         vllm = start_vllm_engine(
             model, eos_ids=eos_ids, dtype=dtype, temperature=wish.temperature, memory_bytes=wish.memory_bytes
         )
@@ -135,15 +135,15 @@ def choose_engine(wish: EngineWish, subject: Subject, *, eos_ids: frozenset[int]
 
 
 def told_native() -> str:
-    """What `swarmd doctor` says of native decoding on this machine, whatever the model."""
+    """What `swarmd doctor` reports about native decoding on this machine, independent of the model."""
     try:
         return f"with {kernels()}, for float32 on a CPU"
     except NativeError as error:
-        return f"none, PyTorch's operators decode instead: {error}"
+        return f"none; PyTorch's operators decode instead: {error}"
 
 
 def _native_engine(subject: Subject, eos_ids: frozenset[int]) -> EngineChoice | str:
-    """Our native engine, or why it does not fit."""
+    """Our native engine, or the reason why it does not fit."""
     try:
         engine = NativeEngine(read_decoder(subject.model), eos_ids=eos_ids, dtype=subject.dtype)
     except (NotLlamaError, NativeError, *UNFIT) as error:
@@ -156,7 +156,8 @@ def _native_engine(subject: Subject, eos_ids: frozenset[int]) -> EngineChoice | 
 
 
 def _llama_engine(subject: Subject, eos_ids: frozenset[int]) -> EngineChoice | str:
-    """Our own engine, or why it does not fit. If it fits only without CUDA graphs, it goes without."""
+    """Our own engine, or the reason why it does not fit. If it fits only without CUDA graphs, it does
+    without."""
     reason = "our own decoding generates because it computes this model as transformers does"
     try:
         engine = LlamaEngine(read_decoder(subject.model), eos_ids=eos_ids, dtype=subject.dtype)
@@ -175,7 +176,7 @@ def _tried(subject: Subject, engine: ReplayingEngine) -> str | None:
     try:
         return subject.trial(subject.dtype).of_decoding(engine)
     except (NativeError, *UNFIT) as error:
-        if is_out_of_memory(error):  # this says nothing about the model
+        if is_out_of_memory(error):  # not the model's fault
             raise
         return str(error)
 
@@ -186,10 +187,10 @@ def choose_logprobs(
     recompute: Callable[[], bool] = keep_activations,
     before_layer: Callable[[], None] | None = None,
 ) -> LogprobsChoice:
-    """The fastest logprobs engine that is right for this model.
+    """Choose the fastest logprobs engine that is right for this model.
 
-    `recompute` is asked whenever rows are computed: should backward compute layers again? `before_layer` is
-    called before each layer of our own.
+    `recompute` is called before rows are computed, and returns whether the backward pass should recompute
+    layers. `before_layer` is called before each of our own layers.
     """
     base, dtype = subject.base, subject.dtype
     factored = FactoredGradients()
@@ -205,10 +206,10 @@ def choose_logprobs(
     whys = [] if hindrance is None else [hindrance]
     for by, make_body in makers.items() if hindrance is None else ():
         try:
-            # In the weights' own dtype, because the trial is sharpest there.
+            # In the weights' own dtype, in which the trial is most precise.
             different = subject.trial(base.dtype).of_logprobs(make(make_body(base.dtype), base.dtype))
         except (NotLlamaError, *UNFIT) as error:
-            if is_out_of_memory(error):  # this says nothing about the model, and padded rows take more
+            if is_out_of_memory(error):  # not the model's fault, and padded rows need even more
                 raise
             different = str(error)
         if different is None:
@@ -225,8 +226,8 @@ def _llama_body(
     base: Any, dtype: torch.dtype, factored: FactoredGradients, before_layer: Callable[[], None] | None
 ) -> LlamaBody:
     body = LlamaBody(read_decoder(base), dtype, factored, before_layer)
-    # Our layers take part in backward only if their input does.
+    # Our layers take part in the backward pass only if their input does.
     trained = [parameter.requires_grad for parameter in base.parameters()]
     if any(trained) and not all(trained):
-        raise NotLlamaError("only a part of it is trained")
+        raise NotLlamaError("only part of it is trained")
     return body

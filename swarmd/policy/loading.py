@@ -1,4 +1,4 @@
-"""From a plan to a policy that was seen to work."""
+"""Turns a plan into a policy that has been tested."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ def load_policy(
     located: Located | None = None,
     training: bool = True,
 ) -> Policy:
-    """Load the planned model onto its device, and let it write a few tokens and rate them.
+    """Load the planned model onto its device, and test it: generate a few tokens and compute their logprobs.
 
     `max_new_tokens` is the swarm's limit; config may lower it. `remember` receives the budgets whenever a
-    lack of memory made them smaller. `located` is where the model is, for a caller that looked. Without
-    `training` no gradient is tried. From now on the process keeps to the plan's memory limit. Sets the
+    memory shortage has reduced them. `located` is where the model is, if the caller knows. Without
+    `training`, no gradient is tested. From now on, the process observes the plan's memory limit. Sets the
     process's PyTorch threads and silences transformers' progress bars. Raises ModelError, naming the part
     that failed.
     """
@@ -51,7 +51,7 @@ def load_policy(
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # stderr belongs to the daemon's own log
     dtype: torch.dtype = getattr(torch, plan.dtype)
     located = located or locate(plan.model)
-    # A base that is frozen needs no float32, not for the moment of loading either.
+    # A frozen base does not need float32, not even while it is loaded.
     model, tokenizer = load_model(
         located, torch.float32 if plan.lora is None else dtype, config.template_args
     )
@@ -78,7 +78,7 @@ def load_policy(
 
 
 def _limit(plan: HardwarePlan) -> MemoryGuard | None:
-    """Make the limit hold: by the accelerator's allocator, or by a guard on the CPU."""
+    """Enforce the memory limit: by the accelerator's allocator, or by a guard on the CPU."""
     if plan.memory_limit_bytes is None:
         return None
     if plan.device == "cpu":
@@ -94,11 +94,12 @@ def _place(
     dtype: torch.dtype,
     device: str,
 ) -> PreTrainedModel | PeftModel:
-    """On the device, adapters added. What is trained is float32; a frozen base takes the plan's dtype."""
+    """Move to the device and add adapters. Trained weights are float32; a frozen base has the plan's
+    dtype."""
     if _is_quantized(model):
         if lora is None:
             raise ModelError("its weights are quantised and cannot be trained: add --lora r=16")
-        # Packed numbers are of no dtype of ours: what is not packed has the plan's since it was loaded.
+        # Packed weights have no dtype of ours. Weights that are not packed already have the plan's dtype.
         return with_adapters(cast(Any, model).to(device), lora, start)
     if lora is None:
         return cast(Any, model).to(device)
@@ -110,7 +111,8 @@ def _is_quantized(model: PreTrainedModel) -> bool:
 
 
 def _other_way(model: PreTrainedModel, lora: LoraPlan | None) -> str:
-    """What to do if the model does not work as it is planned. Quantised weights have no second way."""
+    """What to do if the model does not work as planned. For quantised weights, there is no other way to run
+    them."""
     if _is_quantized(model):
         return UNQUANTISED
     return OTHER_MODEL if lora is None else NO_ADAPTERS

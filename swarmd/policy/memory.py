@@ -1,4 +1,4 @@
-"""How much memory a model's engines will hold, as each states it, before any weight is read."""
+"""Determines how much memory a model's engines will need, by their own estimates, before weights are read."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from swarmd.rollout.memory import eager_memory, vllm_memory
 
 
 def engines_memory(model: Any, wish: EngineName) -> EnginesMemory:
-    """For a model on the meta device. A trial may choose other engines once the weights are loaded."""
+    """The estimate for a model on the meta device. A trial may choose other engines once weights are
+    loaded."""
     try:
         decoder = read_decoder(model)
     except NotLlamaError:

@@ -1,7 +1,7 @@
 """The policy: one language model that answers questions and says how likely its answers were.
 
-Everything here is synchronous, and deterministic given the rng that is passed in. A caller with an event
-loop runs it in a thread, one call at a time. Training lives in `swarmd.learning`.
+Everything here is synchronous, and deterministic given the rng passed in. A caller with an event loop runs it
+in a thread, one call at a time. `swarmd.learning` trains.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ if TYPE_CHECKING:
     from peft import PeftModel
 
 Written = Callable[[str], None]
-"""Receives the text of a completion so far, after each token or some. The last characters may still change,
-and an engine that tells of rows only when they are finished never calls it."""
+"""Receives the text of a completion so far, after some or all tokens. The last characters can still change.
+Never called by an engine that reports rows only when they are finished."""
 
 
 class PromptTooLongError(ModelError):
@@ -51,7 +51,8 @@ class PromptTooLongError(ModelError):
 
 @dataclass(frozen=True)
 class Sample:
-    """One completion. An end-of-sequence token is its last if and only if it is `finished`; `text` omits it.
+    """One completion. Its last token is an end-of-sequence token if and only if it is `finished`; `text`
+    omits it.
 
     `logprobs` are nats per token under the policy, at the sampling temperature.
     """
@@ -65,10 +66,9 @@ class Sample:
 class Policy:
     """A causal language model with its tokenizer, on one device.
 
-    `family` is the architecture and size, e.g. "qwen2-1.4M": a hint for other peers, nothing more.
-    `engine_reason` and `logprobs_reason` are sentences for people: what writes completions, what computes
-    log-probabilities, and why. A completion also ends right after the first text of `stop`
-    (`policy/stopping.py`).
+    `family` is the architecture and size, e.g. "qwen2-1.4M": only a hint for other peers. `engine_reason` and
+    `logprobs_reason` are sentences for people: which engines write completions and compute logprobs, and why.
+    A completion also ends right after the first text of `stop` (`policy/stopping.py`).
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class Policy:
         engine: EngineWish | None = None,
         stop: Sequence[str] = (),
     ) -> None:
-        # Always in eval mode: with dropout, the policy in training would not be the policy that sampled.
+        # Always in eval mode: with dropout, the trained policy would differ from the policy that sampled.
         self.model = model.eval()
         self.tokenizer = tokenizer
         self.temperature = temperature
@@ -97,7 +97,7 @@ class Policy:
         self._context = context_of(model.config)
         self._guard = guard
         self.examples: tuple[Example, ...] = ()
-        """Solved questions that stand before every question in the prompt."""
+        """Solved questions that precede every question in the prompt."""
         self._stops = Stops(stop, tokenizer.decode_completion) if stop else None
         self._wish = engine or EngineWish()
         subject = Subject(model, tokenizer.pad_id, dtype, tokenizer.sight)
@@ -134,13 +134,13 @@ class Policy:
     # --- text to tokens ---------------------------------------------------------------------------
 
     def render(self, question: str, exchanges: Sequence[Exchange] = (), images: Images = ()) -> Prompt:
-        """The prompt's token ids with its images, and with what has been said since.
+        """The prompt's token ids with its images, including the exchanges so far.
 
-        Raises PromptTooLongError if too little room is left, ModelError for images that the model cannot be
-        shown.
+        Raises PromptTooLongError if too little room is left, and ModelError for images that the model cannot
+        see.
         """
         if images and self.tokenizer.sight is None:
-            raise ModelError(f"this swarm asks about images, and {self.family} sees none: {SIGHT_REMEDY}")
+            raise ModelError(f"this swarm asks about images, but {self.family} sees none: {SIGHT_REMEDY}")
         prompt = self.tokenizer.render(question, self.examples, exchanges, images)
         longest = self._context - min(self.max_new_tokens, self._context // 2)
         if len(prompt) > longest:
@@ -152,7 +152,7 @@ class Policy:
         return prompt
 
     def fits(self, question: str, exchanges: Sequence[Exchange] = (), images: Images = ()) -> bool:
-        """Whether `render` takes this question. Raises ModelError for images that it cannot be shown."""
+        """Whether `render` accepts this question. Raises ModelError for images that the model cannot see."""
         try:
             self.render(question, exchanges, images)
         except PromptTooLongError:
@@ -160,14 +160,14 @@ class Policy:
         return True
 
     def encode_completion(self, text: str, finished: bool, prompt_tokens: int = 0) -> tuple[int, ...]:
-        """Token ids of a completion that is known only as text: at most `max_new_tokens`, and no more than
-        the context has room for after a prompt of `prompt_tokens`."""
+        """Token ids of a completion that is known only as text: at most `max_new_tokens`, and at most what
+        fits into the context after a prompt of `prompt_tokens`."""
         return self.tokenizer.encode_completion(text, finished, self._room(prompt_tokens))
 
     def completion_spans(
         self, text: str, finished: bool, prompt_tokens: int = 0
     ) -> tuple[tuple[int, int], ...]:
-        """Where each token of `encode_completion` is in `text`."""
+        """The position in `text` of each token of `encode_completion`."""
         return self.tokenizer.completion_spans(text, finished, self._room(prompt_tokens))
 
     def _room(self, prompt_tokens: int) -> int:
@@ -187,13 +187,13 @@ class Policy:
         should_stop: StopSignal | None = None,
         written: Written | None = None,
     ) -> list[list[Sample]]:
-        """`group_size` samples for every prompt (ids from `render`), in one pass as far as memory allows.
+        """Generate `group_size` samples for every prompt (ids from `render`), in one pass if memory allows.
 
-        `rng` is on the CPU. It alone decides, so its saved state is all the randomness. `progress` receives
-        the number of new tokens after every decoding step, and a negative number for tokens that will be
-        decoded again. `written` hears a single completion. Raises GenerationStoppedError once `should_stop`
-        is set. Raises ModelError if even small batches do not fit into memory, or if the model computes NaN
-        (float16 overflows easily).
+        `rng` is on the CPU and is the only source of randomness, so saving its state is enough to repeat a
+        call. `progress` receives the number of new tokens after every decoding step, or a negative number for
+        tokens that will be decoded again. `written` receives the text of a single completion. Raises
+        GenerationStoppedError once `should_stop` is set. Raises ModelError if even small batches do not fit
+        into memory, or if the model computes NaN (float16 overflows easily).
         """
         tokens = min(max_new_tokens or self.max_new_tokens, self.max_new_tokens)
         uniforms = draw_uniforms(len(prompts) * group_size, tokens, rng)
@@ -218,7 +218,8 @@ class Policy:
         should_stop: StopSignal | None = None,
         written: Written | None = None,
     ) -> list[Sample]:
-        """The greedy completion of every prompt: no randomness, for evaluation. Raises as `generate`."""
+        """The greedy completion of every prompt: no randomness, for evaluation. Raises the same as
+        `generate`."""
         tokens = min(max_new_tokens or self.max_new_tokens, self.max_new_tokens)
         return self._decode(prompts, 1, tokens, None, 1.0, progress, should_stop, written)
 
@@ -252,7 +253,7 @@ class Policy:
         self.release_freed_memory()
         if any(math.isnan(logprob) for row in decoded for logprob in row.logprobs):
             raise ModelError(
-                f"{self.family} computes NaN, not a number: use --dtype float32 if it runs in less, or go "
+                f"{self.family} computes NaN (not a number): use --dtype float32 if it does not yet, or go "
                 "back to other weights"
             )
         text_of = self.tokenizer.decode_completion
@@ -261,11 +262,11 @@ class Policy:
         return [Sample(row.token_ids, text_of(row.token_ids), row.logprobs, row.finished) for row in decoded]
 
     def has_ended(self, sample: Sample) -> bool:
-        """Whether it was not cut off: it ended with an end token, or with a text of `stop`."""
+        """Whether it ended by itself, with an end token or a text of `stop`, instead of being cut off."""
         return sample.finished or (self._stops is not None and self._stops.ends(sample.text))
 
     def _row_end(self, written: Written | None) -> RowEnd | None:
-        """What engines ask after each token, and so the place to hear a completion as it grows."""
+        """The callback that engines call after each token, which also reports a completion as it grows."""
         is_complete = None if self._stops is None else self._stops.is_complete
         if written is None:
             return is_complete
@@ -280,7 +281,7 @@ class Policy:
     # --- log-probabilities ------------------------------------------------------------------------
 
     def logprobs(self, rows: Sequence[TokenRow], temperature: float | None = None) -> tuple[Tensor, Tensor]:
-        """Teacher-forced log-probabilities [B, T] (float32, differentiable) and their mask [B, T]."""
+        """Teacher-forced logprobs [B, T] (float32, differentiable) and their mask [B, T]."""
         return self._logprobs.logprobs(rows, temperature or self.temperature)
 
     def logprobs_and_states(
@@ -291,7 +292,7 @@ class Policy:
 
     @property
     def state_width(self) -> int:
-        """H of `logprobs_and_states`: what the output layer reads."""
+        """H of `logprobs_and_states`: the input width of the output layer."""
         head: nn.Linear = self.model.get_output_embeddings()
         return head.weight.shape[1]
 
@@ -301,15 +302,16 @@ class Policy:
         return self._logprobs.factored
 
     def release_freed_memory(self) -> None:
-        """Call this after loading, generating or training: the next phase cannot use what the last freed."""
+        """Call this after loading, generating or training: the next phase cannot use memory cached by the
+        last."""
         release_freed(self.device, sum(p.nbytes for p in self.model.parameters()))
 
     def budget_tokens(self, rows: Sequence[TokenRow]) -> int:
-        """How much of a budget of training tokens `rows` take if they are computed together."""
+        """How many training tokens of a budget `rows` take if they are computed together."""
         return self._logprobs.tokens(rows)
 
     def freeze_reference(self) -> None:
-        """Keep the present weights as the reference of a KL penalty. With LoRA, that is the base model."""
+        """Keep the current weights as the reference of a KL penalty. With LoRA, this is the base model."""
         if not is_adapted(self.model):
             self._reference = self._logprobs_for(
                 Subject(
@@ -322,29 +324,29 @@ class Policy:
 
     @torch.no_grad()
     def reference_logprobs(self, rows: Sequence[TokenRow], temperature: float | None = None) -> Tensor:
-        """Log-probabilities [B, T] under the frozen reference. Call `freeze_reference` first."""
+        """Logprobs [B, T] under the frozen reference. Call `freeze_reference` first."""
         temperature = temperature or self.temperature
         if is_adapted(self.model):
             with self.model.disable_adapter():
                 return self._logprobs.logprobs(rows, temperature)[0]
         if self._reference is None:
-            raise RuntimeError("reference_logprobs before freeze_reference")
+            raise RuntimeError("reference_logprobs was called before freeze_reference")
         return self._reference.logprobs(rows, temperature)[0]
 
     # --- what is trained --------------------------------------------------------------------------
 
     def trainable_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
-        """Names and parameters that training changes: all weights, or the adapter's."""
+        """Names and parameters that training changes: all weights, or only the adapter's."""
         return trainable_parameters(self.model)
 
     def trainable_state(self, *, live: bool = False) -> dict[str, Tensor]:
-        """What training changes, on the CPU. It is a copy, safe to write out while training goes on. With
-        `live`, weights that are on the CPU already are not copied: use them before the next step."""
+        """The trainable weights on the CPU, as copies that can be written out while training continues. With
+        `live`, weights already on the CPU are not copied: use them before the next step."""
         return {name: p.detach().to("cpu", copy=not live) for name, p in self.trainable_parameters()}
 
     def load_trainable_state(self, state: Mapping[str, Tensor]) -> None:
-        """Put back what `trainable_state` gave. Raises ModelError and changes nothing if another model gave
-        it."""
+        """Restore the result of `trainable_state`. Raises ModelError, changing nothing, if it is from another
+        model."""
         put_back(self.model, state, self.family)
 
 

@@ -1,4 +1,5 @@
-"""Makes the plan for this machine: look, measure, read the model's configuration, then decide.
+"""Makes the plan for this machine: probes the hardware, measures it, reads the model's configuration,
+decides.
 
 This is the shell around `hardware/plan.py`, which is pure. It loads no weights.
 """
@@ -26,7 +27,7 @@ from swarmd.policy.memory import engines_memory
 
 @dataclass(frozen=True)
 class Prepared:
-    """What to load, and the function to tell when memory runs out."""
+    """The plan, and a callback for reduced budgets when memory runs out."""
 
     plan: HardwarePlan
     remember: Callable[[Budgets], None]
@@ -42,14 +43,14 @@ def prepare_plan(
     probe: HardwareProbe | None = None,
     only_reads: bool = False,
 ) -> Prepared:
-    """Decide how this machine does `work` with the configured model.
+    """Plan how this machine does `work` with the configured model.
 
-    `train_tokens` is the operator's own budget. `rates_cache` and `remembered` are files in the home; both
-    are read and written. With `only_reads`, `rates_cache` is only read. Raises ConfigError, and ModelError
-    for a model that is unknown or cannot fit.
+    `train_tokens` is the operator's own budget. `rates_cache` and `remembered` are files in the home, both
+    read and written. With `only_reads`, `rates_cache` is only read. Raises ConfigError, and ModelError if the
+    model is unknown or cannot fit.
     """
     probe = probe or probe_hardware()
-    located = locate(config.model, TO_PLAN, watch=lambda _: None)  # two small files: no bar
+    located = locate(config.model, TO_PLAN, watch=lambda _: None)  # two small files: no progress bar
     if located.adapter is not None:
         config = _begun_with(located.adapter, config)
     configuration = read_configuration(located)
@@ -63,7 +64,7 @@ def prepare_plan(
     demand = Demand(shape, engines, _within(work, shape.context), train_tokens, read_shrunk(remembered))
     plan = plan_hardware(config, probe=probe, demand=demand, rates=rates)
     if located.adapter is not None:
-        begun = f"the first weights are those of the adapter in {located.adapter.folder}, on {located.base}"
+        begun = f"training starts from the adapter in {located.adapter.folder}, on {located.base}"
         plan = replace(plan, reasons=(*plan.reasons, begun))
 
     def remember(smaller: Budgets) -> None:
@@ -83,18 +84,19 @@ def prepare_plan(
 
 
 def _begun_with(adapter: AdapterStart, config: PolicyConfig) -> PolicyConfig:
-    """The settings with the adapter's own numbers. Raises ConfigError if others were asked for."""
+    """The settings with the adapter's own rank and alpha. Raises ConfigError if different ones were
+    requested."""
     rank, alpha = adapter.settings.r, adapter.settings.lora_alpha
     if config.lora_rank not in (None, rank) or config.lora_alpha not in (None, alpha):
         asked = f"r={config.lora_rank}" + ("" if config.lora_alpha is None else f",alpha={config.lora_alpha}")
         raise ConfigError(
-            f"--lora {asked} was asked for, and the adapter in {adapter.folder} has r={rank},alpha={alpha}: "
-            "leave --lora out, or start from the base"
+            f"--lora {asked} was requested, but the adapter in {adapter.folder} has r={rank},alpha={alpha}: "
+            "remove --lora, or start from the base"
         )
     return config.model_copy(update={"lora_rank": rank, "lora_alpha": alpha})
 
 
 def _within(work: Workload, context: int) -> Workload:
-    """No row is longer than the model's context: the policy cuts there too."""
+    """Limit rows to the model's context, as the policy does."""
     new = min(work.new_tokens, context - 1)
     return replace(work, new_tokens=new, prompt_tokens=min(work.prompt_tokens, context - new))

@@ -1,7 +1,7 @@
-"""Completions that end right after a text, such as `</answer>`, and not only at an end token.
+"""Ends completions right after a given text, such as `</answer>`, in addition to end tokens.
 
-Engines know tokens, not text. An engine asks after each token whether a row is complete (`is_complete`). What
-was written behind such a text all the same is cut off (`cut`).
+Engines know tokens, not text. After each token, an engine asks whether the row is complete (`is_complete`).
+Anything written after such a text nevertheless is cut off (`cut`).
 """
 
 from __future__ import annotations
@@ -14,25 +14,25 @@ from functools import lru_cache
 from swarmd.rollout.interface import Decoded
 
 PIECES_KEPT = 4_096  # texts of single tokens: completions write a few hundred different ones
-TAIL_SLACK = 8  # tokens: a character may be cut into four, at both ends of a stop
-UNFINISHED = "\ufffd"  # what a part of a character is decoded to
+TAIL_SLACK = 8  # tokens: a character can be split into four, at both ends of a stop
+UNFINISHED = "\ufffd"  # what part of a character is decoded to
 
 
 class Stops:
-    """The texts that end a completion; `text_of` decodes tokens."""
+    """The texts that end a completion. `text_of` decodes tokens."""
 
     def __init__(self, stops: Sequence[str], text_of: Callable[[Sequence[int]], str]) -> None:
         self._stops = tuple(stops)
         self._text_of = text_of
-        # A token that is not empty holds a byte at least.
+        # Every non-empty token holds at least one byte.
         self._tail = max(len(stop.encode()) for stop in stops) + TAIL_SLACK
         self._last_characters = frozenset(stop[-1] for stop in stops)
         self._may_complete = lru_cache(PIECES_KEPT)(self._may_complete_anew)
 
     def is_complete(self, token_ids: Sequence[int]) -> bool:
-        """Whether a stop is complete with the last of these tokens. Cheap for almost every token.
+        """Whether the last of these tokens completes a stop. Cheap for almost every token.
 
-        A stop is overlooked where control tokens stand within it. `cut` finds it later.
+        Misses a stop that has control tokens inside. `cut` finds it later.
         """
         return (
             self._may_complete(token_ids[-1])
@@ -41,23 +41,24 @@ class Stops:
         )
 
     def _may_complete_anew(self, token: int) -> bool:
-        """Whether this token's text has the last character of a stop. Alone it may lack a space."""
+        """Whether the token's text contains the last character of a stop. Decoded alone, it may lack a
+        space."""
         text = self._text_of([token])
         return UNFINISHED in text or any(last.isspace() or last in text for last in self._last_characters)
 
     def ends(self, text: str) -> bool:
-        """Whether a whole completion ended with one of them."""
+        """Whether a completion contains one of the stops."""
         return any(stop in text for stop in self._stops)
 
     def _holds_stop(self, token_ids: Sequence[int]) -> bool:
         return self.ends(self._text_of(token_ids))
 
     def cut(self, row: Decoded) -> Decoded:
-        """The completion up to the token with which its text first holds a stop.
+        """The completion up to the token with which its text first contains a stop.
 
-        A completion that was cut is not `finished`, because the end token, if there was one, is gone. So it
-        is trained on as it is, here and by others, and nobody learns an end that was not sampled. The last
-        token may hold more than the stop, because tokens are never split.
+        A completion that was cut is not `finished`, because it has lost any end token. So it is trained on as
+        it is, here and by other peers, and no peer learns an end that was not sampled. The last token may
+        contain more than the stop, because tokens are never split.
         """
         whole = len(row.token_ids)
         if not self._holds_stop(row.token_ids):

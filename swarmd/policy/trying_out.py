@@ -1,7 +1,7 @@
-"""What a step does, done once at loading: a question is written, answered, rated and learned from.
+"""Does once at loading what a step does: writes a question, answers it, computes logprobs and learns from it.
 
-The trial that chooses engines (`logprobs/trial.py`) compares each engine with the model's own forward, on
-made-up tokens. This goes through all parts together, with the prompts of real questions.
+The trial that chooses engines (`logprobs/trial.py`) compares each engine with the model's own forward pass on
+made-up tokens. This tests all parts together, with prompts of real questions.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from swarmd.model.third_party import third_party
 from swarmd.policy.policy import Policy
 
 PROBE_QUESTION = "What is 2 + 3?"
-TIMES = (1, 2, 12)  # that it is asked: one prompt is long enough for windows of some 100 tokens
+TIMES = (1, 2, 12)  # repetitions of the question; one prompt is long enough for windows of some 100 tokens
 OTHER_MODEL = "use another model"
-APART_MAX = 0.01  # nats, of any token in float32: rounding stays below a tenth of it
-APART_MAX_HALF = 0.2  # nats, of the median token in half precision, where single ones are chaotic
-TRIED_TOKENS = 4  # in rows of several lengths and copies: some caches go wrong later than at the first token
+APART_MAX = 0.01  # nats, for any token in float32; rounding stays below a tenth of it
+APART_MAX_HALF = 0.2  # nats, for the median token in half precision, where single tokens are chaotic
+TRIED_TOKENS = 4  # in rows of several lengths and copies: some caches fail only after the first token
 
 
 def try_out(policy: Policy, name: str, *, remedy: str, training: bool) -> None:
-    """Some questions, short and long, through everything that a step goes through.
+    """Put some questions, short and long, through everything that a step does.
 
-    `remedy` is what to do about a model `name` that cannot be computed. Leaves no gradient behind. Raises
+    `remedy` is the advice for a model `name` that cannot be computed. Leaves no gradient behind. Raises
     ModelError, naming the part that failed.
     """
     with third_party(name, "writing a question with its chat template", OTHER_MODEL):
@@ -42,7 +42,7 @@ def try_out(policy: Policy, name: str, *, remedy: str, training: bool) -> None:
     worst = float(apart.max() if is_exact else apart.median())
     if worst > (APART_MAX if is_exact else APART_MAX_HALF):
         raise ModelError(
-            f"model {name!r} samples tokens with other probabilities than it gives them afterwards "
+            f"model {name!r} samples tokens with different probabilities than it then computes for them "
             f"({worst:.2g} nats apart): {OTHER_MODEL}"
         )
     if training:
@@ -51,8 +51,8 @@ def try_out(policy: Policy, name: str, *, remedy: str, training: bool) -> None:
 
 
 def _try_gradients(policy: Policy, row: TokenRow, name: str) -> None:
-    """Forward and backward as training runs them, for one short row. Large gradients stay factored, as in a
-    step."""
+    """Run forward and backward passes as in training, for one short row. Large gradients stay factored, as in
+    a step."""
     factored = policy.factored_gradients
     if factored is not None:
         factored.begin(policy.budget_tokens([row]))

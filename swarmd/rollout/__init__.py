@@ -1,6 +1,6 @@
-"""Engines that write completions: prompts as tokens in, completions with log-probabilities out.
+"""Engines that write completions: prompts as tokens in, completions with logprobs out.
 
-No text, no rewards, no groups. `llama/` holds another engine.
+No text, no rewards, no groups. `llama/` contains another engine.
 """
 
 from swarmd.rollout.eager import EagerEngine

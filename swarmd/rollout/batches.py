@@ -1,7 +1,7 @@
-"""Completions for many prompts, in batches that fit into memory. A batch that does not fit is cut smaller.
+"""Decodes completions for many prompts, in batches that fit into memory. A batch that does not fit is split.
 
-This file knows tokens, not text. However the batches are cut, a row draws from its own uniforms and ends
-where it would have ended alone.
+This file knows tokens, not text. However the batches are split, each row uses its own uniforms and ends where
+it would have ended alone.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from swarmd.rollout.interface import Decoded, Engine, Progress, RowEnd, StopSign
 
 @dataclass(frozen=True)
 class Decoding:
-    """What all prompts of a call have in common."""
+    """Parameters shared by all prompts of a call."""
 
     max_new_tokens: int
     context: int
-    """The model's own limit: a prompt of n tokens leaves room for context - n."""
+    """The model's limit: a prompt of n tokens leaves room for context - n."""
     uniforms: Tensor | None
     """[prompts * num_completions, >= max_new_tokens]; None decodes greedily."""
     temperature: float
@@ -45,7 +45,7 @@ class Batch:
     first_copy: int
     stop_copy: int
     tokens: int
-    """rows * (longest prompt + new tokens): how much of the budget the batch takes."""
+    """rows * (longest prompt + new tokens): the part of the budget that the batch uses."""
 
 
 def decode_all(
@@ -57,11 +57,11 @@ def decode_all(
     budgets: BudgetKeeper,
     guard: MemoryGuard | None,
 ) -> list[Decoded]:
-    """`num_completions` completions of every prompt, prompt by prompt.
+    """Decode `num_completions` completions of every prompt, prompt by prompt.
 
-    Prompts of similar length are decoded together, which saves padding. If memory runs out, the batch is cut
-    smaller and decoded again. Finished batches are kept. Raises GenerationStoppedError, and ModelError if
-    even small batches do not fit.
+    Prompts of similar length are decoded together, which saves padding. If memory runs out, the batch is
+    split and decoded again; finished batches are kept. Raises GenerationStoppedError, and ModelError if even
+    small batches do not fit.
     """
     order = sorted(range(len(prompts)), key=lambda index: len(prompts[index]))
     if wanted.uniforms is not None:
@@ -133,7 +133,7 @@ def _decode(
 
 
 class _Watch:
-    """Passes progress on, and checks the memory between decoding steps."""
+    """Forwards progress, and checks the memory between decoding steps."""
 
     def __init__(self, progress: Progress | None, guard: MemoryGuard | None) -> None:
         self._progress = progress
@@ -148,7 +148,7 @@ class _Watch:
             self._guard.check()
 
     def take_back(self) -> None:
-        """Take back all tokens reported so far: they will be decoded again."""
+        """Retract all tokens reported so far, because they will be decoded again."""
         if self._progress is not None:
             self._progress(-self._told)
 
@@ -164,7 +164,7 @@ def _cut(
 ) -> Iterator[Batch]:
     """Batches of prompts first..stop with these copies, each within `budget` or a single row.
 
-    Prompts with room for different numbers of new tokens are not mixed: no row may end early because of
+    Prompts with room for different numbers of new tokens are not mixed, so that no row ends early because of
     another.
     """
     num_completions = stop_copy - first_copy

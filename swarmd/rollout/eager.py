@@ -1,4 +1,4 @@
-"""Transformers' own forward, token by token, with a growing key-value cache: for any architecture."""
+"""Transformers' own forward, token by token, with a growing key-value cache. Works for any architecture."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from swarmd.rollout.seeing import inputs_of
 
 
 class EagerEngine:
-    """Decodes with whatever model transformers can cache."""
+    """Decodes with any model that transformers can cache."""
 
     def __init__(
         self,
@@ -31,7 +31,7 @@ class EagerEngine:
         dtype: torch.dtype,
         sight: Sight | None = None,
     ) -> None:
-        """`sight`: how the model is shown images; None if it sees none."""
+        """`sight`: how the model is shown images; None for a model without sight."""
         self.model = model
         self._sight = sight
         self.device = next(model.parameters()).device
@@ -84,7 +84,8 @@ class EagerEngine:
 
     @torch.no_grad()
     def replay(self, prompts: Sequence[Sequence[int]], completions: Tensor) -> Tensor:
-        """As `ReplayingEngine.replay`. Each row starts twice and one of the two leaves, as in `decode`."""
+        """As `ReplayingEngine.replay`. Each row starts twice and one of the two leaves early, as rows do in
+        `decode`."""
         twice = completions.to(self.device).repeat_interleave(2, dim=0)
         staying = torch.tensor([False, True] * len(prompts), device=self.device)
         with autocast(self.device, self._dtype):
@@ -98,7 +99,7 @@ class EagerEngine:
 
 
 class _DecodeState:
-    """The rows still being written: their numbers, cache, attention mask, positions and next-token logits."""
+    """The rows still being written: their indices, cache, attention mask, positions and next-token logits."""
 
     def __init__(self, cache: DynamicCache, logits: Tensor, mask: Tensor) -> None:
         self.cache = cache
@@ -116,7 +117,7 @@ class _DecodeState:
         num_completions: int,
         sight: Sight | None,
     ) -> _DecodeState:
-        """Run every prompt once, then repeat its cache for its completions."""
+        """Run every prompt once, then repeat its cache for all its completions."""
         cache = DynamicCache(config=model.config)
         ids, real = pad_left(prompts, pad_id, next(model.parameters()).device)
         mask = real.long()
@@ -130,7 +131,8 @@ class _DecodeState:
         )
 
     def advance(self, model: PreTrainedModel, chosen: Tensor, going: Tensor) -> bool:
-        """Feed the chosen tokens [R]; rows not `going` [R] leave the batch first. False: none is left."""
+        """Remove rows not in `going` [R], then feed the chosen tokens [R]. Returns False if no row is
+        left."""
         if not bool(going.all()):
             keep = going.nonzero()[:, 0]
             if len(keep) == 0:
@@ -146,8 +148,8 @@ class _DecodeState:
 
 
 def _take_rows(cache: Any, rows: Tensor) -> None:
-    """Make these rows [R] the cache's, some of them several times. Of all calls that change a cache's rows,
-    only this one works for layers of every kind."""
+    """Replace the cache's rows by these [R], which may repeat. Of all methods that change a cache's rows,
+    only this one works for every kind of layer."""
     cache.reorder_cache(rows)
 
 
@@ -170,8 +172,8 @@ def _last_logits(
 
 
 def _cache_argument(model: Any) -> str:
-    """What the model's forward calls its cache. Newer releases of transformers warn about the former name,
-    for each model once, and will drop it."""
+    """The name of the cache argument of the model's forward. Newer releases of transformers warn once per
+    model about the old name, and will drop it."""
     return "cache" if "cache" in signature(without_adapters(model).forward).parameters else "past_key_values"
 
 

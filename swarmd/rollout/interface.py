@@ -1,4 +1,4 @@
-"""What every engine promises: prompts as token ids in, completions out. No text, rewards or groups here."""
+"""The interface of every engine: prompts as token ids in, completions out. No text, rewards or groups."""
 
 from __future__ import annotations
 
@@ -9,28 +9,29 @@ from typing import Protocol
 from torch import Tensor
 
 Progress = Callable[[int], None]
-"""Receives the number of tokens decoded since the last call. It is called once per decoding step, and an
-exception from it ends decoding. A negative number takes back tokens that will be decoded again."""
+"""Receives the number of tokens decoded since the last call. Called once per decoding step; an exception from
+it ends decoding. A negative number retracts tokens that will be decoded again."""
 
 
 RowEnd = Callable[[Sequence[int]], bool]
-"""Receives the tokens that a row wrote so far, after each, and says whether the row is complete without an
-end token. Such a row is not `finished`."""
+"""Called after each token with all tokens of a row so far; returns whether the row is complete without an end
+token. Such a row is not `finished`."""
 
 
 class StopSignal(Protocol):
-    """The part of `threading.Event` that engines need."""
+    """The part of `threading.Event` needed by engines."""
 
     def is_set(self) -> bool: ...
 
 
 class GenerationStoppedError(Exception):
-    """`should_stop` was set, so nothing was generated. Nobody is at fault, so it is not in the error tree."""
+    """`should_stop` was set, so nothing was generated. Not an error, so it is not in the error tree."""
 
 
 @dataclass(frozen=True)
 class Decoded:
-    """One completion as tokens. The end-of-sequence token is the last one if and only if `finished`."""
+    """One completion as tokens. The last token is an end-of-sequence token if and only if it is
+    `finished`."""
 
     token_ids: tuple[int, ...]
     logprobs: tuple[float, ...]
@@ -52,20 +53,19 @@ class Engine(Protocol):
         should_stop: StopSignal | None,
         row_end: RowEnd | None = None,
     ) -> list[Decoded]:
-        """`num_completions` completions of every prompt, prompt by prompt.
+        """Decode `num_completions` completions of every prompt, prompt by prompt.
 
-        uniforms [prompts * num_completions, >= max_new_tokens]; None decodes greedily. An
-        engine that cannot ask `row_end` writes on. Raises GenerationStoppedError.
+        uniforms [prompts * num_completions, >= max_new_tokens]; None decodes greedily. An engine that does
+        not support `row_end` ignores it. Raises GenerationStoppedError.
         """
         ...
 
 
 class ReplayingEngine(Engine, Protocol):
-    """An engine that can be told what to write, so that it can be tried before it is used."""
+    """An engine that can be forced to write given tokens, so that it can be tested before use."""
 
     def replay(self, prompts: Sequence[Sequence[int]], completions: Tensor) -> Tensor:
-        """The log-probabilities [R, T] that `decode` would record at temperature 1 if it wrote
-        `completions`.
+        """The logprobs [R, T] that `decode` would record at temperature 1 if it wrote `completions`.
 
         completions [R, T], one per prompt. No token ends a row.
         """

@@ -1,6 +1,6 @@
-"""The memory that decoding takes beside the model, for each engine. Pure arithmetic, in bytes.
+"""Estimates the memory that decoding needs in addition to the model, for each engine. Pure, in bytes.
 
-The constants were fitted to measured peaks (`python -m benchmarks.prediction` compares them again).
+The constants were fitted to measured peaks (`python -m benchmarks.prediction` repeats the comparison).
 """
 
 from __future__ import annotations
@@ -8,13 +8,13 @@ from __future__ import annotations
 from swarmd.hardware.arrangement import FLOAT32, Arrangement, Workload
 from swarmd.hardware.shape import ModelShape
 
-SAMPLING_COPIES = 5  # of a row's float32 logits, while a token is drawn
-PREFILL_COPIES = 2  # of what a layer's linear layers output for a prompt's tokens: that, and what follows
-VLLM_PREFILL_TOKENS = 2_048  # prompt tokens that vLLM runs together
+SAMPLING_COPIES = 5  # of a row's float32 logits while a token is sampled
+PREFILL_COPIES = 2  # of the linear layers' outputs for a prompt's tokens: the output and its successor
+VLLM_PREFILL_TOKENS = 2_048  # prompt tokens that vLLM processes at once
 
 
 def eager_memory(shape: ModelShape, arrangement: Arrangement, work: Workload) -> dict[str, int]:
-    """What `EagerEngine` holds."""
+    """The memory used by `EagerEngine`."""
     # A layer's cache grows by copying, and is then repeated for the heads that share it.
     layer = arrangement.itemsize * shape.cache_width * (shape.layers + 1)
     repeated = 2 * arrangement.itemsize * shape.attention_width
@@ -30,7 +30,7 @@ def eager_memory(shape: ModelShape, arrangement: Arrangement, work: Workload) ->
 
 
 def vllm_memory(shape: ModelShape, arrangement: Arrangement, work: Workload) -> dict[str, int]:
-    """What `VllmEngine` holds: its own copy of the model and its own cache."""
+    """The memory used by `VllmEngine`: its own copy of the model and its own cache."""
     return {
         "working copy": arrangement.itemsize * shape.parameters,
         "cache": cache_bytes(shape, arrangement),
@@ -40,12 +40,12 @@ def vllm_memory(shape: ModelShape, arrangement: Arrangement, work: Workload) -> 
 
 
 def cache_bytes(shape: ModelShape, arrangement: Arrangement) -> int:
-    """Keys and values, in memory that is allocated once."""
+    """Keys and values, allocated once."""
     return arrangement.budgets.decode_tokens * arrangement.itemsize * shape.cache_width * shape.layers
 
 
 def sampling_bytes(shape: ModelShape, arrangement: Arrangement, work: Workload) -> int:
-    """Logits of all rows, while one token of each row is drawn."""
+    """Logits of all rows, while one token of each row is sampled."""
     return SAMPLING_COPIES * FLOAT32 * _rows(arrangement, work) * shape.vocab_size
 
 

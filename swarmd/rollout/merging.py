@@ -1,4 +1,4 @@
-"""A model's weights as a checkpoint would hold them, adapters merged in. For engines with their own copy."""
+"""Yields a model's weights as in a checkpoint, with adapters merged, for engines with their own copy."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ AROUND = f".{WRAPPED}."
 
 @torch.no_grad()
 def merged_weights(model: PreTrainedModel | PeftModel, dtype: torch.dtype) -> Iterator[tuple[str, Tensor]]:
-    """Names without an adapter's prefixes, and weights in `dtype`, layer by layer. Tied weights come once.
+    """Names without adapter prefixes, and weights in `dtype`, layer by layer. Tied weights appear once.
 
-    Low-rank updates are added in float32, one weight at a time. The model in training is not changed.
+    Low-rank updates are added in float32, one weight at a time. The trained model is not changed.
     """
     base = without_adapters(model)
     if any(name.count(AROUND) > 1 for name, _ in base.named_parameters()):

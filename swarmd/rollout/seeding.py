@@ -1,7 +1,7 @@
-"""One seed from many uniforms, for libraries that draw their own random numbers.
+"""Derives one seed from many uniforms, for libraries that draw their own random numbers.
 
-Our own engines sample with the uniforms themselves. A library takes a seed, which is derived from them. So
-the peer's own rng still decides alone what is written, and its saved state is still all the randomness.
+Our own engines sample with the uniforms themselves. A library gets a seed derived from them. So the peer's
+rng remains the only source of randomness, and saving its state is still enough to repeat a call.
 """
 
 from __future__ import annotations

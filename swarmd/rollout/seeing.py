@@ -1,4 +1,4 @@
-"""Puts what a vision tower sees into prompts: vectors instead of the embeddings of image tokens."""
+"""Inserts a vision tower's output into prompts: vectors replace the embeddings of image tokens."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from swarmd.model.sight import Sight, image_vectors
 def inputs_of(
     model: Any, sight: Sight | None, ids: Tensor, prompts: Sequence[Sequence[int]], *, left_padded: bool
 ) -> dict[str, Tensor]:
-    """What to call `model` with for the rows `ids` [R, S]: token ids, or embeddings if a prompt has images.
+    """The inputs of `model` for the rows `ids` [R, S]: token ids, or embeddings if a prompt has images.
 
-    Prompts begin their rows, or end them if `left_padded`. Image tokens that a policy wrote itself are text.
-    Each distinct image is computed once. Raises RuntimeError if a prompt with images comes to a model without
-    sight.
+    Prompts are at the start of their rows, or at the end if `left_padded`. Image tokens that a policy wrote
+    itself are treated as text. Each distinct image is computed once. Raises RuntimeError if a prompt has
+    images but the model has no sight.
     """
     shown = [image for prompt in prompts for image in images_of(prompt)]
     if not shown:
         return {"input_ids": ids}
     if sight is None:
-        raise RuntimeError("a prompt with images for a model that sees none")
+        raise RuntimeError("a prompt has images, but the model has no sight")
     place = torch.zeros(ids.shape, dtype=torch.bool)
     for row, prompt in enumerate(prompts):
         start = ids.shape[1] - len(prompt) if left_padded else 0

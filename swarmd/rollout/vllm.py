@@ -1,8 +1,8 @@
 """vLLM as an engine. Its copy of the model gets the trained weights before every call, and sleeps after it.
 
-An optional extra, on Linux with one NVIDIA GPU. Adapters are merged into the copy. Each row draws with its
-own seed, derived from the row's uniforms. vLLM promises the same text again only on the same GPU and release.
-**Nobody has run it on a GPU yet**: all on this side of `vllm_calls.py` is tested, with a stand-in engine.
+An optional extra, for Linux with one NVIDIA GPU. Adapters are merged into the copy. Each row is sampled with
+its own seed, derived from the row's uniforms. vLLM reproduces text only on the same GPU and release. **It has
+not been run on a GPU yet**: everything on this side of `vllm_calls.py` is tested with a stand-in engine.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from swarmd.rollout.vllm_calls import Sampling, VllmCalls, start_vllm
 if TYPE_CHECKING:
     from peft import PeftModel
 
-TEMPERATURE_MIN, TEMPERATURE_MAX = 0.01, 2.0  # vLLM's own limits: below it draws at 0.01, above it refuses
+TEMPERATURE_MIN, TEMPERATURE_MAX = 0.01, 2.0  # vLLM's limits: it raises lower values to 0.01, refuses higher
 SHARE_MAX = 0.9  # of the GPU's memory; CUDA itself and the allocator need the rest
-ADAM_BYTES = 8  # per trained weight: its two moments, which do not exist yet when the engine starts
+ADAM_BYTES = 8  # per trained weight, for its two moments, which do not exist yet when the engine starts
 GIB = 2**30
 
 
@@ -56,9 +56,9 @@ class VllmEngine:
         temperature: float,
         progress: Progress | None = None,
         should_stop: StopSignal | None = None,
-        row_end: RowEnd | None = None,  # noqa: ARG002  vLLM tells of a row only when it is finished
+        row_end: RowEnd | None = None,  # noqa: ARG002  vLLM reports a row only when it is finished
     ) -> list[Decoded]:
-        """As `Engine.decode`, without asking `row_end`. Raises ModelError if vLLM fails, and
+        """As `Engine.decode`, but ignores `row_end`. Raises ModelError if vLLM fails, and
         torch.OutOfMemoryError."""
         going = set(range(len(prompts) * num_completions))
         finished: dict[int, Decoded] = {}
@@ -94,10 +94,10 @@ def start_vllm_engine(
     temperature: float,
     memory_bytes: int | None,
 ) -> VllmEngine:
-    """Start vLLM beside a model that is already on the GPU.
+    """Start vLLM alongside a model that is already on the GPU.
 
-    memory_bytes: how much of the GPU's memory this process may use in all; None for no limit. Raises
-    ConfigError if vLLM cannot work here.
+    memory_bytes: the GPU memory that this process may use in total; None for no limit. Raises ConfigError if
+    vLLM cannot work here.
     """
     device = next(model.parameters()).device
     check_possible(device, temperature)
@@ -109,7 +109,7 @@ def start_vllm_engine(
 
 
 def check_possible(device: torch.device, temperature: float) -> None:
-    """Raises ConfigError, naming the setting, for a device or temperature that vLLM does not support."""
+    """Raise ConfigError, naming the setting, for a device or temperature that vLLM does not support."""
     if device.type != "cuda":
         raise ConfigError(
             f"engine vllm needs an NVIDIA GPU, but device is {device.type}: use --engine auto, or "
@@ -117,7 +117,7 @@ def check_possible(device: torch.device, temperature: float) -> None:
         )
     if device.index not in (None, 0):
         raise ConfigError(
-            f"engine vllm takes the first GPU it sees, but device is {device}: start with "
+            f"engine vllm uses the first visible GPU, but device is {device}: start with "
             f"CUDA_VISIBLE_DEVICES={device.index} and --device cuda:0"
         )
     if not TEMPERATURE_MIN <= temperature <= TEMPERATURE_MAX:
@@ -130,10 +130,10 @@ def check_possible(device: torch.device, temperature: float) -> None:
 def memory_share(
     model: PreTrainedModel | PeftModel, *, total_bytes: int, memory_bytes: int, dtype: torch.dtype
 ) -> float:
-    """The share of the GPU for vLLM while awake: what the limit leaves beside the model in training.
+    """The share of the GPU for vLLM while awake: what the limit leaves in addition to the trained model.
 
-    Gradients and activations do not count: they are gone when completions are generated. Raises ConfigError
-    if no room is left for vLLM's copy of the weights.
+    Gradients and activations do not count, because they do not exist while completions are generated. Raises
+    ConfigError if there is no room for vLLM's copy of the weights.
     """
     weights = sum(p.numel() * p.element_size() for p in model.parameters())
     moments = ADAM_BYTES * sum(p.numel() for p in model.parameters() if p.requires_grad)
@@ -142,7 +142,7 @@ def memory_share(
     if left <= copy:
         raise ConfigError(
             f"engine vllm needs {copy / GIB:.1f} GiB for its copy of the weights, but the memory limit "
-            f"leaves {max(left, 0) / GIB:.1f} GiB beside training: use --lora, a smaller model, or "
+            f"leaves {max(left, 0) / GIB:.1f} GiB besides training: use --lora, a smaller model, or "
             "--engine auto"
         )
     return min(SHARE_MAX, left / total_bytes)

@@ -1,7 +1,7 @@
-"""The calls to vLLM, and nothing else. Its copy of the model lives inside this process, on one GPU.
+"""The calls to vLLM, and nothing else. Its copy of the model is inside this process, on one GPU.
 
 Written from vLLM 0.31's source and documentation (Weight Transfer, Layerwise reloading, Sleep Mode,
-Reproducibility). **Nobody has run it on a GPU yet**: what it asks of vLLM is tested with a stand-in.
+Reproducibility). **It has not been run on a GPU yet**: the calls are tested with a stand-in.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ from swarmd.errors import ConfigError, ModelError
 
 INSTALL = 'pip install "swarmd[vllm]" (Linux with an NVIDIA GPU), or use --engine auto'
 ENVIRONMENT = {
-    "VLLM_ENABLE_V1_MULTIPROCESSING": "0",  # weights are handed over as tensors; scheduling is repeatable
-    "VLLM_NO_USAGE_STATS": "1",  # vLLM would report to its makers
+    "VLLM_ENABLE_V1_MULTIPROCESSING": "0",  # so weights are passed as tensors and scheduling is repeatable
+    "VLLM_NO_USAGE_STATS": "1",  # do not report usage to vLLM's developers
     "VLLM_CONFIGURE_LOGGING": "0",  # the daemon has its own log
 }
-LONGEST_THAT_FITS = -1  # row; by default vLLM refuses to start if the cache cannot hold a whole context
-DISCARD_WEIGHTS = 2  # sleep level: weights are sent again before the next call
+LONGEST_THAT_FITS = -1  # by default vLLM refuses to start if the cache cannot hold a whole context
+DISCARD_WEIGHTS = 2  # sleep level: the weights are sent again before the next call
 FAILURES = (RuntimeError, ValueError, OSError, AssertionError)
-"""What vLLM raises for settings, models and devices that it cannot serve."""
+"""Errors that vLLM raises for settings, models and devices that it does not support."""
 
 
 @dataclass(frozen=True)
 class Sampling:
-    """How one row is drawn. Temperature 0 is greedy. One of `eos_ids` ends a row and is its last token."""
+    """How to sample one row. Temperature 0 is greedy. One of `eos_ids` ends a row and is its last token."""
 
     seed: int
     temperature: float
@@ -44,17 +44,17 @@ class Sampling:
 
 @dataclass(frozen=True)
 class EngineRow:
-    """A finished row: its tokens, and the log-probability of each after the temperature is applied."""
+    """A finished row: its tokens, and their logprobs after the temperature is applied."""
 
     token_ids: tuple[int, ...]
     logprobs: tuple[float, ...]
 
 
 class VllmCalls(Protocol):
-    """A decoder with its own copy of the weights, asleep between calls. Every method raises ModelError."""
+    """A decoder with its own copy of the weights, asleep between calls. Every method can raise ModelError."""
 
     def wake(self, weights: Iterable[tuple[str, Tensor]]) -> None:
-        """Take memory, replace all weights, forget what was cached under the old ones."""
+        """Allocate memory, replace all weights, and clear everything cached under the old ones."""
         ...
 
     def submit(self, row: int, prompt_ids: Sequence[int], sampling: Sampling) -> None:
@@ -62,15 +62,15 @@ class VllmCalls(Protocol):
         ...
 
     def step(self) -> list[tuple[int, EngineRow]]:
-        """Run one decoding step of all queued rows. Returns index and contents of each row it finished."""
+        """Run one decoding step of all queued rows. Returns index and contents of each row that finished."""
         ...
 
     def abort(self, rows: Sequence[int]) -> None:
-        """Forget queued rows."""
+        """Drop queued rows."""
         ...
 
     def sleep(self) -> None:
-        """Give the memory back, weights included."""
+        """Release the memory, including the weights."""
         ...
 
 
@@ -80,7 +80,7 @@ class LoadedVllm:
     def __init__(self, llm: Any, vllm: Any, directory: TemporaryDirectory[str]) -> None:
         self._llm = llm
         self._vllm = vllm
-        self._directory = directory  # holds the configuration the model was built from, as long as it lives
+        self._directory = directory  # keeps the configuration that the model was built from
 
     def wake(self, weights: Iterable[tuple[str, Tensor]]) -> None:
         with _as_model_error("taking the trained weights"):
@@ -100,7 +100,7 @@ class LoadedVllm:
             max_tokens=sampling.max_tokens,
             stop_token_ids=list(sampling.eos_ids),
             ignore_eos=True,  # only our own end tokens end a row
-            logprobs=0,  # the sampled token's alone
+            logprobs=0,  # only the sampled token's
             detokenize=False,
             output_kind=self._vllm.sampling_params.RequestOutputKind.FINAL_ONLY,
         )
@@ -122,10 +122,10 @@ class LoadedVllm:
 
 
 def start_vllm(model_config: Any, *, dtype: str, memory_share: float) -> LoadedVllm:
-    """A sleeping engine for models of this configuration. Its weights mean nothing yet.
+    """A sleeping engine for models with this configuration. Its initial weights are meaningless.
 
-    memory_share: its share of the GPU's whole memory while awake. Raises ConfigError if vLLM is not installed
-    or cannot serve the model.
+    memory_share: the share of the GPU's total memory to use while awake. Raises ConfigError if vLLM is not
+    installed or cannot serve the model.
     """
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
@@ -134,12 +134,12 @@ def start_vllm(model_config: Any, *, dtype: str, memory_share: float) -> LoadedV
         importlib.import_module("vllm.sampling_params")
     except ImportError as error:
         raise ConfigError(
-            f"engine vllm was asked for, but vLLM cannot be imported ({error}): {INSTALL}"
+            f"engine vllm was requested, but vLLM cannot be imported ({error}): {INSTALL}"
         ) from error
     directory = TemporaryDirectory(prefix="swarmd-vllm-")
     model_config.save_pretrained(Path(directory.name))
     threads = torch.get_num_threads()
-    with torch.random.fork_rng():  # vLLM seeds the process's own random numbers
+    with torch.random.fork_rng():  # vLLM seeds the process's global generators
         try:
             llm = vllm.LLM(
                 model=directory.name,
@@ -162,20 +162,21 @@ def start_vllm(model_config: Any, *, dtype: str, memory_share: float) -> LoadedV
                 f"engine vllm cannot start: {error}: use a smaller model or --engine auto"
             ) from error
         finally:
-            torch.set_num_threads(threads)  # vLLM changes their number
+            torch.set_num_threads(threads)  # vLLM changes it
     return LoadedVllm(llm, vllm, directory)
 
 
 def _row(output: Any) -> EngineRow:
     tokens = tuple(output.token_ids)
-    # Each position maps token ids to values. The sampled token is always among them.
+    # Each position maps token ids to values. The sampled token is always included.
     logprobs = [values[token].logprob for values, token in zip(output.logprobs, tokens, strict=True)]
     return EngineRow(tokens, tuple(logprobs))
 
 
 @contextmanager
 def _as_model_error(doing: str) -> Any:
-    """Raise vLLM's failures as ModelError. An out-of-memory error stays as it is: the caller tries less."""
+    """Raise vLLM's failures as ModelError. Out-of-memory errors pass through, so that the caller can
+    retry."""
     try:
         yield
     except torch.OutOfMemoryError:

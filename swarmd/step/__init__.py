@@ -1,9 +1,10 @@
-"""What a peer does in one step, whoever drives it: the daemon or an experiment.
+"""What a peer does in one step, for both the daemon and experiments.
 
-Drawing questions and making own groups, offering them to others, verifying what others sent, drawing external
-groups from the pool, evaluating the policy, and the progress that a checkpoint holds.
+It draws questions and makes own groups, offers them to other peers, verifies the groups that other peers
+sent, draws external groups from the pool, evaluates the policy, and keeps the progress that a checkpoint
+stores.
 
-It drives no loop, owns no network, clock or database, and imports neither the daemon nor the experiments.
-What to exchange is decided in `gossip`, what a text is worth in `tasks`, and the gradient in `learning`.
-Import its modules by name: evaluating alone should not load torch.
+It runs no loop, owns no network, clock or database, and imports neither the daemon nor the experiments.
+`gossip` decides what to exchange, `tasks` scores texts, and `learning` computes the gradient. Import the
+modules by name: evaluation alone should not load torch.
 """

@@ -1,8 +1,9 @@
-"""What each publisher has cost this peer in verification time, and who has used up its share.
+"""Tracks how much verification time each publisher has cost, and which publishers have used up their share.
 
-Verifying costs CPU, and anybody may send groups that cost a lot of it. Seconds are charged to the publisher
-of the group, and halve with time. An accepted group is charged its CPU seconds, since a busy machine is not
-its publisher's fault. A refused group is charged the time that others waited for it.
+Verification costs CPU time, and any peer can send groups that cost a lot of it. Seconds are charged to the
+group's publisher and decay with a half-life. An accepted group is charged its CPU seconds, because a busy
+machine is not its publisher's fault. A refused group is charged the wall-clock time for which other groups
+waited.
 
 Pure: it knows no scorer and no clock.
 """
@@ -14,10 +15,10 @@ from dataclasses import dataclass
 
 from protocol import PeerId
 
-SECONDS_MAX = 6.0  # charged: one group at the limits of `FOR_PEERS`, or two that are given up
-FREE_S = 1.0  # of an accepted group: a hundred times what one takes
+SECONDS_MAX = 6.0  # charged: one group at the limits of `FOR_PEERS`, or two that were abandoned
+FREE_S = 1.0  # per accepted group: a hundred times what one takes
 HALF_LIFE_S = 120.0
-PUBLISHERS_MAX = 4_096  # remembered; more than take part in a swarm's round
+PUBLISHERS_MAX = 4_096  # remembered; more than take part in one round of a swarm
 
 
 @dataclass
@@ -28,17 +29,17 @@ class _Account:
 
 
 class Accounts:
-    """The seconds that each publisher has cost, by a clock that the caller reads."""
+    """The seconds charged to each publisher, by a clock that the caller reads."""
 
     def __init__(self) -> None:
         self._accounts: dict[PeerId, _Account] = {}
 
     def charge_good(self, publisher: PeerId, cpu_s: float, now: float) -> None:
-        """For a group that was accepted. Only what exceeds `FREE_S` counts."""
+        """Charge for an accepted group. Only the time above `FREE_S` counts."""
         self._charge(publisher, max(0.0, cpu_s - FREE_S), now, is_proven=True)
 
     def charge_bad(self, publisher: PeerId, clock_s: float, now: float) -> None:
-        """For a group that was refused."""
+        """Charge for a refused group."""
         self._charge(publisher, clock_s, now, is_proven=False)
 
     def _charge(self, publisher: PeerId, seconds: float, now: float, *, is_proven: bool) -> None:
@@ -49,11 +50,11 @@ class Accounts:
         self._accounts[publisher] = _Account(left + seconds, now, is_proven)
 
     def is_overdrawn(self, publisher: PeerId, now: float) -> bool:
-        """Whether nothing by this publisher is verified for now."""
+        """Whether this publisher's groups are currently not verified."""
         return self.seconds(publisher, now) >= SECONDS_MAX
 
     def seconds(self, publisher: PeerId, now: float) -> float:
-        """What is still charged to this publisher at `now`."""
+        """The seconds still charged to this publisher at `now`."""
         account = self._accounts.get(publisher)
         return self._left(account, now) if account else 0.0
 
@@ -66,8 +67,8 @@ class Accounts:
         return account.seconds * math.pow(0.5, max(0.0, now - account.at) / HALF_LIFE_S)
 
     def _forget(self, now: float) -> None:
-        """Drop whoever is most like an unknown publisher: new names must erase neither the good nor the
-        costly."""
+        """Drop the account most like that of an unknown publisher, so that new names displace neither proven
+        nor costly publishers."""
         least = min(
             self._accounts, key=lambda p: (self._accounts[p].is_proven, self._left(self._accounts[p], now))
         )

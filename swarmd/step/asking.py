@@ -1,4 +1,4 @@
-"""Questions put to a policy and scored: what every measure of its success is counted from."""
+"""Asks a policy questions and scores its answers. Every measure of its success is based on this."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from swarmd.step.playing import InModelThread, Prompter, Replier, Text, play
 from swarmd.tasks import Question, Score
 
 Prompts = Sequence[Sequence[int]]
-"""Token ids of each."""
+"""Token ids of each prompt."""
 Sample = Callable[[Prompts, int], Sequence[Sequence[Text]]]
-"""(prompts, completions of each) -> completions."""
+"""(prompts, completions per prompt) -> completions."""
 
 
 class Scorer(Replier, playing.Scorer, Protocol):
-    """The part of `swarmd.tasks.TaskRunner` that is needed."""
+    """The part of `swarmd.tasks.TaskRunner` needed here."""
 
 
 @dataclass(frozen=True)
 class Answered:
-    """A question with what was written to it; nothing if it does not fit the policy's context."""
+    """A question with the completions for it; none if it does not fit the policy's context."""
 
     question: Question
     texts: tuple[str, ...]
@@ -39,9 +39,9 @@ async def put(
     scorer: Scorer,
     in_model_thread: InModelThread,
 ) -> list[Answered]:
-    """Every question answered `num_completions` times, each to its end, and scored.
+    """Generate `num_completions` complete answers to every question, and score them.
 
-    Raises what `sample` raises, and TaskError if the sandbox cannot run.
+    Raises whatever `sample` raises, and TaskError if the sandbox cannot run.
     """
     fitting: list[int] = await in_model_thread(
         lambda: [

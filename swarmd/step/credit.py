@@ -1,15 +1,15 @@
-"""What a group did for this peer: how much likelier its policy made held-out right answers after the step.
+"""What a group did for this peer: how much likelier held-out right answers became in the step.
 
-Before and after a step the policy says how likely it finds right answers to held-out questions, a few of each
-task family that the step trains on, and of one that it does not. Nobody knows these questions: each peer
-draws its own. The unit is nats per answer.
+Before and after a step, this peer measures the likelihood of right answers to held-out questions: a few from
+each task family in the step, and from one other family. No other peer knows these questions, because each
+peer draws its own. The unit is nats per answer.
 
     gain of a group = (change of its family - change of a family without groups) / groups of its family
 
-So what a step does to everything is nobody's credit. The groups of one family share its change alike, this
-peer's own included: their effects on one step cannot be told apart. The mean over groups is a publisher's
-credit, so volume adds nothing to it. Compare Gauntlet (arXiv 2505.21684), which measures a contribution by
-the loss before and after it.
+The subtraction removes whatever a step does to all families. Groups of one family, including this peer's own,
+share its change equally, because their effects within one step cannot be separated. A publisher's credit is
+the mean over its groups, so volume does not increase it. Compare Gauntlet (arXiv 2505.21684), which measures
+a contribution by the loss before and after it.
 
 Pure: it measures nothing itself.
 """
@@ -25,28 +25,29 @@ from protocol import is_person
 from swarmd.groups import ScoredGroup
 
 Likelihood = Mapping[bytes, float]
-"""Task id -> mean log-probability of a held-out right answer, in nats."""
+"""Task id -> mean logprob of a held-out right answer, in nats."""
 
 
 NATS_MAX = 2.0
-"""Of one measurement, either way: a single step in which much else happened decides no mean."""
+"""Largest absolute value of one measurement, so that one step full of other changes does not decide a
+mean."""
 
 
 @dataclass(frozen=True)
 class Gain:
-    """What one group did."""
+    """What one group contributed."""
 
     publisher: str
     people: bool
-    """Whether it says that a person wrote it."""
+    """Whether the group claims to be written by a person."""
     nats: float
-    """Per held-out answer of its family, at most NATS_MAX; negative if that became less likely."""
+    """Per held-out answer of its family, at most NATS_MAX; negative if the answer became less likely."""
 
 
 def gains(
     before: Likelihood, after: Likelihood, own: Sequence[ScoredGroup], external: Sequence[ScoredGroup]
 ) -> list[Gain]:
-    """One gain for each group of `external` whose family was measured both times."""
+    """One gain for each group in `external` whose family was measured both before and after."""
     both = {task: after[task] - before[task] for task in before.keys() & after.keys()}
     changes = {task: change for task, change in both.items() if math.isfinite(change)}
     taught = Counter(group.task_id for group in (*[each for each in own if each.is_informative], *external))

@@ -1,4 +1,4 @@
-"""From the pool to a step: which external groups are candidates, and what the sampler knows about them."""
+"""Draws from the pool for a step: selects the candidates, and tells the sampler what is known about them."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from swarmd.step.repeated_answers import without_repeated_answers
 from swarmd.step.shares import Shares
 from swarmd.storage import Pool
 
-EXTERNAL_AGE_S_MAX = 300.0  # as long as a record lives; older groups are far from this policy
+EXTERNAL_AGE_S_MAX = 300.0  # the lifetime of a record; older groups differ too much from this policy
 CANDIDATES_MAX = 128  # groups read from the pool per step; a sampler needs a choice, not the whole pool
 
 
 class Candidates(Protocol):
-    """Groups that wait to be drawn: the part of `swarmd.storage.Pool` that is needed."""
+    """The part of `swarmd.storage.Pool` needed here."""
 
     def candidates(
         self, min_round: int, limit: int, *, informative_only: bool = False
@@ -27,7 +27,7 @@ class Candidates(Protocol):
 
 
 class SharedOut:
-    """A peer's pool, read as `Shares` decides, so that a flood of groups hides nobody's."""
+    """A peer's pool, read in the proportions set by `Shares`, so that a flood of groups hides no others."""
 
     def __init__(self, pool: Pool, shares: Shares) -> None:
         self._pool = pool
@@ -44,7 +44,7 @@ class Trust(Protocol):
     """How far publishers are trusted."""
 
     def trust(self, peer: PeerId) -> float:
-        """In [0, 1]: 0 is ignored, 1 is as good as any."""
+        """In [0, 1]: 0 means ignored, 1 means fully trusted."""
         ...
 
 
@@ -54,9 +54,9 @@ class Drawn:
 
     groups: list[ScoredGroup]
     other_tokenizer: int
-    """Candidates left out because the external loss needs groups of this tokenizer."""
+    """Candidates left out because the external loss needs groups with this peer's tokenizer."""
     lessons: list[ScoredGroup]
-    """Answers to train on again."""
+    """Groups with right answers to train on again."""
 
 
 def draw_external(
@@ -75,14 +75,14 @@ def draw_external(
     watch: bool = False,
     shares: Shares | None = None,
 ) -> Drawn:
-    """Up to `wanted` groups of the pool; fewer if it has fewer. Marks none as used.
+    """Draw up to `wanted` groups from the pool. Does not mark them as used.
 
-    `tokenizer`: only groups that were written with it; None for all. `bare_only`: only groups with a bare
-    answer, because no other group teaches if only verified text is trained on, and none of an answer that is
-    there too often. `spread_only`: only groups whose rewards differ, because the others have no advantage
-    over the mean of their group. `rehearse`: the most lessons. `watch`: note what others show by task family,
-    because own questions lean to what they need. `shares`: how parties share the draw; None if all peers are
-    honest.
+    `tokenizer`: draw only groups written with it; None for all. `bare_only`: draw only groups with a bare
+    answer, because no other group teaches if training is limited to verified text, and drop answers that are
+    too frequent for their task. `spread_only`: draw only groups whose rewards differ, because in other groups
+    no completion has an advantage over the mean.
+    `rehearse`: the maximum number of lessons. `watch`: record what other peers show per task family, for
+    drawing own questions by need. `shares`: how parties share the draw; None if all peers are honest.
     """
     oldest = round_ - int(EXTERNAL_AGE_S_MAX // manifest.round_seconds) - 1
     fresh = pool.candidates(oldest, CANDIDATES_MAX, informative_only=True)

@@ -1,8 +1,8 @@
-"""What a completion earns: its score, unless it goes on behind its answer until it is cut off.
+"""What a completion earns: its score, unless it continues after its answer until it is cut off.
 
-What stands behind an answer costs nothing, so a policy may learn to write on and on: generating takes longer
-each round, entropy falls, and reward shows nothing of it. So such a text earns nothing, and one that ends
-does. A text that is cut off right at its answer, or has none, is not concerned.
+Text after an answer costs nothing, so a policy can learn to keep writing: generation takes longer every
+round, entropy falls, and the reward shows none of it. Therefore such a text earns nothing, unless it ends by
+itself. A text that is cut off directly after its answer, or has no answer, is not affected.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ Unended = Literal["wrong", "scored"]
 
 
 def earned(reward: float, turns: Sequence[tuple[str, bool]], *, unended: Unended) -> float:
-    """The reward of a completion, 0..1, if it scores `reward`. `turns`: the text of each, and whether it
-    ended instead of being cut off."""
+    """The reward, 0..1, of a completion that scores `reward`. `turns`: the text of each turn, and whether it
+    ended by itself instead of being cut off."""
     cut_off = any(not ended and goes_on(text) for text, ended in turns)
     return 0.0 if unended == "wrong" and cut_off else reward

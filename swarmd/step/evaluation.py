@@ -1,7 +1,7 @@
-"""How often a policy's greedy answer is right on questions that nobody trains on.
+"""Measures how often a policy's greedy answer is right on held-out questions.
 
-Answers are greedy, so that the number has no sampling noise, and scored in the same sandbox as everything
-else. It draws no questions (`swarmd.tasks` does) and loads no model.
+Answers are greedy, so the result has no sampling noise. They are scored in the same sandbox as all answers.
+This module draws no questions (`swarmd.tasks` does) and loads no model.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from swarmd.tasks import Exchange, Question, Score, extract_answer
 from swarmd.tasks.rewards import EXACT_FROM_MICRO
 
 Z_95 = 1.959964  # two-sided 95 % quantile of the normal distribution
-RIGHT_FROM = EXACT_FROM_MICRO / MICRO  # what counts as right in a swarm that rewards all or nothing
-CONSTANTS_MAX = 16  # per task: the policy's most frequent answers, tried as constants
-SMALL_NUMBERS = tuple(str(number) for number in range(11))  # also tried as constants
+RIGHT_FROM = EXACT_FROM_MICRO / MICRO  # what counts as right in a swarm with all-or-nothing rewards
+CONSTANTS_MAX = 16  # per task: the policy's most frequent answers, tested as constants
+SMALL_NUMBERS = tuple(str(number) for number in range(11))  # also tested as constants
 
 
 class Answers(Protocol):
-    """The part of `swarmd.policy.Policy` that is needed."""
+    """The part of `swarmd.policy.Policy` needed here."""
 
     def fits(self, question: str, exchanges: Sequence[Exchange] = (), images: Images = ()) -> bool: ...
     def render(
@@ -44,7 +44,7 @@ class Answers(Protocol):
 
 
 class Stop(Protocol):
-    """The part of `threading.Event` that is needed."""
+    """The part of `threading.Event` needed here."""
 
     def is_set(self) -> bool: ...
 
@@ -58,25 +58,25 @@ class Result:
     questions: int
     interval: tuple[float, float]
     reward: float
-    """Mean reward, 0..1; above `success` when a swarm rewards partly right answers."""
+    """Mean reward, 0..1; above `success` if a swarm rewards partly right answers."""
     constant: float | None
-    """Success of giving the same answer to every question of a task: the best of the policy's most frequent
-    answers and small numbers. A policy that only learned the commonest answer has this success. None if it
-    was not asked for."""
+    """Success of one constant answer for all questions of a task: the best among the policy's most frequent
+    answers and small numbers. A policy that has only learned the most common answer has this success. None if
+    not requested."""
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """All questions together, and each task by its name in the manifest."""
+    """Results over all questions, and per task by its name in the manifest."""
 
     total: Result
     tasks: Mapping[str, Result]
     unscored: int
-    """Answers on which the scorer failed, because of junk or overload; they count as wrong."""
+    """Answers on which the scorer failed, because of junk or overload. They count as wrong."""
     right: Mapping[str, tuple[bool, ...]] = field(default_factory=dict)
     """Task -> whether each of its questions was answered right, in the order given."""
     answered: Sequence[Answered] = field(default=(), repr=False)
-    """What was written, question by question."""
+    """The completions, question by question."""
 
 
 async def evaluate(
@@ -89,13 +89,13 @@ async def evaluate(
     should_stop: Stop | None = None,
     in_model_thread: InModelThread = asyncio.to_thread,
 ) -> Evaluation:
-    """Answer `questions` greedily and score them. `in_model_thread` runs the model off the event loop.
+    """Answer `questions` greedily and score the answers. `in_model_thread` runs the model off the event loop.
 
-    `with_constant` adds the baseline of constant answers, which needs about twenty times the scoring.
+    `with_constant` adds the constant-answer baseline, which takes about twenty times as much scoring.
 
-    A question that is too long for the policy counts as wrong. Raises GenerationStoppedError if `should_stop`
-    is set while the model answers, ModelError if memory runs out, TaskError if the sandbox cannot run, and
-    ValueError without questions or for a task that `manifest` lacks.
+    A question too long for the policy counts as wrong. Raises GenerationStoppedError if `should_stop` is set
+    during generation, ModelError if memory runs out, TaskError if the sandbox cannot run, and ValueError if
+    there are no questions or `manifest` lacks a question's task.
     """
     if not questions:
         raise ValueError("no questions to evaluate on")
@@ -124,9 +124,9 @@ async def evaluate(
 def wilson_interval(right: float, questions: int, z: float = Z_95) -> tuple[float, float]:
     """The score interval of a binomial proportion, (low, high) in 0..1 (Wilson 1927, JASA 22:209).
 
-    Unlike the normal approximation it stays inside 0..1 and is not empty if none or all are right. `right` is
-    the sum of the questions' values, each 0 or 1. For values in between (pass@k) it is wider than needed.
-    Raises ValueError for a sum out of range, or without questions.
+    Unlike the normal approximation, it stays within 0..1 and is not empty if none or all are right. `right`
+    is the sum over questions, each 0 or 1. For values in between (pass@k) the interval is wider than needed.
+    Raises ValueError for a sum out of range, or if there are no questions.
     """
     if not 0 <= right <= questions or questions == 0:
         raise ValueError(f"{right} right of {questions} questions")
@@ -142,7 +142,7 @@ def wilson_interval(right: float, questions: int, z: float = Z_95) -> tuple[floa
 async def _constant_successes(
     scorer: Scorer, names: Sequence[str], answered: Sequence[Answered]
 ) -> dict[str, float]:
-    """For each task, the success of its best constant answer, in the first turn of several."""
+    """Each task's success with its best constant answer, given in the first turn if there are several."""
     texts: defaultdict[str, list[str]] = defaultdict(list)
     for name, each in zip(names, answered, strict=True):
         texts[name] += each.texts
@@ -166,7 +166,7 @@ def _constants(texts: Sequence[str]) -> list[str]:
 
 
 def task_name(manifest: Manifest, spec: TaskSpec) -> str:
-    """The name of the task of `spec`. Raises ValueError if the manifest has no such task."""
+    """The name of the spec's task. Raises ValueError if the manifest has no such task."""
     family = manifest.family(spec.task_id)
     if family is None:
         raise ValueError(f"the manifest has no task {spec.dataset} of this configuration")

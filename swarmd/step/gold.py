@@ -1,7 +1,7 @@
-"""How likely a policy finds right answers to held-out questions, by task family.
+"""Measures how likely a policy finds right answers to held-out questions, per task family.
 
-Right answers come from the task's source. A source that gives none, and a task of several turns, has no
-such measure.
+Right answers come from the task's source. The measure does not exist for sources that give none, or for tasks
+of several turns.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from swarmd.tasks import CLOSING_TAG, OPENING_TAG, Question, held_out_questions
 from swarmd.tasks.draw import HeldOutSource
 
 PER_FAMILY = 8
-"""Questions of each family. The changes that steps make are alike on all of them, so a few will do."""
+"""Questions per family. A step changes all of them similarly, so a few are enough."""
 
 ANSWER_BYTES_MAX = 1_024
-"""UTF-8 bytes of a right answer: longer ones would take longer to read than a step may."""
+"""UTF-8 bytes of a right answer. Longer answers would take more time to evaluate than a step allows."""
 
 
 class GoldSource(HeldOutSource, Protocol):
-    """The part of `swarmd.tasks.TaskRunner` that is needed."""
+    """The part of `swarmd.tasks.TaskRunner` needed here."""
 
     async def expected(self, specs: Sequence[TaskSpec]) -> Sequence[str | None]: ...
 
@@ -44,7 +44,7 @@ GoldByTask = Mapping[bytes, Sequence[Gold]]
 
 
 async def draw_gold(source: GoldSource, manifest: Manifest, seed: int) -> GoldByTask:
-    """`PER_FAMILY` held-out questions of each family with their answers; nothing of families without.
+    """`PER_FAMILY` held-out questions per family, with answers. Families without answers are left out.
 
     Raises NoHeldOutQuestionError if no family has any, and TaskError.
     """
@@ -62,8 +62,8 @@ def _gold(question: Question, answer: str) -> Gold:
 
 
 def likelihood(policy: Policy, gold: GoldByTask, tasks: Collection[bytes]) -> dict[bytes, float]:
-    """Task id -> mean log-probability of a right answer, in nats. Only of those of `tasks` that have answers,
-    with questions that fit the policy's context. Runs in the model's thread. Changes nothing."""
+    """Task id -> mean logprob of a right answer, in nats. Includes only those of `tasks` that have answers,
+    and only questions that fit the policy's context. Runs in the model thread and changes nothing."""
     means: dict[bytes, float] = {}
     for task in tasks:
         rows = [
@@ -78,7 +78,7 @@ def likelihood(policy: Policy, gold: GoldByTask, tasks: Collection[bytes]) -> di
 
 
 def _sums(policy: Policy, rows: Sequence[TokenRow]) -> list[float]:
-    """The log-probability of each row's completion, in as many passes as memory allows."""
+    """The logprob of each row's completion, computed in as many passes as memory requires."""
     if len(rows) > 1 and policy.budget_tokens(rows) > policy.budgets.budgets.train_tokens:
         half = len(rows) // 2
         return _sums(policy, rows[:half]) + _sums(policy, rows[half:])

@@ -1,7 +1,7 @@
-"""What a peer has learned: success on held-out questions at the start and now, and whether they differ.
+"""What a peer has learned: its held-out success at the start and now, and whether the two differ.
 
-Pure: answers in, numbers out. Before and after are compared on the same questions, each with itself. So luck
-in which questions were asked cancels, and the interval of the difference is narrower than two separate ones.
+Pure: answers in, numbers out. The comparison is paired: each question is compared with itself. The difficulty
+of the drawn questions cancels, so the interval of the difference is narrower than two separate intervals.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ class Measured:
     """Success over some sittings, with its 95 % Wilson interval."""
 
     first_step: int
-    """Of the earliest sitting that counts."""
+    """Step of the earliest sitting included."""
     step: int
-    """Of the latest."""
+    """Step of the latest sitting included."""
     right: int
     questions: int
 
@@ -49,17 +49,17 @@ class Trend:
     interval: tuple[float, float]
     """95 % interval of `difference`."""
     questions: int
-    """Asked both times."""
+    """Number of questions asked both times."""
 
     @property
     def word(self) -> Word:
-        """What the interval says."""
+        """The verdict that follows from the interval."""
         low, high = self.interval
         return "learned" if low > 0 else "worse" if high < 0 else "not yet clear"
 
 
 def measured(sittings: Sequence[Sitting], task: str | None = None) -> Measured | None:
-    """All `sittings` together, of one task or of all; None without a question."""
+    """All `sittings` combined, for one task or for all; None if they have no questions."""
     rows = [right for sitting in sittings for right in _answers(sitting, task)]
     if not rows:
         return None
@@ -72,7 +72,7 @@ def measured(sittings: Sequence[Sitting], task: str | None = None) -> Measured |
 
 
 def trend(before: Sequence[Sitting], now: Sequence[Sitting], task: str | None = None) -> Trend | None:
-    """How answers changed on the questions that were asked both times; None if none was asked again."""
+    """How the answers changed on questions asked both times; None if no question was asked twice."""
     firsts = {(sitting.part, sitting.asked): sitting for sitting in before}
     pairs = [
         (first, sitting)
@@ -97,8 +97,8 @@ def trend(before: Sequence[Sitting], now: Sequence[Sitting], task: str | None = 
 
 
 def paired_interval(gained: int, lost: int, questions: int, z: float = Z_95) -> tuple[float, float]:
-    """Interval of a difference of two shares of the same questions (Agresti and Min 2005, Statistics in
-    Medicine 24:729: Wald's with half a question added to each of the four cells).
+    """Interval of a difference between two shares of the same questions (Agresti and Min 2005, Statistics in
+    Medicine 24:729: Wald's interval with half a question added to each of the four cells).
 
     `gained`: wrong before and right after; `lost`: the reverse.
     """
@@ -110,7 +110,7 @@ def paired_interval(gained: int, lost: int, questions: int, z: float = Z_95) -> 
 
 
 def tasks_of(sittings: Sequence[Sitting]) -> list[str]:
-    """The tasks that were asked about, by name."""
+    """The names of the tasks with questions."""
     return sorted({name for sitting in sittings for name in sitting.right})
 
 
@@ -121,7 +121,7 @@ def counts(sittings: Sequence[Sitting]) -> Mapping[str, tuple[int, int]]:
 
 
 def _answers(sitting: Sitting, task: str | None) -> list[bool]:
-    """In an order that depends on the questions alone."""
+    """The results in an order that depends only on the questions."""
     if task is not None:
         return list(sitting.right.get(task, ()))
     return [right for name in sorted(sitting.right) for right in sitting.right[name]]

@@ -1,6 +1,6 @@
-"""How many own groups a step makes, and how many groups of others it draws.
+"""Decides how many own groups a step makes, and how many external groups it draws.
 
-What a peer has measured goes in, numbers come out. It draws nothing and measures nothing.
+Computed from this peer's own measurements. It draws nothing and measures nothing.
 """
 
 from __future__ import annotations
@@ -11,22 +11,22 @@ from dataclasses import dataclass
 from swarmd.config import LearningConfig
 from swarmd.groups import ScoredGroup
 
-RARE_SHARE = 0.25  # of own groups that teach: fewer than two of eight, so a step alone learns next to nothing
+RARE_SHARE = 0.25  # of own groups that teach: below two in eight, own groups alone teach next to nothing
 
 
 @dataclass(frozen=True)
 class Mix:
-    """What one step wants."""
+    """The groups that one step uses."""
 
     local: int
     """Own groups to make."""
     external: int
-    """Groups of others to draw at most."""
+    """The most external groups to draw."""
     fill: int | None = None
-    """Groups with an advantage to have in all; None: as many of others as `external` says."""
+    """Target for the total number of groups with an advantage. None: draw `external` groups regardless."""
 
     def wanted(self, own: Sequence[ScoredGroup]) -> int:
-        """How many groups of others to draw beside `own`."""
+        """How many external groups to draw in addition to `own`."""
         if self.fill is None:
             return self.external
         missing = self.fill - sum(group.is_informative for group in own)
@@ -35,12 +35,12 @@ class Mix:
 
 @dataclass(frozen=True)
 class GroupCosts:
-    """Seconds that a group has cost this peer lately."""
+    """Seconds that a group has recently cost this peer."""
 
     own_s: float
-    """To make a question, to answer it and to score the answers."""
+    """To generate a question and its answers, and to score them."""
     external_s: float
-    """To verify what is pulled for each group of others that is used."""
+    """To verify what is pulled, per external group that is used."""
 
 
 def choose_mix(
@@ -48,14 +48,14 @@ def choose_mix(
 ) -> Mix:
     """The mix of the next step.
 
-    With `mix` fixed, it is what the settings say. With `mix` measured, it follows `teaching_share`, the share
-    of this peer's recent own groups that taught something, and `costs`; None is not known yet.
+    With `mix` fixed, it follows the settings. With `mix` measured, it follows `teaching_share`, the share of
+    this peer's recent own groups that taught something, and `costs`. None means not yet known.
 
-    - Where own groups seldom teach, it makes I + J own groups and fills the step with groups of others up to
-      I + J that teach. The more a peer tries there, the more the whole swarm has to learn from.
-    - Where a group of others costs more than an own group that teaches, it makes I + J own groups and draws
-      none.
-    - Elsewhere it is I/J.
+    - If own groups seldom teach, it makes I + J own groups and adds external groups until I + J groups teach.
+      More attempts by each peer give the whole swarm more to learn from.
+    - If an external group costs more than an own group that teaches, it makes I + J own groups and draws no
+      external ones.
+    - Otherwise it uses I and J.
     """
     plain = Mix(config.local, config.external, config.external_fill)
     if config.mix == "fixed" or not config.external or teaching_share is None:
@@ -69,7 +69,7 @@ def choose_mix(
 
 
 def largest_mix(config: LearningConfig) -> Mix:
-    """As many own groups, and groups of others, as any step may want: what memory is planned for."""
+    """The most own groups and external groups that any step may use. Memory is planned for these."""
     if config.mix == "fixed" or not config.external:
         return Mix(config.local, config.external, config.external_fill)
     both = config.local + config.external

@@ -1,9 +1,10 @@
-"""What this peer can and others cannot: how much of its own asking each task family gets.
+"""What this peer can do and other peers cannot: how its own questions are distributed over task families.
 
-Others' success is what their verified groups showed here. Nobody publishes a group without a right answer, so
-groups that were hidden are added (`unhidden`). Silence on a family says that a party fails at it, the more so
-the more groups it showed of others. A party of which little was seen is taken to be as good as this peer.
-Parties count alike, so one of n parties moves a family's lead by at most 1/n, whatever it publishes.
+The success of other peers is estimated from their verified groups. A group without a right answer is never
+published, so the estimate adds the hidden groups (`unhidden`). If a party shows no groups of a family, it
+probably fails at that family; the more groups it shows of other families, the stronger the evidence. A party
+of which little has been seen is assumed to be as good as this peer. All parties have equal weight, so one of
+n parties moves a family's lead by at most 1/n, whatever it publishes.
 
 Pure: groups and own success in, weights out.
 """
@@ -19,50 +20,50 @@ from swarmd.groups import ScoredGroup
 from swarmd.learning.experience import unhidden
 
 MEMORY = 128
-"""About how many groups of a party are remembered: some dozens of its rounds, in which it learns."""
+"""About how many groups of a party are remembered: dozens of its rounds, during which it learns."""
 
 PARTIES_MAX = 64
-"""Parties; beyond it, those heard of longest ago are forgotten. A mean over more would hardly differ."""
+"""Beyond this number, the party heard from longest ago is forgotten. More would hardly change a mean."""
 
 SEEN_MAX = 4_096
-"""Groups known to have been counted: twice what a pool holds, because a group waits there for several
+"""Digests of groups already counted: twice as many as a pool holds, because a group waits there for several
 steps."""
 
 LEAD_SCALE = 0.1
-"""Own success at which half of a lead counts, so that chance among rare right answers is no lead."""
+"""Own success at which half of a lead counts, so that a few lucky right answers make no lead."""
 
 FULL_LEAD = 0.5
-"""The lead from which on the whole share is asked by need; below it, as much less."""
+"""A lead this large lets the whole share be asked by need; a smaller lead, proportionally less."""
 
 ASKED_AT_LEAST = 0.5
-"""A silent party is taken to have asked a family at half of the manifest's rate: it may lean to others."""
+"""A silent party is assumed to ask a family at half of the manifest's rate, because it may prefer others."""
 
 SILENT_MAX = 512
-"""Groups by others after which a party that sent none of them is forgotten: it left, or was never more than a
+"""After this many groups by other parties, a silent party is forgotten: it has left, or never was more than a
 name."""
 
 Tally = tuple[float, float, float]
-"""Sum of mean rewards, number of groups and of completions, all of the last `MEMORY` groups of a party."""
+"""Sum of mean rewards, number of groups, and number of completions, over a party's last `MEMORY` groups."""
 
 NOTHING: Tally = (0.0, 0.0, 0.0)
 
 State = dict[str, dict[str, Tally]]
-"""By party and task id."""
+"""By party, then by task id."""
 
 
 @dataclass
 class Shown:
-    """What parties showed by task family."""
+    """What parties have shown per task family."""
 
     _parties: dict[str, dict[str, Tally]] = field(default_factory=dict)
     _seen: dict[bytes, None] = field(default_factory=dict)
     _heard: dict[str, int] = field(default_factory=dict)
-    """How many groups had come when the party's last one came."""
+    """The total number of groups when the party's last one arrived."""
     _came: int = 0
 
     def see(self, groups: Iterable[ScoredGroup], party_of: Callable[[str], str]) -> None:
-        """Take in verified groups by others, each once. People are left out: they do not learn from
-        groups."""
+        """Count verified groups by other peers, each once. People are left out, because they do not learn
+        from groups."""
         for group in groups:
             if is_person(group.model) or (group.digest is not None and group.digest in self._seen):
                 continue
@@ -97,9 +98,9 @@ class Shown:
             self._forget(next(iter(self._parties)))
 
     def leads(self, families: Sequence[tuple[bytes, float, float]]) -> list[float]:
-        """How far others are behind this peer on each family, in [0, 1): the mean over parties.
+        """How far other peers are behind this one on each family, in [0, 1): the mean over parties.
 
-        `families`: task id, own success, and share of the manifest's weights of each.
+        `families` holds for each family its task id, own success, and share of the manifest's weights.
         """
         behind = [0.0] * len(families)
         for tallies in self._parties.values():
@@ -115,10 +116,10 @@ class Shown:
 
     @staticmethod
     def _success(tally: Tally, published: float, own: float, weight: float) -> float:
-        """What a party showed of a family, and one group of `own` success. `published`: all its groups.
+        """A party's success on a family, with one group of `own` success added. `published`: all its groups.
 
-        As few groups say little about those that are hidden, it asked at most as many of the family as it
-        published in all.
+        With few groups, little is known about the hidden ones, so it is assumed to have asked at most as many
+        questions of the family as it published in total.
         """
         reward, groups, completions = tally
         asked = ASKED_AT_LEAST * weight * published
@@ -128,12 +129,12 @@ class Shown:
         return (reward + own) / (asked + 1)
 
     def to_state(self) -> State:
-        """The state as JSON holds it. Which groups were counted is left out: after a restart those that
-        still wait in the pool count twice."""
+        """The state as JSON. It omits which groups were counted, so groups that still wait in the pool count
+        twice after a restart."""
         return {party: dict(tallies) for party, tallies in self._parties.items()}
 
     def restore(self, state: Mapping[str, Mapping[str, Tally]]) -> None:
-        """Put back what `to_state` gave."""
+        """Restore the result of `to_state`."""
         self._parties = {party: dict(tallies) for party, tallies in state.items()}
         self._heard = dict.fromkeys(self._parties, self._came)
 
@@ -141,10 +142,10 @@ class Shown:
 def asking(
     families: Sequence[TaskFamily], success: Mapping[bytes, float], shown: Shown, share: float
 ) -> tuple[float, ...] | None:
-    """The probability of each of `families` in the next own question, or None: by the manifest's weights.
+    """The probability of each of `families` for the next own question; None: use the manifest's weights.
 
-    `share` of the questions goes to families by this peer's lead there, and less if even the largest lead is
-    below `FULL_LEAD`: where others lack little, little is asked for them. The rest goes by the manifest's
+    `share` of the questions is distributed by this peer's lead in each family. The share shrinks if the
+    largest lead is below `FULL_LEAD`, because other peers then need little. The rest follows the manifest's
     weights. `success` is own mean reward by task id.
     """
     if not share:

@@ -1,4 +1,4 @@
-"""From a scored own group to the offer that gossip may publish."""
+"""Converts a scored own group to an offer that gossip may publish."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from swarmd.tasks import Question
 def to_offer(
     group: ScoredGroup, question: Question, temperature: float, *, even_all_right: bool = False
 ) -> GroupOffer:
-    """The offer of `group`. Raises InvalidLocal if the protocol has no room for what was generated.
+    """The offer of `group`. Raises InvalidLocal if the generated text exceeds a limit of the protocol.
 
-    `even_all_right`: publish it also if it is right throughout.
+    `even_all_right`: publish the group even if all its completions are right.
     """
     return GroupOffer(
         step=group.step,

@@ -1,6 +1,6 @@
-"""Own groups: training questions that fit the model, and the scored groups made of its answers.
+"""Own groups: chooses training questions that fit the model, and builds scored groups from its answers.
 
-Generates and scores nothing itself.
+Does not generate or score anything itself.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from swarmd.step.playing import Episode
 from swarmd.step.progress import Progress
 from swarmd.tasks import Question, Score, TaskRunner, TrainingDraw
 
-DRAWS_MAX = 8  # a step goes on with fewer questions instead of searching for ever
+DRAWS_MAX = 8  # after this, the step continues with fewer questions instead of searching forever
 
 
 async def own_questions(
     draw: TrainingDraw, tasks: TaskRunner, policy: Policy, count: int, *, progress: Progress, needed: float
 ) -> list[Question]:
-    """Up to `count` questions for own groups: where `progress` says that the draw is, a share `needed` of
-    them of what others need. Raises TaskError if none fits the model's context."""
+    """Up to `count` questions for own groups, continuing the draw at the position in `progress`. A share
+    `needed` is chosen by what other peers need. Raises TaskError if none fits the model's context."""
     draw.counter = progress.questions_drawn
     draw.lean(asking(draw.families, progress.experience.success, progress.shown, needed))
     questions = await fitting_questions(draw, tasks, policy, count)
@@ -64,8 +64,8 @@ def own_group(
     step: int,
     unended: Unended = "wrong",
 ) -> ScoredGroup:
-    """The group of what `policy` wrote for `question`, with one score per episode. `unended`: what an episode
-    earns of which a turn was cut off behind its answer."""
+    """The group of the policy's `episodes` for `question`, with one score per episode. `unended`: what an
+    episode earns if one of its turns was cut off after its answer."""
     family = manifest.family(question.spec.task_id)
     if family is None:
         raise RuntimeError("a question was drawn for a task that the manifest does not have")
@@ -91,7 +91,7 @@ def own_group(
 
 
 def _work(episode: Episode[Sample], policy: Policy, *, is_first: bool) -> float:
-    """What its rows cost. All episodes of a group have one first prompt, which is read once."""
+    """The cost of its rows. All episodes of a group share their first prompt, which is read only once."""
     return sum(
         row_work(prompt, len(sample.token_ids), policy.state_width, reads_prompt=is_first or turn > 0)
         for turn, (prompt, sample) in enumerate(zip(episode.prompts, episode.samples, strict=True))

@@ -1,7 +1,7 @@
 """pass@k: how often at least one of k sampled answers is right (Chen et al. 2021, arXiv 2107.03374).
 
-`evaluation` asks what the policy answers; this asks what it could answer. A reward that is never seen teaches
-nothing. It draws no questions and loads no model.
+`evaluation` measures what the policy answers; this measures what it could answer. A reward that never occurs
+teaches nothing. It draws no questions and loads no model.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from swarmd.tasks import Exchange, Question
 if TYPE_CHECKING:
     from torch import Generator
 
-SAMPLES_MAX = 64  # per question: the largest group, which scoring one question is made for
+SAMPLES_MAX = 64  # per question: the largest group, because scoring is limited to that
 SAMPLED_AT_ONCE = 1_024  # completions per call; their random numbers take 32 MiB at 8192 tokens
 
 
 class Sampler(Protocol):
-    """The part of `swarmd.policy.Policy` that is needed."""
+    """The part of `swarmd.policy.Policy` needed here."""
 
     def fits(self, question: str, exchanges: Sequence[Exchange] = (), images: Images = ()) -> bool: ...
     def render(
@@ -49,9 +49,9 @@ class Sampler(Protocol):
 class Chance:
     """The mean of pass@k over some questions, with a 95 % interval.
 
-    The interval is Wilson's with one trial per question. That is never too narrow: a question's pass@k lies
-    in 0..1, so it varies between questions at most as much as a coin of the same mean. More samples per
-    question do not narrow it, because they do not make up for the questions that were not asked.
+    The interval is Wilson's, with one trial per question. It is never too narrow: a question's pass@k is in
+    0..1, so it varies between questions at most as much as a coin with the same mean. More samples per
+    question do not narrow it, because they do not replace questions that were not asked.
     """
 
     success: float
@@ -60,7 +60,7 @@ class Chance:
 
 @dataclass(frozen=True)
 class PassAtK:
-    """k -> chance, for k = 1, 2, 4, ... up to the number of samples; over all questions, and by task."""
+    """k -> chance, for k = 1, 2, 4, ... up to the number of samples, over all questions and per task."""
 
     total: Mapping[int, Chance]
     tasks: Mapping[str, Mapping[int, Chance]]
@@ -77,11 +77,11 @@ async def pass_at_k(
     should_stop: Stop | None = None,
     in_model_thread: InModelThread = asyncio.to_thread,
 ) -> PassAtK:
-    """Sample each question `samples` times at the policy's temperature; `rng` alone decides the draws.
+    """Sample each question `samples` times at the policy's temperature. Only `rng` determines the draws.
 
-    A question that is too long for the policy counts as never right. Raises GenerationStoppedError if
-    `should_stop` is set while the model answers, ModelError if memory runs out, TaskError if the sandbox
-    cannot run, and ValueError without questions or for samples out of 1..SAMPLES_MAX.
+    A question too long for the policy counts as never right. Raises GenerationStoppedError if `should_stop`
+    is set during generation, ModelError if memory runs out, TaskError if the sandbox cannot run, and
+    ValueError if there are no questions or `samples` is not in 1..SAMPLES_MAX.
     """
     if not questions or not 1 <= samples <= SAMPLES_MAX:
         raise ValueError(f"{samples} samples of each of {len(questions)} questions")
@@ -107,10 +107,10 @@ async def pass_at_k(
 
 
 def chance_of_any(right: int, samples: int, k: int) -> float:
-    """Chance that k of `samples` answers, drawn without replacement, include one of the `right` ones.
+    """The chance that k of `samples` answers, drawn without replacement, include one of the `right` ones.
 
-    An unbiased estimate of the policy's pass@k: 1 - C(n - c, k) / C(n, k). Raises ValueError for counts out
-    of range.
+    This is an unbiased estimate of the policy's pass@k: 1 - C(n - c, k) / C(n, k). Raises ValueError for
+    counts out of range.
     """
     if not (0 <= right <= samples and 1 <= k <= samples):
         raise ValueError(f"{k} of {samples} samples, {right} of them right")
@@ -118,7 +118,7 @@ def chance_of_any(right: int, samples: int, k: int) -> float:
 
 
 def _chances(right: Sequence[int], samples: int) -> dict[int, Chance]:
-    """For each k, over questions with `right` correct samples each."""
+    """The mean pass@k for each k. `right` holds the number of right samples per question."""
     chances: dict[int, Chance] = {}
     for k in (2**power for power in range(samples.bit_length())):
         passed = math.fsum(chance_of_any(each, samples, k) for each in right)

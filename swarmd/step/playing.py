@@ -1,6 +1,6 @@
-"""Completions of several turns: the policy writes, the task says what came of it, the policy writes on.
+"""Completions of several turns: the policy writes, the task replies, the policy writes again.
 
-A completion of a question that allows one turn is over after the first. Nothing is asked for it here.
+If a question allows only one turn, a completion is over after it, and the task is not asked for a reply.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from swarmd.images import Images
 from swarmd.tasks import Exchange, Item, Question, Score, TaskFailure, Written
 
 UNSTEADY = "unsteady"
-"""How the score of a completion failed that the task answers differently when it is played again."""
+"""The failure of a completion whose task replies differently when it is replayed."""
 
 
 class Text(Protocol):
-    """The part of `swarmd.policy.Sample` that is needed."""
+    """The part of `swarmd.policy.Sample` needed here."""
 
     @property
     def text(self) -> str: ...
 
 
 class Prompter(Protocol):
-    """The part of `swarmd.policy.Policy` that is needed."""
+    """The part of `swarmd.policy.Policy` needed here."""
 
     def fits(self, question: str, exchanges: Sequence[Exchange] = (), images: Images = ()) -> bool: ...
     def render(
@@ -35,7 +35,7 @@ class Prompter(Protocol):
 
 
 class Replier(Protocol):
-    """The part of `swarmd.tasks.TaskRunner` that is needed."""
+    """The part of `swarmd.tasks.TaskRunner` needed here."""
 
     async def replies(
         self, items: Sequence[tuple[TaskSpec, Sequence[str]]]
@@ -43,7 +43,7 @@ class Replier(Protocol):
 
 
 class Scorer(Protocol):
-    """The part of `swarmd.tasks.TaskRunner` that is needed."""
+    """The part of `swarmd.tasks.TaskRunner` needed here."""
 
     async def score(self, items: Sequence[Item]) -> list[list[Score]]: ...
 
@@ -54,36 +54,36 @@ T = TypeVar("T")
 
 @dataclass
 class Episode(Generic[S]):
-    """A completion while it is written: its turns, and what the task said after each but the last."""
+    """A completion in progress: its turns, and the task's reply to each turn except the last."""
 
     question: Question
     samples: list[S]
     observations: list[str] = field(default_factory=list)
     prompts: list[int] = field(default_factory=list)
-    """Tokens of the prompt behind which each turn was written."""
+    """Number of prompt tokens before each turn."""
 
     @classmethod
     def begin(cls, question: Question, first: S, prompt: int = 0) -> Episode[S]:
-        """A completion of which one turn is written, behind a prompt of that many tokens."""
+        """Start a completion with its first turn, written after a prompt of `prompt` tokens."""
         return cls(question, [first], prompts=[prompt])
 
     @property
     def texts(self) -> tuple[str, ...]:
-        """What the policy wrote, turn by turn."""
+        """The text of each turn."""
         return tuple(sample.text for sample in self.samples)
 
     @property
     def written(self) -> Written:
-        """The same in the form in which it is scored: one text if its task has one turn."""
+        """The texts in the form in which they are scored: a single text if the task has one turn."""
         return self.samples[0].text if self.question.is_plain else self.texts
 
     @property
     def exchanges(self) -> tuple[Exchange, ...]:
-        """What has been said so far, which the next prompt repeats."""
+        """The turns and replies so far, which the next prompt repeats."""
         return tuple(map(Exchange, self.texts, self.observations))
 
     def hears(self, said: str | TaskFailure | None, policy: Prompter) -> bool:
-        """Take in what the task said. False if it is over, or if nothing more fits the policy's context."""
+        """Add the task's reply. Returns False if the task is over or the policy's context is full."""
         if not isinstance(said, str):
             return False
         exchanges = (*self.exchanges, Exchange(self.samples[-1].text, said))
@@ -94,17 +94,17 @@ class Episode(Generic[S]):
 
 
 Sampling = Callable[[list[Sequence[int]], int], Sequence[Sequence[S]]]
-"""(prompts as token ids, completions of each) -> samples of each prompt. Runs in the model's thread."""
+"""(prompts as token ids, completions per prompt) -> samples of each prompt. Runs in the model thread."""
 
 
 class InModelThread(Protocol):
-    """Call it in the model's thread, and wait for what it returns."""
+    """Calls a function in the model thread and waits for its result."""
 
     def __call__(self, call: Callable[[], T], /) -> Awaitable[T]: ...
 
 
 async def in_this_thread(call: Callable[[], T]) -> T:
-    """For a caller that uses the model from one thread only, its own."""
+    """Run the call directly, for a caller that uses the model only from its own thread."""
     return call()
 
 
@@ -117,10 +117,10 @@ async def play(
     policy: Prompter,
     in_model_thread: InModelThread,
 ) -> list[list[Episode[S]]]:
-    """`num_completions` of each question, all written to their ends. Prompts are made in the model's thread.
+    """Write `num_completions` complete answers to each question. Prompts are rendered in the model thread.
 
-    All that go on are written together, so they may end at different times. At most `protocol.TURNS_MAX`
-    calls of the model. Raises TaskError if the sandbox cannot run, and what `sample` raises.
+    All unfinished completions are continued together, and may end at different times. Calls the model at most
+    `protocol.TURNS_MAX` times. Raises TaskError if the sandbox cannot run, and whatever `sample` raises.
     """
     episodes: list[list[Episode[S]]] = await in_model_thread(
         partial(_first_turns, questions, num_completions, sample, policy)
@@ -148,7 +148,8 @@ def _next_turns(
     sample: Sampling[S],
     policy: Prompter,
 ) -> list[Episode[S]]:
-    """Write one more turn of those that go on after what the task said. Returns them."""
+    """Write one more turn for each completion that continues after its reply, and return these
+    completions."""
     live = [episode for episode, reply in zip(live, said, strict=True) if episode.hears(reply, policy)]
     prompts = [
         policy.render(episode.question.text, episode.exchanges, episode.question.images) for episode in live
@@ -171,9 +172,9 @@ async def score(
 
 
 def _steady(episodes: Sequence[Episode[S]], scores: Sequence[Score]) -> list[Score]:
-    """The scores, without those of episodes that went otherwise when they were played again to be scored.
+    """Mark as failed the scores of episodes that went differently when replayed for scoring.
 
-    No receiver could make such a completion's observations again.
+    No receiver could reproduce such a completion's observations.
     """
     return [
         replace(score, reward=0.0, failure=score.failure or UNSTEADY)

@@ -1,7 +1,8 @@
-"""What a restarted peer must find again, and how it gets into a checkpoint and back.
+"""The state that a restarted peer must recover, and how it is saved to and restored from a checkpoint.
 
-The weights belong to the policy and the moments to the trainer. Here are the counters and the random
-generators: a step that is repeated after a kill asks the same questions and samples the same completions.
+The policy owns the weights, and the trainer owns the optimiser's moments. This module holds the counters and
+random generators. With them, a step repeated after a kill asks the same questions and samples the same
+completions.
 """
 
 from __future__ import annotations
@@ -41,43 +42,45 @@ class _Saved(BaseModel):
 
 @dataclass
 class Progress:
-    """One peer's own counters and randomness. `step` counts policy updates; it never equals the round."""
+    """One peer's counters and random generators. `step` counts policy updates; it is unrelated to the
+    round."""
 
     step: int = 0
     questions_drawn: int = 0
     drawing_rng: random.Random = field(default_factory=random.Random)
     """Chooses external groups."""
     sampling_rng: torch.Generator = field(default_factory=torch.Generator)
-    """Samples completions; on the CPU, whatever device the model is on."""
+    """Samples completions. On the CPU, whatever device the model is on."""
     saved_step: int = 0
-    """The step of the last save; 0 or less if this home has saved none yet."""
+    """The step of the last save; 0 or less if this home has not saved a checkpoint yet."""
     origin: str | None = None
-    """SHA-256 of the weights that the operator told it to go on from; None otherwise."""
+    """SHA-256 of the weights that the operator chose to start from; None otherwise."""
     experience: Experience = field(default_factory=Experience)
     rehearsal: Rehearsal = field(default_factory=Rehearsal)
     shown: Shown = field(default_factory=Shown)
     evaluation: SelfEvaluation | None = None
-    """The newest evaluation; None before the first."""
+    """The latest evaluation; None before the first."""
     best: SelfEvaluation | None = None
-    """The evaluation with the highest success among those on the most questions; the earliest of equals."""
+    """The evaluation with the highest success among those with the most questions; the earliest if tied."""
 
     @classmethod
     def fresh(cls, seed: int) -> Progress:
-        """At step 0, with generators seeded from `seed`."""
+        """The state at step 0, with generators seeded from `seed`."""
         drawing_rng = random.Random(seed)  # noqa: S311  not a secret
         return cls(drawing_rng=drawing_rng, sampling_rng=torch.Generator().manual_seed(seed))
 
     def see_step(
         self, metrics: StepMetrics, own: Sequence[ScoredGroup] = (), external: Sequence[ScoredGroup] = ()
     ) -> None:
-        """A step is done, and trained on these groups."""
+        """Record a completed step that trained on these groups."""
         self.step += 1
         self.experience.see_external(metrics.external_surprisal)
         self.experience.see_others(external)
         self.rehearsal.see(own, external)
 
     def see_evaluation(self, found: SelfEvaluation) -> bool:
-        """The current policy answered held-out questions; returns whether it is the best so far."""
+        """Record the current policy's evaluation on held-out questions. Returns whether it is the best so
+        far."""
         self.evaluation = found
         best = self.best
         is_best = best is None or (found.questions, found.success) > (best.questions, best.success)
@@ -86,7 +89,7 @@ class Progress:
         return is_best
 
     def to_state(self) -> dict[str, JsonValue]:
-        """The state as JSON holds it."""
+        """The state as JSON."""
         version, words, gauss = self.drawing_rng.getstate()
         return {
             "step": self.step,
@@ -110,7 +113,7 @@ class Progress:
         }
 
     def restore(self, state: JsonValue) -> None:
-        """Put back what `to_state` gave. Raises pydantic.ValidationError for anything else."""
+        """Restore the result of `to_state`. Raises pydantic.ValidationError for anything else."""
         saved = _Saved.model_validate(state)
         self.drawing_rng.setstate(saved.rng)
         self.sampling_rng.set_state(torch.frombuffer(bytearray.fromhex(saved.generator), dtype=torch.uint8))
@@ -131,14 +134,14 @@ def save(
     peer_id: PeerId | None = None,
     base: Base | None = None,
 ) -> Path:
-    """Write a checkpoint; call it in the model thread. Raises StorageError and loses nothing.
+    """Write a checkpoint. Call it in the model thread. If it raises StorageError, nothing is lost.
 
-    `config` says with which model and adapter to load the weights again (`swarmd eval`). `peer_id` says whose
+    `config` records which model and adapter the weights belong to (`swarmd eval` needs it), `peer_id` whose
     counters these are, and `base` what an adapter was trained on.
     """
     path = checkpoints.save(
         progress.step,
-        # Nothing trains meanwhile, and copies would take as much memory as training itself.
+        # Nothing trains during the save, and copies would take as much memory as training itself.
         tensors=policy.trainable_state(live=True),
         optimizer=trainer.state_dict(live=True),
         state={"progress": progress.to_state(), "origin": progress.origin},
@@ -163,23 +166,23 @@ def resume(
     trainer: Trainer,
     peer_id: PeerId | None = None,
 ) -> tuple[str, ...]:
-    """Put a checkpoint's state back, as far as it is whole.
+    """Restore a checkpoint's state, as far as it is intact.
 
-    The step count goes on only if the steps were those of `peer_id`: no peer claims another's. Returns what
-    the operator should know, one sentence each. Raises ConfigError if the checkpoint is of another model than
-    `policy`, and ModelError.
+    The step count continues only if the steps were made by `peer_id`, because no peer may claim another's.
+    Returns notes for the operator, one sentence each. Raises ConfigError if the checkpoint belongs to a
+    different model than `policy`, and ModelError.
     """
     family = checkpoint.state.get("family", policy.family)
     if family != policy.family:
         raise ConfigError(
-            f"the checkpoint {checkpoint.path} is of the model {family}, and {policy.family} was loaded: "
+            f"the checkpoint {checkpoint.path} is of the model {family}, but {policy.family} was loaded: "
             "start with the --model (and --lora) it was made with, or use another --home"
         )
     tokenizer = policy.tokenizer_fingerprint.hex()
     if checkpoint.state.get("tokenizer", tokenizer) != tokenizer:
         raise ConfigError(
-            f"the checkpoint {checkpoint.path} was trained with another tokenizer than the model has "
-            "now: put the former tokenizer files back, or use another --home"
+            f"the checkpoint {checkpoint.path} was trained with a different tokenizer than the model has "
+            "now: restore the previous tokenizer files, or use another --home"
         )
     policy.load_trainable_state(checkpoint.tensors)
     policy.examples = examples_of(checkpoint)
@@ -187,7 +190,7 @@ def resume(
         trainer.load_state_dict(checkpoint.optimizer)
     whose = checkpoint.state.get("peer")
     if peer_id is not None and whose is not None and whose != peer_id:
-        return (f"{checkpoint.path} is of the peer {whose}: this one counts its own steps, from 0",)
+        return (f"{checkpoint.path} belongs to the peer {whose}: this peer counts its own steps from 0",)
     if "progress" in checkpoint.state:
         progress.restore(checkpoint.state["progress"])
     else:

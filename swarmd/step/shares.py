@@ -1,9 +1,9 @@
-"""How parties share a draw: the rule of `gossip/turns.py`, with any sampler.
+"""How parties share a draw: the rule of `gossip/turns.py`, combined with any sampler.
 
-Each party enters half again as many groups as its share; the sampler picks them from the party's own. Among
-these finalists the sampler then picks what is trained on. So the sampler has a choice, and a party that
-writes to please it gains no more than that. Among equal peers that offer equally many groups, every group is
-equally likely, as in the paper.
+Each party may enter 1.5 times as many groups as its share; the sampler picks them from the party's own
+groups. From all these finalists, the sampler then picks the groups to train on. So the sampler has a choice,
+and a party that writes groups to please it gains at most that factor. Among equal peers that offer equally
+many groups, every group is equally likely to be drawn, as in the paper.
 """
 
 from __future__ import annotations
@@ -20,17 +20,18 @@ from swarmd.gossip.turns import NEWCOMERS_SHARE_MAX, StrangersShare, allot
 from swarmd.groups import ScoredGroup
 from swarmd.network.interface import Standing
 
-if TYPE_CHECKING:  # an observer shares nothing out and need not load the models' libraries
+if TYPE_CHECKING:  # an observer draws no shares and need not load the models' libraries
     from swarmd.learning import DrawContext, GroupSampler
 
-FINALISTS = 1.5  # per group drawn: a choice for the sampler, and a bound on what it may prefer
+FINALISTS = 1.5  # per group drawn: gives the sampler a choice, and bounds what it can prefer
 
 Offers = Mapping[PeerId, Sequence[ScoredGroup]]
 """The groups of each peer of one party."""
 
 
 class Shares:
-    """Remembers between draws how much is left for those held back; the rest of the rule needs no memory."""
+    """Remembers between draws how much of their share held-back parties have left; the rest needs no
+    memory."""
 
     def __init__(
         self,
@@ -44,11 +45,12 @@ class Shares:
         self._strangers = StrangersShare()
 
     def choose(self, publishers: Sequence[str], limit: int) -> list[int]:
-        """Positions of the groups to read, of all that wait, newest first: shared by party, then by peer."""
+        """The positions of the groups to read, among all that wait (newest first), shared by party, then by
+        peer."""
         waiting: defaultdict[Party, defaultdict[PeerId, list[int]]] = defaultdict(lambda: defaultdict(list))
         for position, publisher in enumerate(publishers):
             waiting[self._party(PeerId(publisher))][PeerId(publisher)].append(position)
-        rng = random.Random(0)  # noqa: S311  who gets the odd place out of a hundred does not matter
+        rng = random.Random(0)  # noqa: S311  who gets one leftover slot in a hundred does not matter
         seats = _seats(limit, {p: sum(map(len, peers.values())) for p, peers in waiting.items()}, rng)
         chosen: list[int] = []
         for party, peers in waiting.items():
@@ -64,7 +66,7 @@ class Shares:
         rng: random.Random,
         context: DrawContext,
     ) -> list[ScoredGroup]:
-        """Up to `wanted` groups; fewer, if parties that are held back would otherwise exceed their share."""
+        """Draw up to `wanted` groups; fewer if held-back parties would otherwise exceed their share."""
         offers: defaultdict[Party, defaultdict[PeerId, list[ScoredGroup]]] = defaultdict(
             lambda: defaultdict(list)
         )
@@ -90,33 +92,34 @@ class Shares:
         return drawn
 
     def party_name(self, publisher: str) -> str:
-        """The party that `publisher` counts as."""
+        """The name of the party that `publisher` counts as."""
         return self._party(PeerId(publisher)).name
 
     def _party(self, peer: PeerId) -> Party:
         party = self._party_of(peer)
         if party.standing <= Standing.STRANGER and not self._met_lately():
-            return Party(peer, Standing.STRANGER)  # there is nobody else, so each counts by itself
+            return Party(peer, Standing.STRANGER)  # with no other party known, each peer counts by itself
         return party
 
     def _classes(
         self, available: Mapping[Party, int], wanted: int, rng: random.Random
     ) -> list[tuple[Mapping[Party, int], int]]:
-        """Known parties and newcomers, each with its number of groups; together if either is missing."""
+        """Known parties and newcomers, each with the number of groups to draw; one class if either is
+        missing."""
         known = {p: n for p, n in available.items() if p.standing >= Standing.KNOWN}
         newcomers = {p: n for p, n in available.items() if p.standing < Standing.KNOWN}
         if not known or not newcomers:
             return [(available, wanted)]
         even = allot(wanted, available, rng)
-        most = int(wanted * NEWCOMERS_SHARE_MAX + rng.random())  # right on average where there is no half
+        most = int(wanted * NEWCOMERS_SHARE_MAX + rng.random())  # random rounding, right on average
         most = max(most, wanted - sum(known.values()))
         count = min(sum(even[party] for party in newcomers), most)
         return [(known, wanted - count), (newcomers, count)]
 
 
 def _seats(limit: int, sizes: Mapping[Party, int], rng: random.Random) -> Mapping[Party, int]:
-    """How many groups of each party are read. Half are kept for the known, and a quarter for others that are
-    not held back, so that these do not run out of groups however many parties there are."""
+    """How many groups of each party to read. Half are reserved for known parties, and a quarter for other
+    parties that are not held back, so that neither runs out of groups, however many parties there are."""
     seats = Counter[Party]()
     known = {party for party in sizes if party.standing >= Standing.KNOWN}
     free = {party for party in sizes if not party.is_held_back}
@@ -129,7 +132,8 @@ def _seats(limit: int, sizes: Mapping[Party, int], rng: random.Random) -> Mappin
 def _best(
     offers: Offers, count: int, sampler: GroupSampler, rng: random.Random, context: DrawContext
 ) -> list[ScoredGroup]:
-    """`count` groups of one party: shared among its peers, and for each those that the sampler prefers."""
+    """`count` groups of one party, shared among its peers; of each peer, the groups that the sampler
+    prefers."""
     of_each = allot(count, {peer: len(groups) for peer, groups in offers.items()}, rng)
     return [
         group for peer, n in of_each.items() if n for group in sampler.draw(offers[peer], n, rng, context)
@@ -143,8 +147,8 @@ def _one_by_one(
     rng: random.Random,
     context: DrawContext,
 ) -> list[ScoredGroup]:
-    """A draw of `count` without the sampler's own limit per peer: a party with many names would profit most
-    from that limit."""
+    """Draw `count` groups one by one, to avoid the sampler's own limit per peer: a party with many names
+    would gain most from that limit."""
     left, drawn = list(finalists), list[ScoredGroup]()
     while len(drawn) < count and (found := sampler.draw(left, 1, rng, context)):
         drawn += found

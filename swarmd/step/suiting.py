@@ -1,7 +1,7 @@
-"""Which model suits a swarm: one that sees where its tasks show images, and one that does not elsewhere.
+"""Chooses a model that suits a swarm: one with sight if its tasks show images, otherwise one without.
 
-Of a source that is not built in nobody knows whether it shows images before its questions are made. There a
-policy says so when it is asked.
+For sources that are not built in, it is unknown whether they show images until questions are generated. The
+policy then raises an error when it is asked.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ WITH_IMAGES = frozenset({"pictures"})
 
 
 def shows_images(manifest: Manifest) -> bool | None:
-    """Whether any of its tasks does; None if nobody can say yet."""
+    """Whether any of the swarm's tasks shows images; None if this is not known yet."""
     sources = {task.source for task in manifest.tasks}
     if sources & WITH_IMAGES:
         return True
@@ -26,22 +26,22 @@ def shows_images(manifest: Manifest) -> bool | None:
 
 
 def with_default_model(config: PolicyConfig, manifest: Manifest) -> PolicyConfig:
-    """`config` with the model that comes with swarmd for this swarm, unless one was named."""
+    """`config` with the embedded model that suits this swarm, unless the operator chose a model."""
     if "model" in config.model_fields_set or not shows_images(manifest):
         return config
     return config.model_copy(update={"model": EMBEDDED_VISUAL})
 
 
 def require_suitable(policy: Policy, manifest: Manifest) -> None:
-    """Raises ModelError for a model without sight on a swarm that shows images, and the other way round."""
+    """Raise ModelError if the swarm shows images to a model without sight, or the reverse."""
     shows, sees = shows_images(manifest), policy.tokenizer.sight is not None
     if shows and not sees:
         raise ModelError(
-            f"the swarm {manifest.name} asks about images, and {policy.family} sees none: leave --model out "
-            f"for {EMBEDDED_VISUAL}, or name another model of LLaVA's architecture"
+            f"the swarm {manifest.name} asks about images, but {policy.family} sees none: remove --model "
+            f"for {EMBEDDED_VISUAL}, or choose another model of LLaVA's architecture"
         )
     if shows is False and sees:
         raise ModelError(
-            f"the swarm {manifest.name} shows no images, and {policy.family} is a model that sees: leave "
-            "--model out for the embedded text model, name another, or join --swarm visual"
+            f"the swarm {manifest.name} shows no images, but {policy.family} is a vision model: remove "
+            "--model for the embedded text model, choose another, or join --swarm visual"
         )

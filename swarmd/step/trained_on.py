@@ -1,4 +1,4 @@
-"""What a checkpoint was trained on: written into it, and read again to load the same model under it."""
+"""Records in a checkpoint what it was trained on, and reads it back to load the same model."""
 
 from __future__ import annotations
 
@@ -30,7 +30,8 @@ _EXAMPLES = TypeAdapter(
 
 
 def how_it_is_asked(config: PolicyConfig) -> dict[str, JsonValue]:
-    """What the weights are loaded with again, and what they were trained to read and to end at."""
+    """The settings needed to load the weights again, and those that shaped the prompts and endings in
+    training."""
     asked: dict[str, JsonValue] = {
         "model": config.model,
         "lora_rank": config.lora_rank,
@@ -44,26 +45,26 @@ def how_it_is_asked(config: PolicyConfig) -> dict[str, JsonValue]:
 
 
 def examples_state(examples: tuple[Example, ...]) -> JsonValue:
-    """What a checkpoint keeps of the solved questions; pixels in Base64."""
+    """The solved questions as a checkpoint stores them, with pixels in Base64."""
     state: JsonValue = _EXAMPLES.dump_python(examples, mode="json")
     return state
 
 
 def examples_of(checkpoint: Checkpoint | None) -> tuple[Example, ...]:
-    """The solved questions that stood before every question when it was trained. Raises ConfigError."""
+    """The solved questions that preceded every question during training. Raises ConfigError."""
     saved = None if checkpoint is None else checkpoint.state.get("examples")
     try:
         return _EXAMPLES.validate_json(json.dumps(saved or ()))
     except ValidationError as error:
         raise ConfigError(
-            f"the examples in the checkpoint {checkpoint and checkpoint.path} are no solved questions: "
-            "`swarmd check` says which files are damaged"
+            f"the examples in the checkpoint {checkpoint and checkpoint.path} are not solved questions: "
+            "run `swarmd check` to find damaged files"
         ) from error
 
 
 def with_model_of(config: PolicyConfig, checkpoint: Checkpoint | None) -> PolicyConfig:
-    """`config` with its model's name as it is found from any directory. A relative one that is not here is
-    meant to be the checkpoint's. Raises ModelError."""
+    """`config` with a model name that is valid from any directory. A relative name that does not exist here
+    is resolved to the checkpoint's model. Raises ModelError."""
     trained = None if checkpoint is None else checkpoint.state.get("policy")
     known = trained.get("model") if isinstance(trained, dict) else None
     return config.model_copy(update={"model": absolute_name(config.model, known)})
@@ -72,10 +73,10 @@ def with_model_of(config: PolicyConfig, checkpoint: Checkpoint | None) -> Policy
 def locate_base(
     plan: HardwarePlan, checkpoint: Checkpoint | None, watch: Watch | None = None
 ) -> tuple[Located, Base | None]:
-    """The planned model's files, and what an adapter is trained on; None where all weights are trained.
+    """The files of the planned model, and the base of its adapter; None if all weights are trained.
 
-    Fetches a hub model; `watch` is told how far that is. Raises ModelError, also if the checkpoint's adapter
-    was trained on another base.
+    Downloads a hub model, reporting progress to `watch`. Raises ModelError, also if the checkpoint's adapter
+    was trained on a different base.
     """
     located = locate(plan.model, watch=watch)
     if plan.lora is None:

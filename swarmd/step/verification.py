@@ -1,4 +1,4 @@
-"""From an authentic record to a group worth training on: regenerate the question, score again here.
+"""From an authentic record to a group worth training on: regenerates the question and scores it again here.
 
 A signature proves authorship, not truth. The publisher's own rewards are ignored.
 """
@@ -25,15 +25,16 @@ REASONS = {
     "timeout": Reason.SCORER,
     "crash": Reason.SCORER,
 }
-"""What is missing or breaks here is not the publisher's fault. Any other failure is the task's."""
+"""Failures caused by something missing or broken here rather than by the publisher. All others are the
+task's."""
 
 HARMFUL = ("hang", "crash")
-"""Failures that a completion itself causes; its publisher met them when it scored the completion. A
-completion that only ran out of clock time may have met a busy machine."""
+"""Failures that the completion itself causes, so its publisher saw them too. A completion that only ran out
+of wall-clock time may have met a busy machine."""
 
-PATIENCE_S = 3.0  # per request while others wait: a hundred times what good groups take on a quiet machine
-PATIENCE_TIMES = 5.0  # on a busy machine: so many times what recent requests took
-USUAL_WEIGHT = 0.2  # of the latest request in the running mean, which is then over about five
+PATIENCE_S = 3.0  # per request while others wait: a hundred times what good groups take on an idle machine
+PATIENCE_TIMES = 5.0  # on a busy machine: multiple of what recent requests took
+USUAL_WEIGHT = 0.2  # of the latest request in the running mean, which then covers about five
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class Overdrawn:
 
 @dataclass(frozen=True)
 class Unjudged:
-    """This peer's judges can say nothing of it. That is nobody's fault: judges differ."""
+    """This peer's judges cannot judge it. That is not the publisher's fault, because judges differ."""
 
     why: str
     reason = UNJUDGED
@@ -56,7 +57,7 @@ Outcome = ScoredGroup | RejectedRecord | Overdrawn | Unjudged
 
 @dataclass(frozen=True)
 class _Cost:
-    """Time of the sandboxed worker and of judges, in seconds."""
+    """Seconds used by the sandboxed worker and by judges."""
 
     cpu_s: float
     clock_s: float
@@ -75,11 +76,11 @@ class _Cost:
 class Verification:
     """Turns verified records into scored groups with the swarm's own verifiers.
 
-    `tasks` is a separate worker, so that a peer's own questions and scores never wait for others' groups. Its
-    time is charged to the publishers in `accounts`. A publisher that has used up its share is not checked.
-    `unended`: what a completion earns that was cut off behind its answer. `panel` judges where the manifest
-    names judges. Judges differ from peer to peer, so nothing that they say is compared with a publisher's
-    claim, and no group is refused for it.
+    `tasks` is a separate worker, so this peer's own questions and scores never wait for external groups. Its
+    time is charged to the publishers in `accounts`. The groups of a publisher that has used up its share are
+    not checked. `unended`: what a completion earns if it was cut off after its answer. `panel` judges tasks
+    for which the manifest names judges. Judges differ from peer to peer, so their rewards are not compared
+    with a publisher's claim, and no group is refused because of them.
     """
 
     def __init__(
@@ -98,18 +99,18 @@ class Verification:
         self._unended = unended
         self.panel = panel or Panel(manifest)
         self.party = party
-        """Who votes as one where answers are judged by agreement."""
+        """Maps a peer to the party it votes with, for answers judged by agreement."""
         self._monotonic = monotonic
         self._usual_s = 0.0
         self.record_s: float | None = None
-        """CPU seconds that verifying a group takes lately; None before the first that was accepted."""
+        """Recent CPU seconds per verified group; None before the first accepted group."""
         self.accounts = accounts or Accounts()
 
     async def check(self, records: Sequence[VerifiedRecord]) -> list[Outcome]:
-        """One outcome per record, in order. Raises TaskError if the sandbox cannot run at all.
+        """Return one outcome per record, in order. Raises TaskError if the sandbox cannot run at all.
 
-        What is quick is scored first, all together. Each other group is then scored alone. As soon as one by
-        a publisher is refused there, the rest of that publisher's groups are left for later.
+        Groups that are quick to score are scored first, all together. Each remaining group is then scored
+        alone. As soon as one of them is refused, the remaining groups of its publisher are left for later.
         """
         outcomes: dict[int, Outcome] = {}
         open_: dict[int, Question] = {}
@@ -126,15 +127,15 @@ class Verification:
         return [outcomes.get(i, Overdrawn()) for i in range(len(records))]
 
     def hurry(self) -> None:
-        """Others wait: give up a request that takes much longer than usual on this machine now."""
+        """Call when other groups wait: abandons a request that takes much longer than is now usual here."""
         if self._tasks.waiting_s > max(PATIENCE_S, PATIENCE_TIMES * self._usual_s):
             self._tasks.give_up()
 
     async def _check_together(
         self, records: Mapping[int, VerifiedRecord], outcomes: dict[int, Outcome], open_: dict[int, Question]
     ) -> _Cost:
-        """Fills `outcomes` with what is quick to find out, and `open_` with the questions of all others.
-        Returns what each record cost."""
+        """Fill `outcomes` with everything that can be decided quickly, and `open_` with the remaining
+        questions. Returns the cost per record."""
         before = _Cost.so_far(self._tasks, self.panel)
         questions = await self._tasks.questions([verified.record.task for verified in records.values()])
         for (i, verified), found in zip(records.items(), questions, strict=True):
@@ -175,13 +176,14 @@ class Verification:
             self.accounts.charge_bad(publisher, cost.clock_s, self._monotonic())
 
     async def _judge(self, verified: VerifiedRecord, question: Question, scores: Sequence[Score]) -> Outcome:
-        """A completion that brings the scorer down makes its whole group worthless."""
+        """The outcome for scored completions. One that brings the scorer down makes the whole group
+        worthless."""
         if any(score.failure in HARMFUL for score in scores):
-            return RejectedRecord(Reason.COMPLETION, "a completion hangs the scorer, or ends it")
+            return RejectedRecord(Reason.COMPLETION, "a completion hangs or crashes the scorer")
         if any(score.failure == "turns" for score in scores):
             return RejectedRecord(Reason.COMPLETION, "a completion has more turns than its task")
         if question.turns > 1 and any(score.failure == "error" for score in scores):
-            return RejectedRecord(Reason.SCORER, "its turns cannot be played again here")
+            return RejectedRecord(Reason.SCORER, "its turns cannot be replayed here")
         if any(score.is_lost for score in scores):
             return RejectedRecord(Reason.SCORER, "there was no time to score its completions")
         return await self._group(verified, question, scores)
@@ -195,17 +197,17 @@ class Verification:
                 f"its question cannot be regenerated ({question.reason}): {question.detail}",
             )
         if question.digest != verified.record.question_digest:
-            return RejectedRecord(Reason.QUESTION, "the question regenerated here is another one")
+            return RejectedRecord(Reason.QUESTION, "the question regenerated here is different")
         if isinstance(verified.record, TurnsRecord) == question.is_plain:
-            return RejectedRecord(Reason.QUESTION, "a record of this task is of the other version")
+            return RejectedRecord(Reason.QUESTION, "the record's version does not fit its task")
         if question.held_out:
-            return RejectedRecord(Reason.HELD_OUT, "nobody trains on this question")
+            return RejectedRecord(Reason.HELD_OUT, "the question is held out: no peer trains on it")
         return question
 
     async def _group(
         self, verified: VerifiedRecord, question: Question, scores: Sequence[Score] | None
     ) -> Outcome:
-        """`scores` are the verifier's; None if only judges are asked."""
+        """`scores` are the verifier's; None if only judges decide."""
         record = verified.record
         if self.panel.judges(record.task.task_id):
             texts = _item(verified)[1]
@@ -215,12 +217,12 @@ class Verification:
                 scores = await self.panel.judge_external(
                     question, self.party(verified.publisher), texts, scores
                 )
-            except ModelError as error:  # a text may overflow a judge; no publisher may end this peer with it
+            except ModelError as error:  # a text may overflow a judge, but must not end this peer
                 return Unjudged(str(error))
-        assert scores is not None  # noqa: S101  only judged tasks go without a verifier
+        assert scores is not None  # noqa: S101  only judged tasks can lack a verifier
         family = self._manifest.family(record.task.task_id)
         if family is None:
-            raise RuntimeError("verify_record let a task pass that the manifest does not have")
+            raise RuntimeError("verify_record accepted a task that the manifest does not have")
         published: Sequence[AnyCompletion] = record.completions
         completions = tuple(
             ScoredCompletion.from_turns(
@@ -256,7 +258,7 @@ def _item(verified: VerifiedRecord) -> Item:
 
 
 def _turns(completion: AnyCompletion, score: Score) -> tuple[Turn, ...]:
-    """What was written, with the observations that were made here."""
+    """The turns as written, with the observations computed here."""
     observations = (*score.observations, "")
     return tuple(
         Turn(

@@ -1,7 +1,7 @@
-"""Tasks: where questions come from, and how answers are judged without trusting a word of them.
+"""Tasks: where questions come from, and how answers are scored without trusting any of their text.
 
-The daemon's side is `TaskRunner`; sources and scorers live in a sandboxed worker process and are never
-imported here.
+The daemon uses `TaskRunner`. Sources and scorers run in a sandboxed worker process and are never imported
+here.
 """
 
 from typing import TYPE_CHECKING
@@ -106,4 +106,5 @@ __getattr__ = at_first_use(
         ),
     },
 )
-"""The worker needs few of these modules, and pydantic, which others import, takes a tenth of its start."""
+"""Imported at first use: the worker needs few of these modules, and importing pydantic, which some of the
+others do, takes a tenth of its start-up time."""

@@ -1,8 +1,9 @@
-"""Whether an answer is bare: its writer could have left nothing out and spelled nothing differently. Pure.
+"""Whether an answer is bare: nothing could be left out, and nothing could be spelled differently. Pure.
 
-Only the worth of an answer is verified. If the scorer takes `007` or `+7` for 7, the writer chose the rest,
-and it may be a payload. A task that knows its right answer says whether a text is that answer. For any other
-task an answer is bare if it is spelled plainly and every shorter text that is tried instead scores less.
+Verification covers only the score of an answer. If the scorer accepts `007` or `+7` for 7, the writer chose
+the extra characters, and they can carry a payload. A task that knows its right answer says whether a text is
+that answer. For any other task, an answer is bare if it is plainly spelled and every shorter variant tested
+scores less.
 """
 
 from __future__ import annotations
@@ -14,16 +15,16 @@ from collections.abc import Callable, Iterator
 from itertools import pairwise
 
 CHARS_MAX = 256
-SCORINGS_MAX = 512  # per group: one answer of `CHARS_MAX`, or a dozen of the usual length
+SCORINGS_MAX = 512  # per group: enough for one answer of `CHARS_MAX`, or a dozen of the usual length
 CPU_S_MAX = 0.1  # per group; sixteen groups share a child that has 2 s
 
 _BRACKETS = {")": "(", "]": "[", "}": "{"}
-_NUMBER_SPELLED_OTHERWISE = re.compile(r"\d\.?[eE][+-]?\d|0[xXoObB]\w")  # two changes together keep its value
+_NUMBER_SPELLED_OTHERWISE = re.compile(r"\d\.?[eE][+-]?\d|0[xXoObB]\w")  # two edits could cancel out
 _UNEVEN_SPACE = re.compile(r"[^\S \n]|\s\s")
 
 
 class Budget:
-    """What the trials on one group's answers may cost. Once it is spent, no answer is found to be bare."""
+    """Limits the cost of testing one group's answers. Once it is spent, no further answer counts as bare."""
 
     def __init__(self, clock: Callable[[], float] = time.process_time) -> None:
         """`clock` gives the CPU time of this process in seconds."""
@@ -32,7 +33,7 @@ class Budget:
         self._until: float | None = None
 
     def take(self) -> bool:
-        """Spend one scoring; returns whether the budget allows it."""
+        """Spend one scoring and return whether the budget allowed it."""
         now = self._clock()
         if self._until is None:
             self._until = now + CPU_S_MAX
@@ -41,12 +42,12 @@ class Budget:
 
 
 def is_tight(answer: str, worth: int, score: Callable[[str], int], budget: Budget) -> bool:
-    """Whether `answer`, which scores `worth`, is spelled plainly and each of its `rivals` scores less."""
+    """Whether `answer`, which scores `worth`, is plainly spelled and each of its `rivals` scores less."""
     return is_plain(answer) and all(budget.take() and score(rival) < worth for rival in rivals(answer))
 
 
 def is_plain(answer: str) -> bool:
-    """Whether it is printable, has only single spaces, and no character or number in an unusual form."""
+    """Whether `answer` is printable, has only single spaces, and no unusual form of a character or number."""
     return (
         len(answer) <= CHARS_MAX
         and unicodedata.normalize("NFKC", answer) == answer
@@ -57,10 +58,10 @@ def is_plain(answer: str) -> bool:
 
 
 def rivals(answer: str) -> Iterator[str]:
-    """`answer` with one part left out: a character, two neighbours, the first and the last, or two brackets.
+    """Yield `answer` with one part removed: a character, two neighbours, the first and last, or two brackets.
 
-    An answer with letters of both cases also has a rival with each letter in the other case. Spaces do not
-    count as characters.
+    If an answer has letters of both cases, its case-swapped form is a rival too. Spaces do not count as
+    characters.
     """
     seen = [position for position, character in enumerate(answer) if not character.isspace()]
     parts = [*((position,) for position in seen), *pairwise(seen), *_pairs(answer)]
@@ -73,7 +74,7 @@ def rivals(answer: str) -> Iterator[str]:
 
 
 def _pairs(answer: str) -> Iterator[tuple[int, int]]:
-    """The positions of each pair of matching brackets."""
+    """Yield the positions of each pair of matching brackets."""
     opened: list[int] = []
     for position, character in enumerate(answer):
         if character in _BRACKETS.values():

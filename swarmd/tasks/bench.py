@@ -1,4 +1,5 @@
-"""The worker's work: each question made, each answer judged and each program run in a process of its own."""
+"""The worker's jobs: each question is generated, each answer scored and each program run in its own
+process."""
 
 from __future__ import annotations
 
@@ -47,18 +48,18 @@ from swarmd.tasks.source import (
 )
 from swarmd.tasks.steady import Facts, facts_of, require_same
 
-_RESULT_BYTES_MAX = 4_096  # a score, or why there is none: 300 characters
+_RESULT_BYTES_MAX = 4_096  # a score, or a reason of 300 characters for having none
 _RESULT_ITEMS_MAX = 8
 _TURNS_RESULT_BYTES_MAX = _RESULT_BYTES_MAX + TURNS_MAX * OBSERVATION_BYTES_MAX
 _TURNS_RESULT_ITEMS_MAX = _RESULT_ITEMS_MAX + 2 * TURNS_MAX
 
-_HELD_OUT_BYTES_MAX = FRAME_BYTES_MAX // 2  # a reply may be one of 256 questions; nine of ten are not in it
-_EXPECTED_CHARS_MAX = 16_384  # no completion has more, and people are shown one
+_HELD_OUT_BYTES_MAX = FRAME_BYTES_MAX // 2  # a reply covers up to 256 questions and omits nine in ten of them
+_EXPECTED_CHARS_MAX = 16_384  # no completion is longer, and one answer is shown to a person
 
 _TOGETHER = (
-    64  # questions that one job makes: a result and its way through the pipe cost more than most questions
+    64  # questions per job: passing a result through the pipe costs more than generating most questions
 )
-_TOGETHER_S = 1.0  # after this the rest of them are jobs of their own, each with its own limit
+_TOGETHER_S = 1.0  # after this, each remaining question gets its own job and its own limit
 
 Outcome = tuple[object, ...]
 RawSpec = tuple[str, str, str, str | None, int, int]
@@ -66,7 +67,7 @@ Group = tuple[RawSpec, Sequence[Answer]]
 
 
 class Bench:
-    """Questions and scores from the sources, each computed in a child."""
+    """Generates questions and scores answers, each in a child process."""
 
     def __init__(
         self,
@@ -75,7 +76,7 @@ class Bench:
         nursery: Nursery | None,
         options: WorkerOptions,
     ) -> None:
-        """Without a nursery no program runs: each scores 0."""
+        """Without a nursery no program runs, and every program scores 0."""
         self._sources = sources
         self._sandbox = sandbox
         self._nursery = nursery
@@ -83,7 +84,7 @@ class Bench:
         self._prepared: set[str] = set()
 
     def cpu_micro(self) -> int:
-        """CPU microseconds so far of this process, its children and all programs."""
+        """CPU microseconds used so far by this process, its children and all programs."""
         return _cpu_micro() + (0 if self._nursery is None else self._nursery.cpu_micro)
 
     def answer(self, request: Any) -> Sequence[object]:
@@ -111,7 +112,7 @@ class Bench:
                 raise ValueError(f"no such request: {request!r:.200}")
 
     def _prepare(self, request: Any) -> None:
-        """Let the sources that the request names import what takes long, once for all children."""
+        """Let the sources named in the request import slow modules once, before any child is forked."""
         asked = [request[1]] if request[0] == "score" else request[1]
         specs = (each if isinstance(each[0], str) else each[0] for each in asked)
         for source in {spec[0] for spec in specs} - self._prepared:
@@ -126,8 +127,8 @@ class Bench:
         return [_outcome(result) for result in run_jobs(jobs, limits, self._sandbox.confine_generator)]
 
     def _held_out(self, specs: Sequence[RawSpec]) -> list[Outcome]:
-        """Nine of ten questions are not held out, so many are made: some in each job, and those of a job that
-        was lost or slow each in one of its own."""
+        """Generate questions in batches, because nine in ten are not held out. Questions that a lost or slow
+        job leaves out are each generated in their own job."""
         parts = [specs[start : start + _TOGETHER] for start in range(0, len(specs), _TOGETHER)]
         jobs: list[Job] = [partial(self._if_held_out_together, part) for part in parts]
         limits = Limits(self._options.question_s + _TOGETHER_S)
@@ -138,7 +139,7 @@ class Bench:
         return _within(outcomes)
 
     def _if_held_out_together(self, specs: Sequence[RawSpec]) -> list[Outcome]:
-        """The outcomes of the first of `specs`, as many as are made in `_TOGETHER_S`."""
+        """The outcomes for the leading `specs`: as many as can be generated in `_TOGETHER_S`."""
         until = time.monotonic() + _TOGETHER_S
         made: list[Outcome] = []
         for spec in specs:
@@ -152,7 +153,8 @@ class Bench:
         return question if is_digest_held_out(digest_of(text, turns, hidden, images)) else None
 
     def _try(self, spec: RawSpec) -> Outcome:
-        """The facts of a task twice, each time in a child whose generators begin elsewhere."""
+        """Collect the facts of a task twice, in two children whose random generators start from different
+        seeds."""
         found = []
         for beginning in (1, 2):
             jobs: list[Job] = [partial(self._facts, spec, beginning)]
@@ -172,7 +174,7 @@ class Bench:
         return facts_of(self._task(spec), spec[4], spec[5])
 
     def _replies(self, items: Sequence[tuple[RawSpec, tuple[bytes | None, ...]]]) -> list[Outcome]:
-        """All in one child; if it is lost, each in one of its own."""
+        """Compute all replies in one child; if that child is lost, compute each reply in its own child."""
         together = self._replies_by_one(items)
         if not isinstance(together, Lost):
             return list(together)
@@ -194,8 +196,8 @@ class Bench:
         ]
 
     def _score_in_one(self, groups: Sequence[Group], share: Sequence[bool]) -> list[Sequence[Outcome] | None]:
-        """Scores the groups that `share` in one child. None for the others, for programs, and for all if it
-        is lost."""
+        """Score the groups marked in `share` in one child. The result is None for all other groups, for
+        programs, and for every group if the child is lost."""
         [outcomes] = run_jobs(
             [partial(self._score_together, list(compress(groups, share)))],
             Limits(self._options.question_s + self._options.score_s),
@@ -207,7 +209,7 @@ class Bench:
         return [next(found) if shares else None for shares in share]
 
     def _score_together(self, groups: Sequence[Group]) -> list[list[Outcome] | None]:
-        """Builds all questions first: then the child locks itself in, and could not build another."""
+        """Build all questions first: once the child has confined itself, it can build no more."""
         scorers = [self._scorer(spec) for spec, _ in groups]
         self._sandbox.confine_scorer(self._options.score_cpu_s)
         return [
@@ -218,7 +220,8 @@ class Bench:
         ]
 
     def _score(self, spec: RawSpec, answers: Sequence[Answer]) -> list[Outcome]:
-        """Each distinct answer is scored once. Programs are run in between, away from what is right."""
+        """Score each distinct answer once. Programs run in a separate step that never sees the right
+        outputs."""
         found = self._in_child(partial(self._score_all, spec, answers), len(answers))
         if isinstance(found, Lost):
             return [_outcome(found)] * len(answers)
@@ -228,7 +231,7 @@ class Bench:
     def _score_programs(
         self, spec: RawSpec, answers: Sequence[Answer], programs: Sequence[Any]
     ) -> list[Outcome]:
-        """Each answer with the program to run for it, or None."""
+        """`programs` holds, for each answer, the program to run, or None."""
         performed = self._perform(answers, programs)
         if not performed:
             return [(True, WORTHLESS)] * len(answers)
@@ -242,17 +245,17 @@ class Bench:
         ]
 
     def _in_child(self, job: Job, answers: int) -> Any | Lost:
-        """What `job` gives in a child that rebuilds a question and forks the scorers of its answers."""
+        """The result of `job` in a child that regenerates a question and forks the scorers of its answers."""
         seconds = self._options.question_s + self._options.group_s + self._options.score_s + 2 * answers
         [found] = run_jobs([job], Limits(seconds), self._sandbox.confine_generator)
         return found
 
     def _score_all(self, spec: RawSpec, answers: Sequence[Answer]) -> tuple[str, Sequence[object]]:
-        """("scores", outcomes), or ("programs", one per answer that has to be run first; None for others)."""
+        """("scores", outcomes), or ("programs", one per answer that must run first; None for the others)."""
         scorer = self._scorer(spec)
         if scorer.runs_programs:
             return "programs", [scorer.program(answer) for answer in answers]
-        # An answer that the scorer may not see costs no child.
+        # An answer that the scorer may not see needs no child.
         found: dict[Answer, Outcome] = {
             answer: (True, WORTHLESS)
             for answer in answers
@@ -273,7 +276,7 @@ class Bench:
         return "scores", [found[answer] for answer in answers]
 
     def _perform(self, answers: Sequence[Answer], programs: Sequence[Any]) -> dict[bytes, Outputs | Lost]:
-        """What each program gave. This process only hands it on."""
+        """The outputs of each program. This process only passes them on."""
         if self._nursery is None:
             return {}
         asked = {
@@ -285,7 +288,7 @@ class Bench:
         return dict(zip(asked, self._nursery.run_all(list(asked.values()), limits), strict=True))
 
     def _judge_all(self, spec: RawSpec, performed: Mapping[bytes, Outputs | Lost]) -> list[Outcome]:
-        """The outputs come from strangers, as answers do, and their judge is confined as a scorer is."""
+        """Score the outputs of programs. They are untrusted, like answers, so their judge is confined too."""
         scorer = self._scorer(spec)
         judged = {a: outputs for a, outputs in performed.items() if not isinstance(outputs, Lost)}
         jobs: list[Job] = [
@@ -296,7 +299,7 @@ class Bench:
         return [_outcome(found[answer]) for answer in performed]
 
     def _limits(self, *, has_turns: bool = False) -> Limits:
-        """Of the jobs that score the answers to one question, from now on."""
+        """The limits of the jobs that score the answers to one question. The time starts now."""
         return Limits(
             self._options.score_s,
             cpu_seconds=self._options.score_cpu_s,
@@ -340,16 +343,16 @@ class Bench:
             raise UnknownSourceError.named(source, self._sources)
         installed = self._sources[source].version
         if version not in (None, installed):
-            raise WrongVersionError(f"{source} is installed as {installed}, but {version} is asked for")
+            raise WrongVersionError(f"{source} {installed} is installed, but the task needs {version}")
         options = json.loads(config)
         task = self._sources[source].build(dataset, without_judges(options))
         if OPTION in options and turns_of(task) > 1:
-            raise BadOptionError("a task of several turns has a verifier only: remove its judges", OPTION)
+            raise BadOptionError("a task with several turns has only its verifier: remove `judges`", OPTION)
         return task
 
 
 def _within(outcomes: Sequence[Outcome]) -> list[Outcome]:
-    """Of questions that are held out, only True in place of those that a frame might have no room for."""
+    """Replace held-out questions that might not fit into a frame with True."""
     room, kept = _HELD_OUT_BYTES_MAX, list[Outcome]()
     for outcome in outcomes:
         if outcome[0] is True and outcome[1] is not None:

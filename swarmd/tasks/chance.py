@@ -1,6 +1,6 @@
-"""Chance that is the same on every platform and in every version of Python: SHA-256 of a counter.
+"""Random draws that are the same on every platform and in every version of Python: SHA-256 of a counter.
 
-`random.Random` promises that for `random()` alone, and a question must be the same for all peers.
+`random.Random` guarantees this only for `random()`, and a question must be the same for all peers.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from typing import TypeVar
 
 Item = TypeVar("Item")
 
-_BYTES = 8  # of a draw: below a million its bias is under 1e-13
+_BYTES = 8  # per draw: for bounds below a million the bias is under 1e-13
 
 
 class Chance:
-    """An endless row of draws that follows from `parts`."""
+    """An endless sequence of draws determined by `parts`."""
 
     def __init__(self, *parts: str | int) -> None:
         self._key = "\0".join(map(str, parts)).encode()
@@ -36,6 +36,6 @@ class Chance:
         return items[self.below(len(items))]
 
     def shuffled(self, items: Sequence[Item]) -> list[Item]:
-        """`items` in another order."""
+        """`items` in random order."""
         left = list(items)
         return [left.pop(self.below(len(left))) for _ in items]

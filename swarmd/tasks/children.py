@@ -1,8 +1,8 @@
-"""Runs jobs in forked children of the worker, so that no job can hurt the worker or what runs after it.
+"""Runs jobs in forked children of the worker, so that no job can harm the worker or the jobs after it.
 
-A child is a copy of the warm worker. It costs milliseconds; a fresh interpreter costs seconds. It has no
-descriptors except /dev/null and the pipe for its own results. A job that hangs or kills its child costs only
-itself: the next job runs in a new child.
+A child is a copy of the warm worker. Forking takes milliseconds; a fresh interpreter takes seconds. A child
+has no descriptors except /dev/null and the pipe for its own results. A job that hangs or kills its child
+loses only its own result: the next job runs in a new child.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ from swarmd.tasks.source import RefusedTaskError
 Job = Callable[[], object]
 _RESULT_FD = 3
 _DESCRIPTORS_MAX = 64
-_GRACE_S = 1.0  # the child's own alarm comes first; this much later the worker kills the child
+_GRACE_S = 1.0  # the child's own alarm fires first; the worker kills the child this much later
 _DETAIL_CHARS_MAX = 300
 ENDS_CHILD = ("hang", "timeout", "crash")
-"""Kinds of Lost that cost a child, and so the worker's time."""
+"""Kinds of `Lost` that end the child, and therefore cost the worker time."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Limits:
     """Limits of the jobs that share a call."""
 
     seconds: float
-    """per job, by the clock"""
+    """per job, wall-clock"""
     cpu_seconds: float = 0.0
     """per job; 0 for no limit"""
     deadline: float = math.inf
@@ -54,8 +54,8 @@ class Limits:
 class Lost:
     """A job without a result.
 
-    kind: "hang" (it used up its CPU time), "timeout" (by the clock: it hangs, or the machine is busy),
-    "crash", "error", "skipped" or the kind of a RefusedTaskError.
+    `kind` is "hang" (it used up its CPU time), "timeout" (it used up its wall-clock time: it hangs, or the
+    machine is busy), "crash", "error", "skipped" or the kind of a RefusedTaskError.
     """
 
     kind: str
@@ -66,11 +66,11 @@ class Lost:
 def run_jobs(jobs: Sequence[Job], limits: Limits, confine: Callable[[float], None]) -> list[Any | Lost]:
     """The result of each job, or why there is none. Results must be encodable.
 
-    One child runs the jobs in turn until it is lost. A new child goes on with the job after the lost one.
-    Each child calls `confine(seconds)` before its first job.
+    One child runs the jobs in order until it is lost. A new child then continues after the lost job. Each
+    child calls `confine(seconds)` before its first job.
     """
     results: list[Any | Lost] = []
-    rest = Lost("timeout", "the time for all of them was used up")
+    rest = Lost("timeout", "the time limit for all jobs together was reached")
     while len(results) < len(jobs) and time.monotonic() < limits.deadline:
         results += _run_until_lost(jobs[len(results) :], limits, confine)
         last = results[-1]
@@ -127,18 +127,18 @@ def _parse(frame: object) -> Any | Lost:
         case (False, str(kind), str(detail), str() | None as option) if kind not in ENDS_CHILD:
             return Lost(kind, detail[:_DETAIL_CHARS_MAX], option)
         case _:
-            return Lost("crash", "a result of another shape")
+            return Lost("crash", "a result of unexpected shape")
 
 
 def _be_child(jobs: Sequence[Job], writer: int, limits: Limits, confine: Callable[[float], None]) -> NoReturn:
-    """Never returns into the worker's code, whatever happens: the worker sees that a result is missing."""
+    """Run the jobs and exit. Never returns into the worker's code: the worker notices a missing result."""
     try:
-        signal.signal(signal.SIGALRM, signal.SIG_DFL)  # first: it may come at any moment
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)  # first, because the signal can arrive at any moment
         signal.signal(signal.SIGPROF, signal.SIG_DFL)
         os.dup2(0, 2)  # 0 and 1 are /dev/null in the worker already
         os.dup2(writer, _RESULT_FD)
         os.closerange(_RESULT_FD + 1, _DESCRIPTORS_MAX)
-        # Bound before the confinement takes them away.
+        # Bind these before the confinement takes them away.
         set_timer, by_clock, by_cpu = signal.setitimer, signal.ITIMER_REAL, signal.ITIMER_PROF
         confine(limits.seconds)
         for job in jobs:
@@ -150,12 +150,12 @@ def _be_child(jobs: Sequence[Job], writer: int, limits: Limits, confine: Callabl
 
 
 def attempt(job: Job) -> tuple[object, ...]:
-    """(True, the job's result), or (False, kind, detail, option): why it has none. Only in a child."""
+    """(True, the job's result), or (False, kind, detail, option) if it has none. Call only in a child."""
     try:
         return True, job()
     except RefusedTaskError as error:
         return False, error.kind, _detail(error), error.option
-    except Exception as error:  # noqa: BLE001  hostile text makes a scorer raise anything; that is its result
+    except Exception as error:  # noqa: BLE001  hostile text can make a scorer raise anything
         return False, "error", f"{type(error).__name__}: {_detail(error)}", None
 
 

@@ -1,7 +1,7 @@
-"""Which questions a peer trains on, and which it is evaluated on. Both follow from hashes.
+"""Chooses the questions that a peer trains on and is evaluated on. Both choices are derived from hashes.
 
-Seeds are hashed for two reasons. Neighbouring seeds of reasoning-gym share questions (item = seed + index),
-and two peers with the same configured seed must still see different questions.
+Seeds are hashed for two reasons: neighbouring seeds of reasoning-gym share questions (item = seed + index),
+and two peers with the same configured seed must still get different questions.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ from swarmd.tasks.manifest import task_spec
 from swarmd.tasks.outcomes import Question, TaskFailure
 from swarmd.tasks.runner import TaskRunner
 
-_SEED_BITS = 31  # some datasets add to the seed and hand it to numpy, whose seeds end at 2**32 - 1
-_ROUNDS_MAX = 24  # of drawing again instead of held-out questions: a tenth is held out, so two or three do
-_CANDIDATES_PER_HELD_OUT = 40  # a tenth is held out: four times as many as are needed
+_SEED_BITS = 31  # some datasets add to the seed and pass it to numpy, whose seeds end at 2**32 - 1
+_ROUNDS_MAX = 24  # of replacing held-out questions: one in ten is held out, so two or three are enough
+_CANDIDATES_PER_HELD_OUT = 40  # one in ten is held out, so this is four times as many as needed
 _CANDIDATES_MIN = 256
-_PARTS = 1_000_000  # of a probability; smaller differences are rounding
+_PARTS = 1_000_000  # resolution of a probability
 
 
 class NoHeldOutQuestionError(TaskError):
-    """Too few different questions: none of them falls into the held-out part."""
+    """There are too few different questions: none of them is held out."""
 
 
 class TrainingDraw:
     """The endless sequence of this peer's training questions.
 
-    `counter` and the families' probabilities are its whole state.
+    Its whole state is `counter` and the families' probabilities.
     """
 
     def __init__(self, manifest: Manifest, peer_id: PeerId, seed: int, counter: int = 0) -> None:
@@ -46,22 +46,22 @@ class TrainingDraw:
         self.counter = counter
 
     def lean(self, probabilities: Sequence[float] | None) -> None:
-        """From now on ask the families with these probabilities, one per family; None: by their weights.
+        """Draw families with these probabilities from now on, one per family; None restores their weights.
 
-        Raises ValueError if they are not one per family, or hardly any is above 0.
+        Raises ValueError unless there is one probability per family, none negative and at least one above 0.
         """
         if probabilities is None:
             self._below = self._weights
             return
         parts = [round(each * _PARTS) for each in probabilities]
         if len(parts) != len(self.families) or min(parts) < 0 or not any(parts):
-            raise ValueError("a draw wants one probability per task family, and one of them above 0")
+            raise ValueError("a draw needs one probability per task family, at least one of them above 0")
         self._below = list(accumulate(parts))
 
     async def draw(self, runner: TaskRunner, count: int) -> list[Question]:
-        """The next `count` questions, none of them held out. Raises TaskError if the tasks yield none.
+        """The next `count` questions, none of them held out. Raises TaskError if the tasks yield too few.
 
-        It skips a question that cannot be made.
+        Questions that cannot be generated are skipped.
         """
         drawn: list[Question] = []
         failure: TaskFailure | None = None
@@ -79,7 +79,7 @@ class TrainingDraw:
         raise TaskError(f"only {len(drawn)} of {count} training questions could be drawn ({why})")
 
     def next_spec(self) -> TaskSpec:
-        """The next task spec. Its question may be held out, or none."""
+        """The next task spec. Its question may be held out, or may fail to generate."""
         digest = _hash(["train", self._peer_id, self._seed, self.counter])
         self.counter += 1
         ticket = int.from_bytes(digest[:8], "big") % self._below[-1]
@@ -91,7 +91,7 @@ class TrainingDraw:
 
 
 def agreed_seeds(family: TaskFamily) -> frozenset[int] | None:
-    """The seeds of the questions that a whole swarm asks of a task that is judged by agreement; else None."""
+    """The seeds of the questions that the whole swarm asks, if the task is judged by agreement; else None."""
     agreed = _agreed(family)
     return None if agreed is None else frozenset(agreed)
 
@@ -105,18 +105,18 @@ def _agreed(family: TaskFamily) -> tuple[int, ...] | None:
 
 
 class HeldOutSource(Protocol):
-    """The part of `TaskRunner` that finding held-out questions needs."""
+    """The part of `TaskRunner` needed to find held-out questions."""
 
     async def held_out(self, specs: Sequence[TaskSpec]) -> Sequence[Question | TaskFailure]: ...
 
 
 def held_out_seed(manifest: Manifest) -> int:
-    """The seed of the questions that the peers of a swarm evaluate themselves on: all use the same."""
+    """The seed of the evaluation questions, the same for all peers of a swarm."""
     return int.from_bytes(manifest.swarm_id[:4], "big")
 
 
 def example_specs(family: TaskFamily, start: int, count: int) -> list[TaskSpec]:
-    """`count` specs of `family` from number `start` on, the same on every machine, to make examples of."""
+    """Specs `start` to `start + count - 1` of the family's examples, the same on every machine."""
     return [
         task_spec(family, _seed_of(_hash(["example", family.task_id, index])))
         for index in range(start, start + count)
@@ -128,8 +128,8 @@ async def held_out_questions(
 ) -> list[Question]:
     """`count` held-out questions, spread evenly over `tasks`, the same for the same seed on every machine.
 
-    They are distinct if the datasets are large enough; small datasets repeat. A task with no held-out
-    question leaves its share to the others. Raises NoHeldOutQuestionError if there is none at all.
+    Questions are distinct if the datasets are large enough; otherwise they repeat. If a task has no held-out
+    question, its share goes to the other tasks. Raises NoHeldOutQuestionError if no task has any.
     """
     shares = [count // len(tasks) + (index < count % len(tasks)) for index in range(len(tasks))]
     found = [

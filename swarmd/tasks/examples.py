@@ -1,8 +1,9 @@
-"""Solved questions of a swarm's tasks, to show a model how its answers should look.
+"""Solved questions of a swarm's tasks, which show a model how to format its answers.
 
-A pre-trained model may know an answer and write it in its own way. Without a right answer in the tags there
-is nothing to reinforce. A few solved questions before each question show the form (in-context examples, arXiv
-2005.14165). They concern this peer alone: it shares the question and its completions, as always.
+A pre-trained model may know an answer but write it in its own format. Without a right answer inside the tags,
+there is nothing to reinforce. A few solved questions before each question show the format (in-context
+examples, arXiv 2005.14165). They affect this peer's prompts only: it still shares just the question and its
+completions.
 """
 
 from __future__ import annotations
@@ -18,12 +19,12 @@ from swarmd.tasks.episodes import Solution
 from swarmd.tasks.outcomes import Question, TaskFailure
 from swarmd.tasks.prompt import Example, Exchange, tagged
 
-CHARS_MAX = 600  # of a question with its answers: a paragraph, because every prompt carries all examples
+CHARS_MAX = 600  # of a question and its answers: a paragraph, because every prompt carries all examples
 TRIED_MAX = 32  # questions per example: enough to find a short one that is not held out
 
 
 class Solver(Protocol):
-    """The part of `TaskRunner` that is needed."""
+    """The part of `TaskRunner` needed here."""
 
     async def questions(self, specs: Sequence[TaskSpec]) -> Sequence[Question | TaskFailure]: ...
 
@@ -31,10 +32,12 @@ class Solver(Protocol):
 
 
 async def solved_examples(runner: Solver, manifest: Manifest, count: int) -> tuple[Example, ...]:
-    """At most `count` examples, the tasks in turn, the same for the same manifest on every machine.
+    """At most `count` examples, taken from the tasks in turn, the same for the same manifest on every
+    machine.
 
-    None is held out. Of a task of several turns, an example has all turns. A task without short questions, or
-    whose source gives no answers, is left out; so are images beyond `IMAGES_MAX` of all examples together.
+    None is held out. For a task of several turns, an example has all turns. A task is left out if it has no
+    short questions or its source provides no answers. The images of all examples together are at most
+    `IMAGES_MAX`; examples beyond that are left out.
     """
     used = [0] * len(manifest.tasks)
     found: list[Example] = []

@@ -1,9 +1,9 @@
-"""Which expressions are harmless to evaluate. The syntax tree decides; nothing is evaluated.
+"""Decides which expressions are safe to evaluate, from their syntax tree alone. Evaluates nothing.
 
 This is an allow list. A literal holds numbers, text, True, False, None and lists, tuples, sets and
-dictionaries of them. Arithmetic adds operators between numbers, names, and calls of the functions that the
-caller lists. Neither can reach an attribute, an item or any other function, and no value grows beyond
-`BITS_MAX`. Syntax that Python adds later is refused, even if we do not know of it.
+dictionaries of them. Arithmetic adds operators on numbers, names, and calls of the functions that the caller
+lists. Neither can reach an attribute, an item or any other function, and no value grows beyond `BITS_MAX`.
+Syntax added in a later version of Python is refused.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ import math
 import re
 from collections.abc import Collection
 
-DEPTH_MAX = 64  # nested brackets; the parsers of CPython and sympy recurse on them
-SIGNS_MAX = 32  # prefix operators in a row; the parsers recurse on them too
+DEPTH_MAX = 64  # nested brackets; the parsers of CPython and sympy are recursive
+SIGNS_MAX = 32  # prefix operators in a row; the parsers recurse on these too
 BITS_MAX = 4_096  # of any intermediate number: 1,233 digits; answers have tens
 EXPONENT_BITS_MAX = 10  # so an exponent stays below 1,024
-# of the tree; the largest right matrix that fits into a record's completion has fewer
+# nodes of the tree; the largest right matrix that fits into a record's completion has fewer
 NODES_MAX = 4_096
 _SEQUENCES = (ast.List, ast.Tuple, ast.Set, ast.Dict)
 _OPERATORS = (
@@ -26,13 +26,13 @@ _OPERATORS = (
     ast.LShift, ast.RShift, ast.BitOr, ast.BitXor, ast.BitAnd,
 )  # fmt: skip
 _PREFIXES = re.compile(rf"(?:[-+~]\s*){{{SIGNS_MAX + 1}}}")
-_NAME = re.compile(r"[A-Za-z][A-Za-z0-9]{0,31}")  # no underscore, so nothing of Python's own
-_DIGITS_MAX = 1_000  # of one number; int() takes 4,300, Decimal any number, and both are quadratic
-_EXPONENT_DIGITS_MAX = 4  # Fraction("1e9999") takes microseconds, and each further digit ten times as long
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9]{0,31}")  # no underscore, so none of Python's internals
+_DIGITS_MAX = 1_000  # per number; int() takes 4,300, Decimal any number, and both are quadratic
+_EXPONENT_DIGITS_MAX = 4  # Fraction("1e9999") takes microseconds; each further digit takes ten times as long
 _LONG_NUMBER = re.compile(
     rf"(?<!\d)\d[\d_]{{{_DIGITS_MAX}}}"
     rf"|(?<![\w.])(?:\d[\d_]*\.?[\d_]*|\.\d[\d_]*)[eE][+-]?(?:_*\d){{{_EXPONENT_DIGITS_MAX + 1}}}"
-)  # the second pattern does not begin inside a word: 0x1e12345 has no exponent
+)  # the second pattern does not match inside a word: 0x1e12345 has no exponent
 _JSON_NAMES = ("true", "false", "null")
 _TOO_LARGE = math.inf
 
@@ -40,13 +40,13 @@ _TOO_LARGE = math.inf
 def has_long_number(text: str) -> bool:
     """Whether a number in `text`, in digits of any script, is too long or has too large an exponent.
 
-    Converting one to int, Decimal, Fraction or sympy's Float can take seconds or for ever.
+    Converting such a number to int, Decimal, Fraction or sympy's Float can take seconds or never end.
     """
     return _LONG_NUMBER.search(text) is not None
 
 
 def parse(text: str) -> ast.expr | None:
-    """The tree of one expression. None if the text is not one, is nested too deeply or has a long number."""
+    """The tree of one expression. None if `text` is not one, is nested too deeply or has a long number."""
     if has_long_number(text) or _depth(text) > DEPTH_MAX or _PREFIXES.search(text):
         return None
     try:
@@ -56,7 +56,7 @@ def parse(text: str) -> ast.expr | None:
 
 
 def is_literal(tree: ast.AST, depth: int = 4) -> bool:
-    """Whether `tree` is a literal, with at most `depth` containers inside each other."""
+    """Whether `tree` is a literal with at most `depth` levels of nested containers."""
     pending: list[tuple[ast.AST, int]] = [(tree, depth)]
     seen = 0
     while pending:
@@ -84,7 +84,8 @@ def is_literal(tree: ast.AST, depth: int = 4) -> bool:
 
 
 def is_arithmetic(tree: ast.AST, *, calls: Collection[str] = (), names: bool = False) -> bool:
-    """Whether `tree` only computes: numbers and operators, the functions in `calls`, names if `names`."""
+    """Whether `tree` only computes with numbers, operators, the functions in `calls` and, if `names`,
+    names."""
     if sum(1 for _ in ast.walk(tree)) > NODES_MAX:
         return False
     try:
@@ -111,7 +112,7 @@ def _bits(node: ast.AST, calls: Collection[str], names: bool) -> float:
 
 
 def _operation_bits(operator: ast.operator, left: float, right: float) -> float:
-    """The numerators and denominators of fractions add up, so + and - count like *."""
+    """Bits of the result. Numerators and denominators of fractions add up, so + and - count like *."""
     if isinstance(operator, ast.Pow):
         return left * 2**right if right <= EXPONENT_BITS_MAX else _TOO_LARGE
     if isinstance(operator, ast.LShift):

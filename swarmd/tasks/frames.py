@@ -1,7 +1,7 @@
 """Length-prefixed frames over pipes: four bytes, big endian, then one value in the protocol's CBOR profile.
-An empty frame is a beat: its sender is still at work.
+An empty frame is a heartbeat: the sender is still working.
 
-Both ends are ours, but the worker's output is read as if it were hostile, because it may be.
+Both ends are ours, but the worker's output is treated as hostile, because it may be.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ HEAD_BYTES = 4
 BEAT = bytes(HEAD_BYTES)
 FRAME_BYTES_MAX = 8 * 2**20  # 64 completions of 16 KiB are 1 MiB; 32 questions have 256 KiB each
 FRAME_ITEMS_MAX = (
-    20_000  # 1,024 outcomes of four items and their tuples are 5,121; the sources' names, hundreds
+    20_000  # 1,024 outcomes of four items and their tuples are 5,121; the sources' names are hundreds
 )
 
 
 class FrameError(Exception):
-    """The other end closed in mid-frame, was too slow, or announced more than a frame may hold."""
+    """The other end closed in mid-frame, was too slow, or announced a frame that is too large."""
 
 
 def pack(value: object) -> bytes:
@@ -33,15 +33,16 @@ def pack(value: object) -> bytes:
 
 
 def body_bytes(head: bytes, bytes_max: int = FRAME_BYTES_MAX) -> int:
-    """How many bytes follow `head`. Raises FrameError if that is more than a frame may hold."""
+    """The number of bytes that follow `head`. Raises FrameError if it exceeds `bytes_max`."""
     size = int.from_bytes(head, "big")
     if size > bytes_max:
-        raise FrameError(f"a frame of {size} bytes was announced, at most {bytes_max} are read")
+        raise FrameError(f"the announced frame has {size} bytes, but at most {bytes_max} are accepted")
     return size
 
 
 def unpack(body: bytes, items_max: int = FRAME_ITEMS_MAX) -> object:
-    """The value in a frame's body. Raises RejectedRecord: outside the profile, or too many items."""
+    """The value in a frame's body. Raises RejectedRecord if it is outside the profile or has too many
+    items."""
     return decode(body, items_max=items_max)
 
 
@@ -59,7 +60,7 @@ def read_frame(
     bytes_max: int = FRAME_BYTES_MAX,
     items_max: int = FRAME_ITEMS_MAX,
 ) -> object:
-    """The next value on `fd`; waits until `deadline` (monotonic seconds), or for ever.
+    """Read the next value from `fd`, waiting until `deadline` (monotonic seconds) or forever.
 
     Raises EOFError if the other end closed before the frame began, TimeoutError at the deadline, FrameError,
     and RejectedRecord for bytes outside the profile.
@@ -71,7 +72,7 @@ def read_frame(
 
 
 def split_frames(data: bytes) -> list[object]:
-    """The values of the whole frames in `data`, without beats and without a last frame that was cut off."""
+    """The values of the complete frames in `data`, skipping heartbeats and a truncated last frame."""
     values: list[object] = []
     while len(data) >= HEAD_BYTES:
         end = HEAD_BYTES + body_bytes(data[:HEAD_BYTES])

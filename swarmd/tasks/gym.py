@@ -1,7 +1,7 @@
-"""reasoning-gym as a source: all of its datasets, asked for one question at a time.
+"""The source `reasoning_gym`: all of its datasets, one question at a time.
 
-A question is item `index` of the dataset with that seed, so (seed, index + 1) and (seed + 1, index) are often
-the same question. Items do not depend on the dataset's size, which is therefore `index + 1`.
+A question is item `index` of the dataset with the given seed, so (seed, index + 1) and (seed + 1, index) are
+often the same question. Items do not depend on the dataset's size, which is therefore set to `index + 1`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Collection, Mapping
 from importlib.metadata import version
 from typing import Any
 
-from numpy import random as numpy_random  # else numpy imports it at the first use, again in each child
+from numpy import random as numpy_random  # now, or else numpy imports it lazily, again in each child
 
 from swarmd.tasks.answers import FORMS, is_bounded
 from swarmd.tasks.plotting import without_plotting
@@ -28,8 +28,9 @@ SEVERAL_ANSWERS = frozenset({
     "countdown", "cryptarithm", "jugs", "kakurasu", "knight_swap", "n_queens", "palindrome_generation",
     "puzzle24", "quantum_lock", "shortest_path", "sokoban", "tower_of_hanoi", "word_ladder",
 })  # fmt: skip
-"""Datasets that give a right answer with the question, and whose scorers also accept answers that mean
-something else. Datasets that give no answer (rubiks_cube, graph_color) say so themselves."""
+"""Datasets that give a right answer with the question, and whose scorers also accept other answers that are
+not the same answer spelled differently. Datasets that give no answer (rubiks_cube, graph_color) are not
+listed."""
 
 _SET_BY_SPEC = ("seed", "size")  # a fixed seed in the options would give every peer the same few questions
 
@@ -43,7 +44,7 @@ class ReasoningGym:
         return list(DATASETS)
 
     def build(self, dataset: str, config: Mapping[str, Any]) -> GymTask:
-        """Raises UnknownDatasetError and BadOptionError, with the nearest names that exist."""
+        """Raises UnknownDatasetError and BadOptionError, which suggest the nearest valid names."""
         _check_options(dataset, config)
         if dataset == "composite":
             config = {**config, "datasets": [_part(part) for part in config.get("datasets", ())]}
@@ -83,14 +84,15 @@ class GymTask:
         return entry["question"], (dataset, entry)
 
     def admits(self, answer: str, entry: Any) -> bool:
-        """Whether the scorer may see `answer`: it has the form that the dataset asks for."""
+        """Whether the scorer may see `answer`: whether it has the form that the dataset asks for."""
         name, dataset, _ = self._asked(entry)
         if type(dataset).score_answer is ProceduralDataset.score_answer:
-            return True  # it looks for the answer's text, which may well be a long number in some base
+            return True  # it compares text, and the answer may well be a long number in some base
         return FORMS.get(name, is_bounded)(answer)
 
     def is_bare(self, answer: str, entry: Any) -> bool | None:
-        """Whether `answer` is the text that the dataset gives. None for another text if several are right."""
+        """Whether `answer` is the text that the dataset gives. None for other texts if several can be
+        right."""
         name, _, item = self._asked(entry)
         own = item["answer"]
         if own is not None and answer == str(own).strip():
@@ -98,7 +100,8 @@ class GymTask:
         return None if own is None or name in SEVERAL_ANSWERS else False
 
     def expected(self, entry: Any) -> str | None:
-        """A right answer to show to people; None where the dataset gives none. Others may be as right."""
+        """A right answer to show to people; None if the dataset gives none. Other answers may be right
+        too."""
         _, _, item = self._asked(entry)
         own = item["answer"]
         return None if own is None else str(own).strip()
@@ -122,17 +125,17 @@ def _check_options(dataset: str, config: Mapping[str, Any]) -> None:
     known = {field.name for field in dataclasses.fields(DATASETS[dataset][1])} - set(_SET_BY_SPEC)
     for option in config:
         if option in _SET_BY_SPEC:
-            raise BadOptionError(f"{dataset}: {option!r} is set for each question: leave it out", option)
+            raise BadOptionError(f"{dataset}: {option!r} is set for each question: remove it", option)
         if option not in known:
             raise BadOptionError(f"{dataset} has no option {option!r}{_nearest(option, known)}", option)
 
 
 def _part(part: Any) -> DatasetSpec:
-    """A sub-dataset of `composite`, checked like a dataset of its own."""
+    """Build a sub-dataset of `composite`, checked like any other dataset."""
     if not isinstance(part, Mapping) or not {"name"} <= part.keys() <= {"name", "weight", "config"}:
         raise BadOptionError("composite: each dataset is {name, weight, config}", "datasets")
     if part["name"] == "composite":
-        raise BadOptionError("composite: a composite cannot hold another", "datasets")
+        raise BadOptionError("composite: a composite cannot contain another", "datasets")
     try:
         ReasoningGym().build(part["name"], part.get("config", {}))
     except (UnknownDatasetError, BadOptionError) as error:

@@ -1,4 +1,4 @@
-"""The images of a question, as its task gives them, in the form in which they are hashed and shown. Pure."""
+"""Converts the images that a task gives to the form in which they are hashed and shown. Pure."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from swarmd.tasks.source import RefusedTaskError, Task, TurnsTask
 
 
 class BadImageError(RefusedTaskError):
-    """A task gives something that is no image, or one beyond the limits."""
+    """A task gave something that is not an image, or an image beyond the limits."""
 
     kind: ClassVar[str] = "image"
 
 
 def images_for(task: Task | TurnsTask, entry: Any) -> Images:
-    """The images of the question; none for a task without them. Raises BadImageError."""
+    """The images of the question; empty if the task has none. Raises BadImageError."""
     draw: Callable[[Any], Any] | None = getattr(task, "images", None)
     if draw is None:
         return ()

@@ -1,10 +1,10 @@
-"""Finds tasks that pay for junk: each task scores answers that none of its questions asks for.
+"""Finds tasks that reward junk, by scoring answers that none of their questions asks for.
 
-Some scorers are fooled by a NaN, take any text for true, or pay for the empty answer. A policy finds that out
-sooner than a person, and so does anyone who wants rewards without work. A text on the list may be right by
-chance, so it counts as paid only if most of several questions pay for it. A task that asks yes or no can also
-come out as a payer, if one of the two is right on most of its questions. A constant answer is then worth what
-the figure says.
+Some scorers are fooled by NaN, accept any text as true, or reward the empty answer. A policy discovers this
+sooner than a person, and so does a peer that wants rewards without work. A junk answer may be right by
+chance, so it counts as paid only if most of several questions pay for it. A yes-or-no task can also be
+reported, if one of the two answers is right for most of its questions. The reported reward is then what that
+constant answer earns.
 """
 
 from __future__ import annotations
@@ -20,26 +20,26 @@ from swarmd.tasks.requests import Written
 from swarmd.tasks.runner import Item
 
 QUESTIONS = 12  # asked per task
-QUESTIONS_MIN = 4  # different ones; a task with fewer has few answers, and one of them may be on the list
-MOSTLY = 0.75  # of the questions; two answers that are right equally often reach it in 7 of 100 tasks
-# what scorers pay for an attempt: 0.01 for any text, 0.05 for one that parses, 0.1 for a letter
+QUESTIONS_MIN = 4  # different ones; a task with fewer has few answers, and one of them may be in `JUNK`
+MOSTLY = 0.75  # of the questions; of two equally likely answers, one reaches this in 7 of 100 tasks
+# what scorers pay for an attempt: 0.01 for any text, 0.05 if it parses, 0.1 for a letter
 PARTIAL_PAID_MAX = 0.1
 _SEEDS_APART = 7_919  # neighbouring seeds of reasoning-gym share questions
 _THE_QUESTION = "the question itself"
 
 JUNK = (
-    "", ".", "banana",  # nothing, and a word of no task
-    "0", "1", "-1", "0.5",  # falsy, truthy, slightly off: what a tolerance or a ratio lets through
-    "nan", "inf", "-inf", "1e999",  # compare unlike anything else
+        "", ".", "banana",  # nothing, and a word that fits no task
+        "0", "1", "-1", "0.5",  # falsy, truthy, slightly off: accepted through a tolerance or a ratio
+        "nan", "inf", "-inf", "1e999",  # compare unlike any other number
     "True", "False", "None", "null", "yes", "no",  # constants of a scorer's language
     "[]", "{}", "()", '""',  # empty, and so equal to many things
-    "9" * 400, "1/0",  # too long to convert, and without a value
-    "[NaN, NaN, NaN]", "6*4*1*1",  # the same in a list; right for another question of puzzle24
+        "9" * 400, "1/0",  # too long to convert; without a value
+        "[NaN, NaN, NaN]", "6*4*1*1",  # NaN in a list; right for some question of puzzle24
 )  # fmt: skip
 
 
 class Runner(Protocol):
-    """The part of `TaskRunner` that the search needs."""
+    """The part of `TaskRunner` needed here."""
 
     async def questions(self, specs: Sequence[TaskSpec]) -> Sequence[Question | TaskFailure]: ...
 
@@ -48,7 +48,7 @@ class Runner(Protocol):
 
 @dataclass(frozen=True)
 class Payer:
-    """A task that pays for `answer`."""
+    """A task that rewards the junk answer `answer`."""
 
     task: str
     answer: str
@@ -59,19 +59,19 @@ class Payer:
 
     def __str__(self) -> str:
         return (
-            f"the task {self.task} pays for junk: {self.answer!r:.60} earns {self.reward:.2f} on average, "
-            f"paid on {self.paid} of {self.questions} questions; what is learned from it is worth little"
+            f"the task {self.task} rewards junk: {self.answer!r:.60} earns {self.reward:.2f} on average, "
+            f"paid on {self.paid} of {self.questions} questions; training on this task teaches little"
         )
 
 
 async def find_payers(runner: Runner, manifest: Manifest) -> list[Payer]:
-    """For each task of `manifest` that pays for junk, the answer that pays best. Raises TaskError."""
+    """For each task of `manifest` that rewards junk, its best-paid junk answer. Raises TaskError."""
     found = [await _payer(runner, family, manifest) for family in manifest.tasks]
     return [payer for payer in found if payer is not None]
 
 
 def is_preset(manifest: Manifest) -> bool:
-    """Whether `manifest` is that of a preset, whose tasks the tests have tried already."""
+    """Whether `manifest` is a preset's, whose tasks are covered by tests."""
     return any(load_manifest(name).swarm_id == manifest.swarm_id for name in PRESETS)
 
 
@@ -100,7 +100,7 @@ async def _payer(runner: Runner, family: TaskFamily, manifest: Manifest) -> Paye
 
 
 def _completions(answer: str, turns: int) -> list[Written]:
-    """`answer` once, and in a task of several turns also in every turn."""
+    """A completion that answers once; for a task of several turns, also one that answers in every turn."""
     once = f"<answer>{answer}</answer>"
     return [once] if turns == 1 else [once, [once] * turns]
 

@@ -1,7 +1,7 @@
-"""Reads a swarm's manifest from a preset or a TOML file, checked down to each dataset's options.
+"""Reads a swarm's manifest from a preset or a TOML file and checks it, including each dataset's options.
 
-The rules in the file do not name the versions of the sources. The installed versions are filled in, and so
-become part of the swarm's id. What an author signed about the rules is read by `signed.py`.
+The rules in the file do not name the versions of the sources. The installed versions are filled in and become
+part of the swarm's id. `signed.py` reads the author's signature of the rules.
 """
 
 from __future__ import annotations
@@ -29,35 +29,35 @@ from swarmd.toml_lines import line_of
 
 _PRESET_DIRECTORY = Path(__file__).parent / "presets"
 PRESETS = tuple(sorted(path.stem for path in _PRESET_DIRECTORY.glob("*.toml")))
-FILE_BYTES_MAX = 262_144  # bytes of a manifest file: as many as its canonical form may have
+FILE_BYTES_MAX = 262_144  # bytes of a manifest file: the same limit as for its canonical form
 OF_SETTINGS = frozenset({"swarm", "steps", "seed", "network", "policy", "learning", "storage", "observe"})
-"""Keys at the top of a peer's config.toml; a manifest has none of them."""
-DOTS_OF_LINE_MAX = 256  # the reader takes the square of a key's parts; 8 addresses on one line have 60 dots
-_SHOWN_CHARS = 100  # of a wrong name, in messages
+"""Top-level keys of a peer's config.toml that no manifest has."""
+DOTS_OF_LINE_MAX = 256  # parsing is quadratic in a key's parts; 8 addresses on one line have 60 dots
+_SHOWN_CHARS = 100  # of an invalid name, in messages
 
 
 def _with_zone(value: datetime) -> datetime:
     if value.tzinfo is None:
-        raise ValueError("needs a zone, such as 2026-01-01T00:00:00Z")
+        raise ValueError("needs a time zone, such as 2026-01-01T00:00:00Z")
     return value
 
 
 @dataclass(frozen=True)
 class SwarmFile:
-    """What a manifest file says: the rules, and who vouches for them."""
+    """The content of a manifest file: the rules, and the author's signature of them."""
 
     manifest: Manifest
     charter: VerifiedCharter | None
-    """None: nobody signed the file."""
+    """None if the file is not signed."""
     text: str
 
     @property
     def sources(self) -> dict[str, str]:
-        """The versions of the task sources that its swarm id follows from."""
+        """The versions of the task sources that its swarm id depends on."""
         return {task.source: task.version for task in self.manifest.tasks}
 
     def unsigned(self) -> str:
-        """The text without what was signed, for whoever is about to sign it."""
+        """The text without its signature, ready to be signed again."""
         return without_signature(self.text)
 
 
@@ -69,14 +69,14 @@ class _TaskTable(BaseModel):
     weight: int = 1
     config: dict[str, Any] = {}
     judges: list[dict[str, Any]] | None = None
-    """Who gives the rewards; unset: the verifier. They travel as an option of the task (`judge_rules`)."""
+    """Who gives the rewards; None: the verifier. Published as an option of the task (`judge_rules`)."""
 
     def options(self) -> dict[str, Any]:
-        """The task's options as they travel. Raises ValueError for judges that cannot be."""
+        """The task's options as published. Raises ValueError for invalid judges."""
         if self.judges is None and OPTION not in self.config:
             return self.config
         if self.judges is not None and OPTION in self.config:
-            raise ValueError("judges stand beside config and in it: remove one of the two")
+            raise ValueError("judges are given twice, beside config and inside it: remove one of them")
         judges = self.config.get(OPTION, self.judges)
         rules_of(judges)
         return {**self.config, OPTION: judges}
@@ -102,13 +102,13 @@ def load_manifest(name_or_path: str, options: WorkerOptions | None = None) -> Ma
 def load_swarm_file(
     place: str, text: str | None = None, *, options: WorkerOptions | None = None
 ) -> SwarmFile:
-    """A preset, a TOML file, or the `text` that was found at `place`. A worker tries its tasks (seconds).
+    """Load a preset, a TOML file, or the `text` found at `place`. Tests its tasks in a worker (seconds).
 
-    Raises ConfigError that names place, line and key, also if a signature does not hold, and TaskError if the
+    Raises ConfigError, which names place, line and key, also for an invalid signature, and TaskError if the
     worker cannot start.
     """
     found, table = _read(place) if text is None else _parse(place, text)
-    if place in PRESETS:  # the tests have tried these: a start need not wait for a worker
+    if place in PRESETS:  # covered by the tests, so a start need not wait for a worker
         return SwarmFile(found.manifest(table, built_in_versions()), None, found.text)
     found.manifest(table, dict.fromkeys((task.source for task in table.tasks), "unknown"))
     charter = found.charter(table)
@@ -122,10 +122,10 @@ def load_swarm_file(
 
 
 def read_swarm_file(place: str, text: str | None = None) -> tuple[SwarmFile, bool]:
-    """The file as it is written, in milliseconds: nobody tries whether its tasks give questions.
+    """Parse the file without generating any questions, in milliseconds.
 
-    False: the manifest is not the final one, because a source's version is not known without loading it.
-    Raises ConfigError that names place, line and key.
+    Also returns whether the manifest is final. It is not if a source's version is unknown without loading the
+    source. Raises ConfigError, which names place, line and key.
     """
     found, table = _read(place) if text is None else _parse(place, text)
     sources = {task.source for task in table.tasks}
@@ -146,7 +146,7 @@ def _read(name_or_path: str) -> tuple[_Place, _ManifestTable]:
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} cannot be read: {error}") from error
     if len(data) > FILE_BYTES_MAX:
-        raise ConfigError(f"{path} is larger than {FILE_BYTES_MAX} bytes: it is no swarm manifest")
+        raise ConfigError(f"{path} is larger than {FILE_BYTES_MAX} bytes: it is not a swarm manifest")
     return _parse(str(path), text)
 
 
@@ -154,11 +154,11 @@ def _parse(place: str, text: str) -> tuple[_Place, _ManifestTable]:
     for number, line in enumerate(text.split("\n"), start=1):
         if line.count(".") > DOTS_OF_LINE_MAX:
             raise ConfigError(
-                f"{place}, line {number}: more than {DOTS_OF_LINE_MAX} dots, which no manifest needs"
+                f"{place}, line {number}: more than {DOTS_OF_LINE_MAX} dots, more than any manifest needs"
             )
     try:
         parsed = tomllib.loads(text)
-    except (ValueError, RecursionError) as error:  # ValueError: a number of thousands of digits, too
+    except (ValueError, RecursionError) as error:  # ValueError also covers numbers with thousands of digits
         raise ConfigError(f"{place}: {error}") from error
     if parsed.keys() & OF_SETTINGS and not parsed.keys() & _ManifestTable.model_fields.keys():
         raise ConfigError(
@@ -175,12 +175,12 @@ def _find(name_or_path: str) -> Path:
         return _PRESET_DIRECTORY / f"{name_or_path}.toml"
     try:
         found = path.is_file()
-    except OSError as error:  # no permission to look there, or not a possible file name
+    except OSError as error:  # no permission, or not a valid file name
         raise ConfigError(f"{name_or_path[:_SHOWN_CHARS]!r} cannot be read: {error.strerror}") from error
     if found:
         return path
     if path.is_dir():
-        raise ConfigError(f"{path} is a directory: name the manifest file in it")
+        raise ConfigError(f"{path} is a directory: give the manifest file in it")
     if path.suffix or len(path.parts) > 1:
         raise ConfigError(f"there is no swarm manifest at {path}; presets are {', '.join(PRESETS)}")
     near = difflib.get_close_matches(name_or_path, PRESETS, n=1)
@@ -189,7 +189,7 @@ def _find(name_or_path: str) -> Path:
 
 
 class _Place:
-    """Turns a mistake in the file into a ConfigError that says where it is."""
+    """Turns an error in the file into a ConfigError that gives its location."""
 
     def __init__(self, place: str, text: str) -> None:
         self._place = place
@@ -204,18 +204,18 @@ class _Place:
             return _ManifestTable.model_validate(parsed)
         except ValidationError as error:
             errors = error.errors(include_url=False, include_context=False)
-            first = min(errors, key=lambda found: found["type"] != "extra_forbidden")  # a typo makes two
+            first = min(errors, key=lambda found: found["type"] != "extra_forbidden")  # a typo causes two
             raise self.error(first["loc"], _explain(first["type"], first["msg"], first["loc"])) from None
 
     def charter(self, table: _ManifestTable) -> VerifiedCharter | None:
-        """Raises ConfigError if the author did not sign what stands here."""
+        """Raises ConfigError if the signature does not match the file."""
         try:
             return None if table.signed is None else charter_of(table.signed, table.name)
         except ValueError as error:
             raise self.error(("signed",), str(error)) from error
 
     def require_signed(self, table: _ManifestTable, manifest: Manifest, versions: Mapping[str, str]) -> None:
-        """Raises ConfigError if the author signed other rules than these."""
+        """Raises ConfigError if the author signed different rules."""
         try:
             if table.signed is not None:
                 require_signed_rules(table.signed, manifest.swarm_id, versions)
@@ -223,26 +223,26 @@ class _Place:
             raise self.error(("signed",), str(error)) from error
 
     def check(self, index: int, outcome: tuple[object, ...]) -> None:
-        """Raise ConfigError unless the task at `index` gave a question, and the same one twice."""
+        """Raise ConfigError unless the task at `index` gave a question, the same one twice."""
         at = ("tasks", index)
         match outcome:
             case (True, _):
                 return
             case (False, "unsteady", detail, _):
-                raise self.error(at, f"no peer could check it: {detail}")
+                raise self.error(at, f"peers could not verify it: {detail}")
             case (False, "option", detail, str(option)):
                 raise self.error((*at, "config", option), str(detail))
             case (False, ("source" | "dataset") as key, detail, _):
                 raise self.error((*at, key), str(detail))
             case (False, "image", detail, _):
-                raise self.error(at, f"no model could be shown it: {detail}")
+                raise self.error(at, f"it cannot be shown to a model: {detail}")
             case (False, "question", detail, _):
-                raise self.error((*at, "config"), f"no peer could be asked it: {detail}")
+                raise self.error((*at, "config"), f"it cannot be asked: {detail}")
             case (False, kind, detail, _):
-                raise self.error((*at, "config"), f"no question could be made: {kind} {detail}".rstrip())
+                raise self.error((*at, "config"), f"no question could be generated: {kind} {detail}".rstrip())
 
     def manifest(self, table: _ManifestTable, versions: Mapping[str, str]) -> Manifest:
-        """Raises ConfigError for a value that breaks a limit of the protocol."""
+        """Raises ConfigError for a value beyond a limit of the protocol."""
         families = []
         for index, task in enumerate(table.tasks):
             fields = task.model_dump(exclude={"config", "name", "judges"})
@@ -285,6 +285,6 @@ def _explain(kind: str, message: str, location: tuple[int | str, ...]) -> str:
 
 
 def task_spec(family: TaskFamily, seed: int, index: int = 0) -> TaskSpec:
-    """The spec of one question of `family`."""
+    """The task spec of one question of `family`."""
     fields = {name: getattr(family, name) for name in ("source", "dataset", "config", "version")}
     return TaskSpec(**fields, seed=seed, index=index)

@@ -1,17 +1,17 @@
 """The nursery: a process that forks a process for each stranger's program. It knows no task and no answer.
 
-It is forked from the worker before a source is imported, so no reference solution is in its memory, and it
-reads no file. It does not read the requests either: for each one it forks a helper, which reads the request,
-forks the cell that runs the program, and replies. So a cell holds its own program and nothing else: no other
-program, no seed, no expected output.
+It is forked from the worker before any source is imported, so no reference solution is in its memory, and it
+reads no files. It does not even read the requests: for each one it forks a helper, which reads the request,
+forks the cell that runs the program, and replies. So a cell holds only its own program: no other program, no
+seed, no expected output.
 
     worker -- requests --> nursery - fork -> helper - fork -> cell
            <------- replies -------------------'    <- outputs -'
 
-    -> (text, calls, seconds by the clock, CPU milliseconds)
-    <- (CPU microseconds that it took, (True, outputs) or (False, kind, detail))
+    -> (text, calls, wall-clock seconds, CPU milliseconds)
+    <- (CPU microseconds used, (True, outputs) or (False, kind, detail))
 
-The outputs are read with bounds, as from any child. A cell that forges its result forges its own outputs.
+The outputs are read with bounds, as from any child. A cell can forge a result only for its own program.
 """
 
 from __future__ import annotations
@@ -39,28 +39,28 @@ MODULES = (
     "bisect", "collections", "copy", "functools", "heapq", "itertools", "math", "operator", "random", "re",
     "string", "typing",
 )  # fmt: skip
-"""What every program may import, on every machine. A cell opens no file, so the rest is what happens to be
-loaded."""
-_MARGIN_S = 30.0  # beyond a cell's own time: only a nursery that was lost on a busy machine takes longer
-_HEAD_BYTES = 64  # of a result, beside its outputs
+"""What every program can import, on every machine. A cell cannot open files, so any other import depends on
+what happens to be loaded."""
+_MARGIN_S = 30.0  # beyond a cell's own limit: reached only if the nursery is lost on a busy machine
+_HEAD_BYTES = 64  # of a result, besides its outputs
 _DESCRIPTORS_MAX = 64
 
 
 class NurseryLostError(Exception):
-    """The nursery ended or does not reply. The worker ends, too: it is started again as a whole."""
+    """The nursery ended or does not reply. The worker then ends too, and is restarted as a whole."""
 
 
 class Nursery:
-    """The worker's end. One program at a time."""
+    """The worker's end of the connection. Runs one program at a time."""
 
     def __init__(self, requests: int, replies: int) -> None:
         self._requests, self._replies = requests, replies
         self.cpu_micro = 0
-        """CPU microseconds of all programs so far, with their processes."""
+        """CPU microseconds used so far by all programs and their processes."""
 
     @classmethod
     def start(cls, priority: int) -> Nursery:
-        """Fork it. Call this before the process knows anything that a program must not know."""
+        """Fork the nursery. Call this before the process knows anything that a program must not know."""
         theirs, requests = os.pipe()
         replies, ours = os.pipe()
         if os.fork() == 0:
@@ -70,7 +70,7 @@ class Nursery:
         return cls(requests, replies)
 
     def run(self, program: Program, seconds: float, cpu_seconds: float) -> Outputs | Lost:
-        """What the program gave, or why it gave nothing. Raises NurseryLostError."""
+        """The program's outputs, or why it has none. Raises NurseryLostError."""
         try:
             write_frame(self._requests, (*program, math.ceil(seconds), math.ceil(cpu_seconds * 1000)))
             reply = read_frame(self._replies, time.monotonic() + seconds + _MARGIN_S)
@@ -84,12 +84,12 @@ class Nursery:
                 self.cpu_micro += cpu_micro
                 return Lost(kind, detail)
             case _:
-                raise NurseryLostError(f"the process that runs programs sent nonsense: {reply!r:.200}")
+                raise NurseryLostError(f"the process that runs programs sent garbage: {reply!r:.200}")
 
     def run_all(self, programs: Sequence[Program], limits: Limits) -> list[Outputs | Lost]:
-        """The same for each program, within the `limits` of all of them."""
+        """The same for each program, within limits that apply to all of them together."""
         results: list[Outputs | Lost] = []
-        rest = Lost("timeout", "the time for all of them was used up")
+        rest = Lost("timeout", "the time limit for all programs together was reached")
         for program in programs:
             if time.monotonic() >= limits.deadline:
                 break
@@ -102,9 +102,9 @@ class Nursery:
 
 
 def _be_nursery(requests: int, replies: int, priority: int) -> NoReturn:
-    """Never returns into the worker's code. Ends when the worker closes its end."""
+    """Serve requests until the worker closes its end. Never returns into the worker's code."""
     try:
-        signal.signal(signal.SIGALRM, signal.SIG_IGN)  # a request that is given up ends cells, not us
+        signal.signal(signal.SIGALRM, signal.SIG_IGN)  # abandoning a request ends cells, not the nursery
         _close_all_but(requests, replies)
         for name in MODULES:
             importlib.import_module(name)
@@ -123,7 +123,7 @@ def _be_nursery(requests: int, replies: int, priority: int) -> NoReturn:
 
 
 def _close_all_but(*kept: int) -> None:
-    """0 and 1 are /dev/null in the worker; all else is a way to the daemon."""
+    """Close all inherited descriptors except `kept`. 0 and 1 are /dev/null; the rest lead to the daemon."""
     for descriptor in set(range(3, _DESCRIPTORS_MAX)) - set(kept):
         with contextlib.suppress(OSError):
             os.close(descriptor)
@@ -161,7 +161,7 @@ def _outcome(result: object, count: int) -> tuple[object, ...]:
         return False, result.kind, result.detail
     if isinstance(result, tuple) and len(result) == count and all(_is_output(each) for each in result):
         return True, result
-    return False, "crash", "outputs of another shape"
+    return False, "crash", "outputs of unexpected shape"
 
 
 def _is_output(value: object) -> bool:

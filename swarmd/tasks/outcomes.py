@@ -1,4 +1,4 @@
-"""What comes back from the task worker, as the rest of the daemon sees it."""
+"""The task worker's results, in the types that the rest of the daemon uses."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ class Question:
     spec: TaskSpec
     text: str
     turns: int = 1
-    """How many turns a completion may have at most."""
+    """The most turns that a completion may have."""
     hidden: str = ""
-    """What tells it from others with the same text and images, if its records are of version 2."""
+    """Distinguishes it from others with the same text and images, if its records are of version 2."""
     images: Images = ()
-    """What a policy is shown with the text. They never travel: each peer draws them again."""
+    """Shown to a policy with the text. They are never sent: each peer draws them itself."""
 
     @property
     def digest(self) -> bytes:
-        """What a record says that it is about."""
+        """The digest by which records refer to it."""
         return digest_of(self.text, self.turns, self.hidden, self.images)
 
     @property
     def is_plain(self) -> bool:
-        """Whether its records are of version 1: one turn, and no images."""
+        """Whether its records are of version 1: one turn and no images."""
         return is_plain(self.turns, self.images)
 
     @property
     def held_out(self) -> bool:
-        """Whether it is for evaluation only."""
+        """Whether it is reserved for evaluation."""
         return is_digest_held_out(self.digest)
 
 
@@ -42,8 +42,8 @@ class Question:
 class TaskFailure:
     """A spec that gave no question.
 
-    reason: "source", "version", "dataset", "option" (the spec does not fit what is installed), "image",
-    "question" (too long, or no text), "timeout", "crash" or "error" (the dataset failed).
+    `reason` is "source", "version", "dataset" or "option" (the spec does not fit what is installed), "image",
+    "question" (too long, or not text), "timeout", "crash" or "error" (the dataset failed).
     """
 
     spec: TaskSpec
@@ -54,11 +54,11 @@ class TaskFailure:
 
 @dataclass(frozen=True)
 class Score:
-    """The reward in [0, 1]; `failure` is set if this text broke the scorer.
+    """The reward in [0, 1]. `failure` is set if this text broke the scorer.
 
-    "hang" (it used up its CPU time), "timeout" (by the clock), "crash", "error" (the scorer raised),
-    "skipped" (it came after one that hung or crashed, and the worker stops at the first), or "turns" (it has
-    more turns than its task).
+    It is "hang" (it used up its CPU time), "timeout" (it used up its wall-clock time), "crash", "error" (the
+    scorer raised), "skipped" (it came after one that hung or crashed, and the worker stops at the first), or
+    "turns" (it has more turns than its task).
     """
 
     reward: float
@@ -66,22 +66,22 @@ class Score:
     bare: bool = False
     """Whether the answer is bare: see `swarmd.tasks.bare`."""
     observations: tuple[str, ...] = ()
-    """Of a completion of turns: what the task said after each turn but the last."""
+    """For a completion of several turns: the task's reply to each turn except the last."""
     confidence: float = 1.0
-    """How sure the judges are of its group, 0..1. A verifier is."""
+    """How sure the judges of its group are, 0..1. A verifier is always sure."""
     claimed: float | None = None
-    """What a record of it says that it is worth, if not the reward: in a task of agreement, the own vote."""
+    """The reward that a record of it claims, if it differs: for agreement tasks, this peer's own vote."""
     truth: float | None = None
-    """Of a judged task: what its verifier says, which rewards nothing. None where it was not asked."""
+    """For a judged task: the verifier's score, which rewards nothing. None if the verifier was not asked."""
 
     @property
     def is_lost(self) -> bool:
-        """Whether the text brought the scorer down: no peer would accept a group that holds it."""
+        """Whether the text brought the scorer down: no peer would accept a group that contains it."""
         return self.failure not in (None, "error")
 
 
 def written(completion: Completion | Episode) -> str | tuple[str, ...]:
-    """What a record's completion says, in the form in which it is scored: one text, or one for each turn."""
+    """A record's completion in the form in which it is scored: one text, or a tuple with one per turn."""
     if isinstance(completion, Episode):
         return tuple(turn.text for turn in completion.turns)
     return completion.text
@@ -89,7 +89,7 @@ def written(completion: Completion | Episode) -> str | tuple[str, ...]:
 
 @dataclass(frozen=True)
 class SourceInfo:
-    """A source as the worker has it."""
+    """A source as installed in the worker."""
 
     version: str
     datasets: tuple[str, ...]

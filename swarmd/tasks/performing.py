@@ -1,7 +1,7 @@
-"""Performs a program: executes it and evaluates calls of what it defines. Only in a closed cell.
+"""Executes a program and evaluates calls of what it defines. Use only in a closed cell.
 
-Nothing here keeps a program from doing anything: that is what `sandbox.cell` is for. Whatever the program
-does to the interpreter, it does to its own outputs.
+Nothing here restricts the program: that is the job of `sandbox.cell`. Whatever the program does to the
+interpreter affects only its own outputs.
 """
 
 from __future__ import annotations
@@ -10,15 +10,15 @@ from typing import Any
 
 from swarmd.tasks.source import Program
 
-OUTPUT_CHARS_MAX = 1_024  # of one call; the longest right output of our own tasks has tens
+OUTPUT_CHARS_MAX = 1_024  # per call; the longest right output of our own tasks has tens
 
 
 def perform(program: Program) -> tuple[str | None, ...]:
-    """What each call gives, as `ascii` writes it. None if it raises anything, or writes too much."""
+    """The `ascii` of each call's result. None if the call raises anything, or its result is too long."""
     names: dict[str, Any] = {"__name__": "program"}
     try:
         exec(compile(program.text, "<program>", "exec", dont_inherit=True), names)  # noqa: S102  the purpose
-    except BaseException:  # noqa: BLE001  `exit()` is no reason to end without outputs
+    except BaseException:  # noqa: BLE001  even after `exit()`, outputs are due
         return (None,) * len(program.calls)
     return tuple(_output(call, names) for call in program.calls)
 

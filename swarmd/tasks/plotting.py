@@ -1,7 +1,7 @@
-"""Keeps matplotlib out of the worker: a library of reasoning-gym imports it for figures that no task draws.
+"""Keeps matplotlib out of the worker, where a dependency of reasoning-gym imports it but no task uses it.
 
-cellpylib, which makes the boards of game_of_life, imports matplotlib at its top. That is a third of the
-worker's start and memory, twice in each peer.
+cellpylib, which makes the boards of game_of_life, imports matplotlib at its top. This would be a third of the
+worker's start-up time and memory, in each of a peer's two workers.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ PLOTTING = ("matplotlib", "mpl_toolkits")
 
 
 class _Empty(ModuleType):
-    """A module that has whatever is imported from it: an empty class."""
+    """A module in which every name exists, as an empty class."""
 
     def __getattr__(self, name: str) -> type:
         if name.startswith("__"):
@@ -26,7 +26,7 @@ class _Empty(ModuleType):
 
 
 class _EmptyModules(MetaPathFinder, Loader):
-    """Finds an empty module for every name within PLOTTING."""
+    """Finds an empty module for every name within `PLOTTING`."""
 
     def find_spec(
         self,
@@ -40,7 +40,7 @@ class _EmptyModules(MetaPathFinder, Loader):
         return _Empty(spec.name)
 
     def exec_module(self, module: ModuleType) -> None:
-        """There is nothing in it."""
+        """Do nothing: the module is empty."""
 
 
 def _is_plotting(module: str) -> bool:
@@ -49,9 +49,9 @@ def _is_plotting(module: str) -> bool:
 
 @contextmanager
 def without_plotting() -> Iterator[None]:
-    """Within the block, matplotlib is imported as empty modules. Later imports get the real ones.
+    """Within the block, import matplotlib as empty modules. Later imports get the real ones.
 
-    Does nothing in a process that has imported matplotlib already.
+    Does nothing if the process has already imported matplotlib.
     """
     if any(name in sys.modules for name in PLOTTING):
         yield

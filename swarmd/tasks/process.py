@@ -1,4 +1,4 @@
-"""One worker process seen from the event loop: start, ask, kill. The runner decides when to retry."""
+"""One worker process, controlled from the event loop: start, ask, kill. The runner decides when to retry."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from swarmd.errors import TaskError
 from swarmd.tasks.frames import HEAD_BYTES, FrameError, body_bytes, pack, unpack
 from swarmd.tasks.launch import STDERR_TAIL_BYTES, WorkerOptions, worker_environment
 
-START_S = 120.0  # importing reasoning-gym takes 1-3 s on a quiet core; a cold disk under load, far longer
+START_S = 120.0  # importing reasoning-gym takes 1-3 s on an idle core; far longer from a cold disk under load
 FIRST_BEAT_S = (
-    30.0  # until the interpreter has started and begins to import the sources: 0.3 s on a quiet core
+    30.0  # until the interpreter has started and begins to import the sources: 0.3 s on an idle core
 )
-SILENCE_S = 10.0  # without a beat, which is due every second: it is frozen, or the machine hardly runs
+SILENCE_S = 10.0  # without the heartbeat due every second: the worker is frozen, or the machine barely runs
 PASSING = (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ENOSPC, errno.EDQUOT)
-"""Errors that keep a process from being launched just now, and may pass."""
-LAST_WORDS_S = 2.0  # from the end of a worker's output to the end of the worker
+"""Errors that prevent launching a process now, but may be temporary."""
+LAST_WORDS_S = 2.0  # between the end of a worker's output and its exit
 
 
 class WorkerLostError(Exception):
-    """The worker died, hung or sent nonsense during a request, and is gone. `kind`: "timeout" or "crash"."""
+    """The worker died, hung or sent garbage during a request, and is gone. `kind`: "timeout" or "crash"."""
 
     def __init__(self, kind: str, detail: str) -> None:
         self.kind = kind
@@ -39,8 +39,8 @@ class WorkerLostError(Exception):
 
 
 class WorkerStartError(TaskError):
-    """A worker could not be started. `passing`: whether another try may succeed, because the worker did not
-    end by an error of its own."""
+    """A worker could not be started. `passing` is whether a retry may succeed: the worker did not exit with
+    an error of its own."""
 
     def __init__(self, text: str, *, passing: bool) -> None:
         self.passing = passing
@@ -48,10 +48,10 @@ class WorkerStartError(TaskError):
 
 
 class WorkerProcess:
-    """A started worker. Ask one thing at a time."""
+    """A started worker. Send one request at a time."""
 
     def __init__(self, process: Process, places: ExitStack, log: IO[bytes]) -> None:
-        """`places` closes the log and removes the working directory."""
+        """`places` closes the log and removes the working directory on exit."""
         self._process = process
         self._places = places
         self._log = log
@@ -60,9 +60,9 @@ class WorkerProcess:
 
     @classmethod
     async def start(cls, options: WorkerOptions, directory: Path | None = None) -> WorkerProcess:
-        """Start and wait until it has imported its sources. It gets a working directory in `directory`.
+        """Start a worker and wait until it has imported its sources. Its working directory is in `directory`.
 
-        Raises WorkerStartError with the end of its stderr; leaves nothing behind when it raises.
+        Raises WorkerStartError with the end of its stderr, after cleaning up.
         """
         with ExitStack() as stack:
             try:
@@ -101,7 +101,8 @@ class WorkerProcess:
         return self._process.returncode is None
 
     async def ask(self, request: object, seconds: float) -> Any:
-        """The worker's reply. Raises WorkerLostError. Cancelling kills the worker: its reply would stray."""
+        """Return the worker's reply. Raises WorkerLostError. Cancelling kills the worker, so no reply is left
+        over."""
         return await self._within(seconds, self._exchange(request))
 
     async def _within(self, seconds: float, exchange: Any) -> Any:
@@ -111,7 +112,7 @@ class WorkerProcess:
                 reply = await exchange
             done = True
         except _SilentError as error:
-            raise WorkerLostError("timeout", f"frozen: it gave no sign of life for {error}") from None
+            raise WorkerLostError("timeout", f"frozen: it sent nothing for {error}") from None
         except TimeoutError:
             raise WorkerLostError("timeout", f"it took over {seconds:.0f} s") from None
         except (OSError, asyncio.IncompleteReadError, FrameError, ProtocolError):
@@ -123,7 +124,7 @@ class WorkerProcess:
         return reply
 
     async def _wait_for_its_end(self) -> None:
-        """Wait a little, so that we see its own exit code instead of our kill."""
+        """Wait briefly for the worker to exit, to see its own exit code instead of our kill."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(LAST_WORDS_S):
                 await self._process.wait()
@@ -131,7 +132,7 @@ class WorkerProcess:
     def _how_it_ended(self) -> str:
         code = self._process.returncode
         if code is None:
-            return "it sent nonsense"
+            return "it sent garbage"
         return f"exit code {code}" if code >= 0 else f"ended by {signal.Signals(-code).name}"
 
     async def _exchange(self, request: object) -> object:
@@ -142,7 +143,7 @@ class WorkerProcess:
         return await self._receive(SILENCE_S)
 
     async def _receive(self, silence_s: float) -> object:
-        """The next value; `silence_s` bounds the time to the first beat. Raises _SilentError."""
+        """The next value. `silence_s` bounds the wait for the first heartbeat. Raises _SilentError."""
         stdout = self._process.stdout
         assert stdout is not None  # noqa: S101  started with a pipe
         while not (size := body_bytes(await _read(stdout, HEAD_BYTES, silence_s))):
@@ -150,7 +151,7 @@ class WorkerProcess:
         return unpack(await _read(stdout, size, silence_s))
 
     def stderr_tail(self) -> str:
-        """The end of what the worker wrote to stderr: its traceback, if it has one."""
+        """The end of the worker's stderr, with its traceback if there is one."""
         if self._log.closed:
             return self._tail
         size = os.fstat(self._log.fileno()).st_size
@@ -158,7 +159,7 @@ class WorkerProcess:
         return raw.decode(errors="replace").strip() or "it wrote nothing to stderr"
 
     def interrupt(self) -> None:
-        """End all its children, with the signal that their own alarms send."""
+        """End all children of the worker with SIGALRM, as their own alarms would."""
         with contextlib.suppress(psutil.Error):
             children = psutil.Process(self.pid).children(recursive=True)
             for child in children:
@@ -176,11 +177,12 @@ class WorkerProcess:
 
 
 class _SilentError(Exception):
-    """No sign of life for the time that its text gives."""
+    """Nothing was received for the time given in the message."""
 
 
 async def _read(stream: asyncio.StreamReader, size: int, silence_s: float) -> bytes:
-    """Wait in two halves: if this process itself was stopped, as by a closed lid, the first ends at once."""
+    """Read `size` bytes, waiting twice for half the time: if this process was suspended (for example by a
+    closed lid), only the first wait expires at once."""
     for _ in range(2):
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(silence_s / 2):

@@ -1,4 +1,4 @@
-"""How a question becomes a prompt, and where the answer is in a completion. Text in, text out."""
+"""Turns a question into a prompt, and finds the answer in a completion. Text in, text out."""
 
 from __future__ import annotations
 
@@ -14,36 +14,36 @@ OPENING_TAG, CLOSING_TAG = "<answer>", "</answer>"
 
 
 class Exchange(NamedTuple):
-    """A turn that the policy has written already, and what the environment said to it."""
+    """A turn that the policy has already written, and the environment's reply to it."""
 
     written: str
     observation: str
 
 
 class Example(NamedTuple):
-    """A question, and a right answer to it without tags."""
+    """A question, with a right answer without tags."""
 
     question: str
     answer: str
-    """Of a task of several turns: the last."""
+    """For a task of several turns: the last answer."""
     exchanges: tuple[Exchange, ...] = ()
-    """The turns before it, with tags."""
+    """The earlier turns, with tags."""
     images: Images = ()
     """Shown with the question."""
 
 
 def tagged(answer: str) -> str:
-    """An answer as a policy should write it."""
+    """An answer in the format that a policy should use."""
     return f"{OPENING_TAG}{answer}{CLOSING_TAG}"
 
 
 def prompt_messages(
     question: str, examples: Sequence[Example] = (), exchanges: Sequence[Exchange] = ()
 ) -> list[dict[str, str]]:
-    """The chat messages that ask `question`: system, each example as a user's and an assistant's turns, user.
+    """The chat messages that ask `question`: system, each example as a user and an assistant turn, then user.
 
-    After them comes what has been said since, in a task of several turns. Every policy is asked with the same
-    words; `examples` are this peer's own choice. Images are not in the messages.
+    For a task of several turns, the exchanges so far follow. Every policy is asked with the same words,
+    except that each peer chooses its own `examples`. Images are not part of the messages.
     """
     turns = [{"role": "system", "content": _SYSTEM}]
     for example in examples:
@@ -61,7 +61,7 @@ def _conversation(question: str, exchanges: Sequence[Exchange]) -> list[dict[str
 
 
 def transcript(texts: Sequence[str], observations: Sequence[str]) -> str:
-    """A completion of several turns for people: each turn, and after it, marked with >, what it was told."""
+    """A completion of several turns as text for people: each turn, followed by its reply, marked with >."""
     parts = [texts[0]]
     for text, observation in zip(texts[1:], observations, strict=True):
         parts += ["\n".join(f"> {line}" for line in observation.split("\n")), text]
@@ -69,10 +69,11 @@ def transcript(texts: Sequence[str], observations: Sequence[str]) -> str:
 
 
 def find_answer(completion: str) -> slice | None:
-    """Where the answer is: between the last complete pair of tags, with the space around it. None if nowhere.
+    """The position of the answer between the last complete pair of tags, including whitespace. None without
+    one.
 
-    The time is linear in the length of the text. A regular expression would be quadratic on many unclosed
-    tags, and peers choose the text.
+    Takes linear time. A regular expression would take quadratic time on many unclosed tags, and peers choose
+    the text.
     """
     start = completion.rfind(OPENING_TAG, 0, max(0, completion.rfind(CLOSING_TAG)))
     if start < 0:
@@ -82,7 +83,7 @@ def find_answer(completion: str) -> slice | None:
 
 
 def goes_on(completion: str) -> bool:
-    """Whether there is text behind the answer; without an answer, no."""
+    """Whether there is text after the answer; False if there is no answer."""
     found = find_answer(completion)
     return found is not None and bool(completion[found.stop + len(CLOSING_TAG) :].strip())
 

@@ -1,7 +1,7 @@
-"""What the runner asks its worker, and what it makes of the outcomes. Pure.
+"""Builds the requests to the worker, and parses the outcomes. Pure.
 
-A worker runs strangers' answers and the sources' code, so nothing it sends is believed: an outcome of another
-form than the one asked for is an error of its task.
+A worker runs strangers' answers and the sources' code, so its output is not trusted: an outcome of unexpected
+form counts as an error of its task.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ from swarmd.tasks.outcomes import Question, TaskFailure
 from swarmd.tasks.prompt import extract_answer
 
 Written = str | Sequence[str]
-"""What a policy wrote: a text, or one for each turn."""
+"""What a policy wrote: one text, or one per turn."""
 Answer = bytes | tuple[bytes | None, ...]
 
-GROUPS_PER_REQUEST = 16  # those of a step; they share the time to make and score one question
-ANSWER_BYTES_PER_REQUEST = 2**20  # the largest group alone has as many; a frame holds eight times that
-DETAIL_CHARS_MAX = 300  # of what went wrong in a source
+GROUPS_PER_REQUEST = 16  # as many as in a step; they share the time limit for generating and scoring one
+ANSWER_BYTES_PER_REQUEST = 2**20  # the size of the largest possible group; a frame holds eight times that
+DETAIL_CHARS_MAX = 300  # of an error message from a source
 
 
 @dataclass(frozen=True)
 class AnswersTo:
-    """The completions of one question, in the form that the worker takes."""
+    """The completions of one question, in the form in which they are sent to the worker."""
 
     spec: tuple[object, ...]
     answers: tuple[Answer | None, ...]
-    """One per completion; None without an answer. A completion of turns has a tuple of them."""
+    """One per completion, None if it has no answer. For a completion of several turns, a tuple of answers."""
     distinct: tuple[Answer, ...]
 
     @classmethod
@@ -41,12 +41,12 @@ class AnswersTo:
 
     @property
     def bytes(self) -> int:
-        """What a request for it holds, and at most its reply."""
+        """Bytes that a request for this group contains, and the most that its reply contains."""
         return sum(map(_bytes_of, self.distinct))
 
 
 def batches(groups: Sequence[AnswersTo]) -> Iterator[list[AnswersTo]]:
-    """The groups in order, as many per batch as a request may hold; at least one."""
+    """Split the groups, in order, into batches as large as a request may be, at least one group each."""
     batch: list[AnswersTo] = []
     held = 0
     for group in groups:
@@ -61,7 +61,7 @@ def batches(groups: Sequence[AnswersTo]) -> Iterator[list[AnswersTo]]:
 
 
 def fits(row: object, group: AnswersTo) -> bool:
-    """Whether `row` has an outcome for each answer. The child that made it ran the source's code."""
+    """Whether `row` has an outcome for each answer. Checked because the child has run the source's code."""
     return isinstance(row, tuple) and len(row) == len(group.distinct)
 
 
@@ -87,11 +87,12 @@ def reply_of(spec: TaskSpec, outcome: Any) -> str | TaskFailure | None:
         case (False, str(kind), str(detail), _):
             return TaskFailure(spec, kind, _printable(detail))
         case _:
-            return TaskFailure(spec, "error", "what the task says is not text")
+            return TaskFailure(spec, "error", "the task's reply is not text")
 
 
 def solution_of(outcome: Any) -> Solution | None:
-    """None where the task gives no solution, failed, or gave something else."""
+    """The solution in `outcome`. None if the task gives no solution, failed, or returned something
+    invalid."""
     match outcome:
         case (True, (tuple(answers), tuple(observations))) if answers and all(
             isinstance(text, str) for text in (*answers, *observations)
@@ -108,7 +109,7 @@ def question_of(spec: TaskSpec, outcome: Any) -> Question | TaskFailure:
     match outcome:
         case (True, (str(text), int(turns), str(hidden), tuple(drawn))):
             images = tuple(Image(*each) for each in drawn if _is_image(each))
-            why = "it gives no images" if len(images) < len(drawn) else why_no_images(images)
+            why = "its images are malformed" if len(images) < len(drawn) else why_no_images(images)
             if why is not None:
                 return TaskFailure(spec, "image", why)
             return Question(spec, text, turns, hidden, images)
@@ -126,5 +127,5 @@ def _is_image(drawn: Any) -> bool:
 
 
 def _printable(text: str) -> str:
-    """What a source wrote, on one line and without control characters: it goes to logs and terminals."""
+    """A source's text on one line and without control characters, for logs and terminals."""
     return "".join(c if c.isprintable() else " " for c in text[:DETAIL_CHARS_MAX])

@@ -1,7 +1,8 @@
-"""The daemon's side of the task worker: questions and scores, whatever happens to the worker.
+"""The daemon's side of the task worker: provides questions and scores, even if the worker is lost.
 
-It loads no source and runs no scorer. It asks one sandboxed process for everything, and starts it again when
-it is lost: dead, silent or too slow. It tries a failed start again, after a longer wait each time.
+The daemon itself loads no source and runs no scorer. The runner sends every request to one sandboxed process,
+and restarts that process when it is lost: dead, silent or too slow. If a start fails, it retries with
+increasing delays.
 """
 
 from __future__ import annotations
@@ -39,24 +40,25 @@ from swarmd.tasks.rewards import RewardRule, reward_of
 log = structlog.get_logger(__name__)
 
 Item = tuple[TaskSpec, Sequence[Written]]
-"""A question, and completions of it."""
+"""A question and its completions."""
 
-QUESTIONS_PER_REQUEST = 32  # bounds a reply's size, and how long one request holds the worker
-HELD_OUT_PER_REQUEST = 256  # nine of ten come back as None, so a reply is as small as with the number above
+QUESTIONS_PER_REQUEST = 32  # bounds a reply's size, and how long one request occupies the worker
+HELD_OUT_PER_REQUEST = 256  # nine in ten are returned as None, so a reply is no larger than for 32 questions
 _NOT_HELD_OUT = (True, None)
-_HELD_OUT_AND_LARGE = (True, True)  # it is asked for again, among fewer
-_MARGIN_S = 15.0  # beyond the sum of the worker's own limits, which act first; only a lost worker reaches it
+_HELD_OUT_AND_LARGE = (True, True)  # request it again, in a smaller batch
+_MARGIN_S = 15.0  # beyond the worker's own limits, which take effect first; only a lost worker exceeds it
 START_BACK_OFF_S = (0.5, 2.0, 8.0, 30.0)
-"""Seconds before each further try to start the worker; when the last one fails too, tasks cannot run."""
+"""Seconds before each retry of starting the worker. If the last retry fails too, tasks cannot run."""
 _PER_JOB_S = 3.0  # forking, killing and reaping a child on a busy machine
 
 
 class TaskRunner:
     """Owns the sandboxed worker: `async with TaskRunner(reward=manifest.reward) as runner`.
 
-    A runner that is not entered starts its worker with the first call, and must still be closed. Calls may
-    overlap; the worker takes one request at a time. Every call raises TaskError if the worker cannot be
-    started. The worker gets a working directory in `directory`. `on_problem` is told of lost workers.
+    A runner that is not entered starts its worker at the first call, and must still be closed. Calls may
+    overlap; the worker handles one request at a time. Every call raises TaskError if the worker cannot be
+    started. The worker's working directory is created in `directory`. `on_problem` receives a message about
+    each lost worker.
     """
 
     def __init__(
@@ -77,8 +79,9 @@ class TaskRunner:
         self._closed = asyncio.Event()
         self._asked_at: float | None = None
         self.cpu_s = self.clock_s = 0.0
-        """Seconds that requests took, without starts. The worker yields to the model, so the clock says more
-        about this machine than about the request. The CPU time of a lost worker is not known."""
+        """Seconds that requests took, without starts. The worker runs at lower priority than the model, so
+        wall-clock time depends more on this machine's load than on the request. The CPU time of a lost worker
+        is unknown."""
 
     async def __aenter__(self) -> Self:
         async with self._lock:
@@ -91,19 +94,19 @@ class TaskRunner:
         await self.close()
 
     async def close(self) -> None:
-        """Kill the worker; requests under way end with TaskError. Idempotent."""
+        """Kill the worker; pending requests raise TaskError. Idempotent."""
         self._closed.set()
         if self._worker is not None:
             await self._worker.close()
 
     def give_up(self) -> None:
-        """End the worker's current job, as if its time by the clock were over. The request goes on."""
+        """End the worker's current job, as if its wall-clock limit were reached. The request continues."""
         if self._worker is not None and self._asked_at is not None:
             self._worker.interrupt()
 
     @property
     def waiting_s(self) -> float:
-        """Seconds that the request under way has taken so far; 0 if there is none."""
+        """Seconds that the current request has taken so far; 0 if there is none."""
         return 0.0 if self._asked_at is None else time.monotonic() - self._asked_at
 
     @property
@@ -113,17 +116,17 @@ class TaskRunner:
 
     @property
     def worker_pid(self) -> int | None:
-        """The process id of the worker, or None before the start."""
+        """The process id of the worker; None before the first start."""
         return self._worker.pid if self._worker else None
 
     @property
     def sources(self) -> Mapping[str, SourceInfo]:
-        """What is installed, by name of the source."""
+        """The installed sources by name."""
         versions, _ = self._greeting()
         return {name: SourceInfo(version, tuple(datasets)) for name, (version, datasets) in versions.items()}
 
     def sandbox_report(self) -> tuple[str, ...]:
-        """One sentence for each layer of the sandbox that this platform lacks; empty is best."""
+        """One sentence for each layer of the sandbox that this platform lacks; empty if it has them all."""
         _, missing = self._greeting()
         return tuple(missing)
 
@@ -133,27 +136,26 @@ class TaskRunner:
         return self._worker.greeting
 
     async def expected(self, specs: Sequence[TaskSpec]) -> list[str | None]:
-        """A right answer to the question of each spec, to show to people. None where the source gives none,
-        or fails. Nothing is scored with it."""
+        """A right answer to each spec's question, to show to people. None if the source gives none, or fails.
+        Never used for scoring."""
         outcomes = await self._made("answers", specs, QUESTIONS_PER_REQUEST)
         return [
             outcome[1] if outcome[0] is True and isinstance(outcome[1], str) else None for outcome in outcomes
         ]
 
     async def solutions(self, specs: Sequence[TaskSpec]) -> list[Solution | None]:
-        """Right answers to the question of each spec, one per turn. None where the source gives none, or
-        fails."""
+        """Right answers to each spec's question, one per turn. None if the source gives none, or fails."""
         return list(map(solution_of, await self._made("solutions", specs, QUESTIONS_PER_REQUEST)))
 
     async def questions(self, specs: Sequence[TaskSpec]) -> list[Question | TaskFailure]:
-        """The question of each spec, in order, or why there is none."""
+        """Each spec's question, in order, or why it has none."""
         made = await self._made("questions", specs, QUESTIONS_PER_REQUEST)
         return [question_of(spec, outcome) for spec, outcome in zip(specs, made, strict=True)]
 
     async def held_out(self, specs: Sequence[TaskSpec]) -> list[Question | TaskFailure]:
-        """Those questions of `specs` that are held out, in order, and why others could not be made.
+        """The held-out questions among `specs`, in order, and the failures.
 
-        To find them among many: this costs a quarter of what `questions` does.
+        Finding them this way costs a quarter of what `questions` does.
         """
         made = await self._made("held out", specs, HELD_OUT_PER_REQUEST)
         large = [at for at, outcome in enumerate(made) if outcome == _HELD_OUT_AND_LARGE]
@@ -164,7 +166,7 @@ class TaskRunner:
         return [question_of(spec, outcome) for spec, outcome in pairs if outcome != _NOT_HELD_OUT]
 
     async def _made(self, kind: str, specs: Sequence[TaskSpec], at_once: int) -> list[Any]:
-        """The outcomes of requests of `kind`, for questions or their answers."""
+        """The outcomes of requests of `kind`: questions or answers."""
         outcomes: list[Any] = []
         for start in range(0, len(specs), at_once):
             outcomes += await self._outcomes(
@@ -177,7 +179,7 @@ class TaskRunner:
     async def replies(
         self, items: Sequence[tuple[TaskSpec, Sequence[str]]]
     ) -> list[str | TaskFailure | None]:
-        """What each task says to the turns so far: text, None if it is over, or why it says nothing."""
+        """Each task's reply to the turns so far; None if the task is over, or why it failed."""
         asked = [(raw(spec), tuple(map(encoded, turns))) for spec, turns in items]
         found: list[str | TaskFailure | None] = []
         for start in range(0, len(asked), QUESTIONS_PER_REQUEST):
@@ -189,22 +191,25 @@ class TaskRunner:
         return found
 
     async def score(self, items: Sequence[Item]) -> list[list[Score]]:
-        """The score of each completion of each item. Without an answer it is 0, and no scorer sees it."""
+        """The score of each completion of each item. One without an answer scores 0, and no scorer sees
+        it."""
         return await self._score_as("score plain", items)
 
     async def score_ours(self, items: Sequence[Item]) -> list[list[Score]]:
-        """The same for texts that this program wrote: they do not need a process each."""
+        """The same for texts that this program wrote, which do not need a process each."""
         return await self._score_as("score ours", items)
 
     async def score_shared(self, items: Sequence[Item]) -> list[list[Score] | None]:
-        """The scores of each item whose answers may share a process; None for one to be scored alone.
+        """The scores of each item whose answers may share a process; None for an item to be scored alone.
 
-        One request for `GROUPS_PER_REQUEST` items, and quick: what may take long is not tried.
+        Takes one request per `GROUPS_PER_REQUEST` items and is quick, because it skips everything that may
+        take long.
         """
         return await self._score_shared("score plain", [AnswersTo.of(*item) for item in items])
 
     async def score_alone(self, spec: TaskSpec, completions: Sequence[Written]) -> list[Score]:
-        """The score of each completion of one item, with a process for each answer that needs one."""
+        """The score of each completion of one item, with a separate process for each answer that needs
+        one."""
         return await self._score_alone(AnswersTo.of(spec, completions))
 
     async def _score_as(self, kind: str, items: Sequence[Item]) -> list[list[Score]]:
@@ -225,7 +230,7 @@ class TaskRunner:
         return found
 
     async def _score_together(self, kind: str, groups: Sequence[AnswersTo]) -> Iterator[Sequence[Any] | None]:
-        """The outcomes of each group's distinct answers; None if the group must be asked for alone."""
+        """The outcomes of each group's distinct answers; None for a group that must be scored alone."""
         if not groups:
             return iter(())
         request = (kind, tuple((group.spec, group.distinct) for group in groups))
@@ -269,8 +274,8 @@ class TaskRunner:
         once_s: float = 0.0,
         lost: str | None = None,
     ) -> Sequence[Any]:
-        """One outcome per job. If the worker is lost, each job is asked for alone. A job that loses it again
-        gets the kind `lost`, or else that of the loss."""
+        """One outcome per job. If the worker is lost, each job is sent alone. A job on which the worker is
+        lost again gets the kind `lost`, or by default the kind of the loss."""
         allowance_s = once_s + _MARGIN_S
         try:
             return await self._ask(request(jobs), len(jobs), allowance_s + len(jobs) * (job_s + _PER_JOB_S))
@@ -280,7 +285,7 @@ class TaskRunner:
             try:
                 outcomes += await self._ask(request([job]), 1, allowance_s + job_s + _PER_JOB_S)
             except WorkerLostError as error:
-                outcomes.append((False, lost or error.kind, "the worker was lost on this job alone", None))
+                outcomes.append((False, lost or error.kind, "the worker was lost on this single job", None))
         return outcomes
 
     async def _ask(self, request: object, count: int, seconds: float) -> Sequence[Any]:
@@ -290,7 +295,7 @@ class TaskRunner:
             try:
                 reply = await worker.ask(request, seconds)
             except WorkerLostError as error:
-                self._on_problem(f"the task worker (pid {worker.pid}) was lost: {error}; it is started again")
+                self._on_problem(f"the task worker (pid {worker.pid}) was lost: {error}; restarting it")
                 raise
             finally:
                 self.clock_s += time.monotonic() - began
@@ -300,10 +305,10 @@ class TaskRunner:
                     self.cpu_s += cpu_micro / MICRO
                     return outcomes
             await worker.close()
-            raise WorkerLostError("crash", "it sent nonsense")
+            raise WorkerLostError("crash", "it sent garbage")
 
     async def _running(self) -> WorkerProcess:
-        """The worker, started if there is none. Only under the lock."""
+        """The worker, started if necessary. Call only with the lock held."""
         for wait_s in (*START_BACK_OFF_S, None):
             if self._closed.is_set():
                 raise TaskError("the task runner was closed")
@@ -313,7 +318,8 @@ class TaskRunner:
                 self._worker = await WorkerProcess.start(self._options, self._directory)
                 self._starts += 1
             except WorkerStartError as error:
-                # A worker that never ran, and ended by its own error, lacks what waiting does not bring.
+                # A worker that never ran and exited with its own error lacks something; waiting does not
+                # help.
                 if wait_s is None or not (error.passing or self._starts):
                     raise
                 self._on_problem(f"{error}; trying again in {wait_s:g} s")

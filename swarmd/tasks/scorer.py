@@ -1,6 +1,6 @@
-"""Judges the answers to one question in a child of the worker. Pure.
+"""Scores the answers to one question in a child of the worker. Pure.
 
-It knows the task and the question's entry, and so what is right. It never runs a program.
+A scorer has the task and the question's entry, and therefore knows what is right. It never runs a program.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ from swarmd.tasks.nursery import CALLS_MAX
 from swarmd.tasks.rewards import score_micro
 from swarmd.tasks.source import Outputs, Program, Task, TurnsTask
 
-# Numbers, dates, words: no bracket, quote, underscore or operator that evaluated text could call or hide
-# anything with. Most answers are like that, and all of a request can share one child: a fork of the warm
-# worker takes 4 ms or more, a score microseconds.
+# Numbers, dates, words: no bracket, quote, underscore or operator that evaluated text could use to call or
+# hide anything. Most answers look like this, and all of them in a request can share one child: forking the
+# warm worker takes 4 ms or more, scoring microseconds.
 _PLAIN = re.compile(rb"[A-Za-z0-9 ,.:/+\n-]*")
 
-_SHARED_BYTES_MAX = 512  # longer text takes a scorer longer, and a child that is lost costs all that share it
+_SHARED_BYTES_MAX = 512  # longer text takes longer, and losing a child affects all that share it
 
 WORTHLESS = (0, False)
 
 Answer = bytes | tuple[bytes | None, ...]
-"""What a completion answered; a tuple, one for each turn, if it is one of turns."""
+"""The answer of a completion, or a tuple with one per turn if it has several turns."""
 
 
 class Scorer:
-    """Scores answers to one question, if they are admitted, and says whether they are bare."""
+    """Scores answers to one question, if they are admitted, and decides whether they are bare."""
 
     def __init__(self, task: Task | TurnsTask, entry: Any, *, literals_only: bool) -> None:
         self._task: Any = task
@@ -44,7 +44,7 @@ class Scorer:
 
     @property
     def knows_forms(self) -> bool:
-        """Whether the task says what it admits, so that its answers may share a child."""
+        """Whether the task defines which answers it admits, so that its answers may share a child."""
         return self._form is not None
 
     @property
@@ -53,11 +53,13 @@ class Scorer:
         return self._program is not None
 
     def must_run(self, raw: Sequence[Answer]) -> bool:
-        """Whether any of these answers is a program that may be run. If not, `score` gives 0 for each."""
+        """Whether any of these answers is a program that may be run. Otherwise `score` gives 0 for all of
+        them."""
         return self.runs_programs and any(self.program(each) is not None for each in raw)
 
     def program(self, raw: Answer) -> Program | None:
-        """What to run for an answer; None if it is not admitted, or if nothing holds a program back here."""
+        """The program to run for an answer. None if it is not admitted, or if nothing here can confine a
+        program."""
         if isinstance(raw, tuple) or self._program is None or self._literals_only:
             return None
         answer = raw.decode()
@@ -65,11 +67,12 @@ class Scorer:
             return None
         program = self._program(answer, self._entry)
         if len(program.calls) > CALLS_MAX:
-            raise ValueError(f"the task makes {len(program.calls)} calls of a program, {CALLS_MAX} at most")
+            raise ValueError(f"the task calls a program {len(program.calls)} times, more than {CALLS_MAX}")
         return program
 
     def judge(self, program: str, outputs: Outputs) -> tuple[int, bool]:
-        """As `score`, of a program that gave `outputs`. Its shorter forms are not tried: each costs a run."""
+        """Like `score`, for a program that gave `outputs`. Shorter forms are not tested, because each costs a
+        run."""
         micro = score_micro(self._task.judge(outputs, self._entry))
         known = self._bare(program, self._entry) if micro > 0 and self._bare else None
         return micro, known is True
@@ -80,9 +83,10 @@ class Scorer:
         return is_bounded(answer) if self._form is None else self._form(answer, self._entry)
 
     def score(self, raw: Answer) -> tuple[object, ...]:
-        """The score in millionths, 0 if not admitted; and whether the answer is bare and worth anything.
+        """(score in millionths, whether the answer is bare and scores more than 0). 0 if it is not admitted.
 
-        Of a completion of turns also its observations. Raises BadTurnsError for turns that the task has not.
+        For a task of several turns, the observations follow. Raises BadTurnsError for more turns than the
+        task has.
         """
         if self.has_turns:
             return self._score_turns(raw if isinstance(raw, tuple) else (raw,))
@@ -102,13 +106,13 @@ class Scorer:
         return played.micro, bare, played.observations
 
     def reply(self, raw: tuple[bytes | None, ...]) -> str | None:
-        """What the task says to the turns so far; None if it is over."""
+        """The task's reply to the turns so far; None if the task is over."""
         if not self.has_turns:
             raise BadTurnsError("its task has one turn")
         return reply_to(self._task, self._entry, self._admitted(raw))
 
     def _admitted(self, raw: tuple[bytes | None, ...]) -> list[str | None]:
-        """One per turn; None for an answer that the task does not admit, as if there were none."""
+        """One answer per turn; None for an answer that the task does not admit, as if it were missing."""
         answers = [None if each is None else each.decode() for each in raw]
         return [answer if answer is not None and self.admits(answer) else None for answer in answers]
 
@@ -122,12 +126,12 @@ class Scorer:
     def _micro_of_rival(self, answer: str) -> int:
         try:
             return self._micro(answer)
-        except Exception:  # noqa: BLE001  a scorer may raise anything: as everywhere, the text is worth nothing
+        except Exception:  # noqa: BLE001  a scorer may raise anything; the text then scores 0
             return 0
 
 
 def may_share(answer: Answer) -> bool:
-    """Whether `answer` may be scored in one child with others."""
+    """Whether `answer` may be scored in the same child as others."""
     if isinstance(answer, tuple):
         return all(may_share(each) for each in answer if each is not None)
     if len(answer) > _SHARED_BYTES_MAX:

@@ -1,8 +1,8 @@
-"""The `[signed]` table at the end of a manifest file: an author's charter, in words that people can read.
+"""The `[signed]` table at the end of a manifest file: an author's charter, in readable form.
 
-The table repeats every field of the charter, and its signature. So whoever edits the table breaks the
-signature, and whoever edits the rules has another swarm id than the one that was signed. Comments and layout
-of the rest may change: they are no part of the swarm.
+The table repeats every field of the charter, plus its signature. So editing the table breaks the signature,
+and editing the rules changes the swarm id, which then differs from the signed one. Comments and layout of the
+rest may change, because they are not part of the swarm.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def _hexadecimal(text: str) -> str:
 
 def _with_zone(value: datetime) -> datetime:
     if value.tzinfo is None:
-        raise ValueError("needs a zone, such as 2026-01-01T00:00:00Z")
+        raise ValueError("needs a time zone, such as 2026-01-01T00:00:00Z")
     return value
 
 
@@ -44,7 +44,7 @@ _Hexadecimal = Annotated[str, AfterValidator(_hexadecimal)]
 
 
 class SignedTable(BaseModel):
-    """The table as TOML gives it."""
+    """The table as parsed from TOML."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
     author: str
@@ -54,12 +54,14 @@ class SignedTable(BaseModel):
     urls: list[str]
     swarm: _Hexadecimal
     sources: dict[str, str]
-    """The versions of the task sources, so that a reader with others learns why his swarm is another one."""
+    """The versions of the task sources, so that a reader with other versions learns why the swarm id
+    differs."""
     signature: _Hexadecimal
 
 
 def charter_of(table: SignedTable, name: str) -> VerifiedCharter:
-    """What the author signed. `name`: the manifest's. Raises ValueError: what is wrong and what to do."""
+    """The author's verified charter. `name` is the manifest's. Raises ValueError: what is wrong and what to
+    do."""
     try:
         charter = Charter(
             name=name,
@@ -72,14 +74,14 @@ def charter_of(table: SignedTable, name: str) -> VerifiedCharter:
         return verify_charter(join_charter(PeerId(table.author), charter, bytes.fromhex(table.signature)))
     except ProtocolError as error:
         raise ValueError(
-            f"{table.author[:64]} did not sign what stands here ({error}): the name or this table was "
-            "changed afterwards. Get the file from its author again; its author signs it anew with `swarmd "
+            f"{table.author[:64]} did not sign this content ({error}): the name or this table was changed "
+            "after signing. Get the file from its author again; the author can sign it again with `swarmd "
             "swarm sign`"
         ) from error
 
 
 def read_signature(text: str) -> VerifiedCharter | None:
-    """What was signed in the text of a file, whatever became of its rules; None if it has no such table.
+    """The charter signed in a file's text, even if its rules have changed; None if it has no such table.
 
     Raises ValueError.
     """
@@ -90,7 +92,7 @@ def read_signature(text: str) -> VerifiedCharter | None:
 
 
 def require_signed_rules(table: SignedTable, swarm_id: bytes, versions: Mapping[str, str]) -> None:
-    """`versions`: of the sources installed here. Raises ValueError if other rules were signed."""
+    """Raise ValueError unless these rules were signed. `versions` are those of the sources installed here."""
     if bytes.fromhex(table.swarm) == swarm_id:
         return
     other = {
@@ -100,21 +102,21 @@ def require_signed_rules(table: SignedTable, swarm_id: bytes, versions: Mapping[
         told = ", ".join(f"{source[:64]} {signed[:64]}" for source, signed in other.items())
         here = ", ".join(f"{source} {versions[source]}" for source in other)
         raise ValueError(
-            f"it was signed for {told}, and {here} is installed here: install the version that was signed for"
+            f"it was signed for {told}, but {here} is installed here: install the version it was signed for"
         )
     raise ValueError(
-        "the rules above were changed after they were signed: get the file from its author again; its author "
-        "signs it anew with `swarmd swarm sign`"
+        "the rules above were changed after signing: get the file from its author again; the author can sign "
+        "it again with `swarmd swarm sign`"
     )
 
 
 def with_signature(text: str, signed: VerifiedCharter, versions: Mapping[str, str]) -> str:
-    """The text of a manifest file with this charter at its end, instead of an earlier one."""
+    """The text of a manifest file with this charter at its end, replacing any earlier one."""
     charter = signed.charter
     created = datetime.fromtimestamp(charter.created, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     sources = ", ".join(f"{json.dumps(name)} = {json.dumps(each)}" for name, each in versions.items())
     lines = [
-        "[signed]  # `swarmd swarm sign` writes this table: a change of it breaks the signature",
+        "[signed]  # `swarmd swarm sign` wrote this table: editing it breaks the signature",
         f'author = "{signed.author}"',
         f"version = {charter.version}",
         f"created = {created}",

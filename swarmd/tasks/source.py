@@ -1,11 +1,11 @@
-"""The interface of a source of tasks, and how installed sources are found.
+"""The interface of a task source, and the discovery of installed sources.
 
-A source runs only in the sandboxed worker, never in the daemon. A package offers one through an entry point:
+A source runs only in the sandboxed worker, never in the daemon. A package provides one with an entry point:
 
     [project.entry-points."swarmd.tasks"]
     my_tasks = "my_package.module:MySource"
 
-The name on the left is the `source` that a manifest gives; the value is a class, called without arguments.
+The name on the left is the `source` in a manifest. The value is a class that is called without arguments.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ FROM_OUTSIDE = {
     "textarena": "swarmd.tasks.outside.arena:TextArena",
     "verifiers": "swarmd.tasks.outside.tasksets:Verifiers",
 }
-"""Sources that come with an extra of the same name, and are there if its package is installed."""
+"""Sources that belong to an extra of the same name and exist if its package is installed."""
 
 
 class RefusedTaskError(TaskError):
-    """A task spec that cannot be a task here; `kind` says which part of it is wrong."""
+    """A task spec that is not valid here. `kind` names the invalid part."""
 
     kind: ClassVar[str]
     option: str | None = None
@@ -54,7 +54,7 @@ class UnknownSourceError(RefusedTaskError):
 
 
 class WrongVersionError(RefusedTaskError):
-    """The source is installed in another version."""
+    """The installed source has a different version."""
 
     kind = "version"
 
@@ -66,7 +66,7 @@ class UnknownDatasetError(RefusedTaskError):
 
 
 class BadOptionError(RefusedTaskError):
-    """An option of a dataset is unknown or has a value that the dataset refuses."""
+    """A dataset's option is unknown, or has a value that the dataset refuses."""
 
     kind = "option"
 
@@ -76,103 +76,105 @@ class BadOptionError(RefusedTaskError):
 
 
 class Program(NamedTuple):
-    """A stranger's program, and what to ask it. It is Python, and runs in a process of its own."""
+    """A stranger's Python program with the calls to make. It runs in its own process."""
 
     text: str
-    """Executed once; what it defines is what `calls` may name."""
+    """Executed once. `calls` can use what it defines."""
     calls: tuple[str, ...]
-    """Expressions, evaluated in turn."""
+    """Expressions, evaluated in order."""
 
 
 Outputs = Sequence[str | None]
-"""What each call of a program gave, as `ascii` writes it. None: it raised, or gave too much."""
+"""The `ascii` of each call's result. None if the call raised or its result was too long."""
 
 
 class Task(Protocol):
-    """A dataset with its options: asks questions and judges answers.
+    """A dataset with its options: asks questions and scores answers.
 
-    A task may also have `admits(answer, entry) -> bool`: whether `score` may see the answer at all. An answer
-    that is not admitted scores 0. A task without `admits` is not shown numbers that take for ever to convert.
-    Whatever it admits, the sandbox evaluates only literals and arithmetic while `score` runs.
+    Optional methods:
 
-    It may also have `is_bare(answer, entry) -> bool | None`: whether `answer` is the one text that a right
-    answer should have; None if other texts may be as right. For None, and for a task without `is_bare`, the
-    sandbox scores shorter texts instead of the answer (`bare`). An answer that is not bare is rewarded, but
-    not learned from other peers.
+    `admits(answer, entry) -> bool`: whether `score` may see the answer at all. An answer that is not admitted
+    scores 0. Without `admits`, only answers with numbers that take too long to convert are withheld. Whatever
+    is admitted, the sandbox evaluates only literals and arithmetic while `score` runs.
 
-    It may also have `expected(entry) -> str | None`: a right answer. It is shown to people, and to models as
-    an example.
+    `is_bare(answer, entry) -> bool | None`: whether `answer` is the only text that a right answer should
+    have; None if other texts may be just as right. For None, and without `is_bare`, the sandbox scores
+    shorter variants of the answer to decide (`bare`). An answer that is not bare is rewarded, but other peers
+    do not learn from it.
 
-    A task about images has `images(entry) -> Sequence[numpy.ndarray]`: each uint8 [height, width, 3], drawn
-    in whole numbers, so that every peer has the same pixels (`swarmd.images` has the limits). It may have
-    `hidden`, too, as in `TurnsTask`.
+    `expected(entry) -> str | None`: a right answer, shown to people, and to models as an example.
 
-    A task whose answers are programs has `program(answer, entry) -> Program` and `judge(outputs, entry) ->
-    float`, and its `score` is not called. The program runs in a process that knows nothing but that program.
-    `judge` compares `Outputs` with what it knows, in another process.
+    `images(entry) -> Sequence[numpy.ndarray]`, for a task about images: each uint8 [height, width, 3], drawn
+    with integer arithmetic, so that every peer gets the same pixels (`swarmd.images` has the limits). Such a
+    task can also have `hidden`, as in `TurnsTask`.
+
+    `program(answer, entry) -> Program` and `judge(outputs, entry) -> float`, for a task whose answers are
+    programs. `score` is then not called. The program runs in a process that knows nothing else. `judge`
+    compares its `Outputs` with the right ones, in another process.
     """
 
     def question(self, seed: int, index: int) -> tuple[str, Any]:
-        """The question's text, and the entry that `score` needs to judge an answer to it.
+        """The question's text, and the entry that `score` needs to score an answer.
 
-        A pure function of (seed, index): every peer regenerates the question and must get the same text.
-        seed is in 0..2**32-1, index in 0..2**20. The order of sets is safe (the worker fixes
-        PYTHONHASHSEED); the clock, the network and `id` are not.
+        Must be a pure function of (seed, index): every peer regenerates the question and must get the same
+        text. seed is in 0..2**32-1, index in 0..2**20. The iteration order of sets is safe, because the
+        worker fixes PYTHONHASHSEED; the clock, the network and `id` are not.
         """
         ...
 
     def score(self, answer: str, entry: Any) -> float:
-        """How right `answer` is, in [0, 1]. It may be any text. May raise: the answer then scores 0."""
+        """How right `answer` is, in [0, 1]. It can be any text. May raise, which scores 0."""
         ...
 
 
 class TurnsTask(Protocol):
-    """A task of several turns: the policy writes, is told what came of it, and writes again.
+    """A task of several turns: the policy writes, gets an observation, and writes again.
 
-    Only what policies write travels between peers. Each receiver makes the observations again, so they may
-    depend on nothing but the entry and the answers so far. `admits` and `is_bare` may be there as in `Task`;
-    `is_bare` gets all answers. A question's text is often the same for all seeds. So a task may have
-    `hidden(entry) -> str`, which tells questions of the same text apart, for example the number to guess.
-    Without it every seed and index is another question.
+    Only what policies write is sent between peers. Each receiver computes the observations itself, so they
+    must depend on nothing but the entry and the answers so far. `admits` and `is_bare` are optional, as in
+    `Task`; `is_bare` gets all answers. Often all seeds give the same question text. A task can therefore have
+    `hidden(entry) -> str`, which distinguishes questions with the same text, for example by the number to
+    guess. Without it, every seed and index counts as a different question.
 
-    It may also have `solution(entry) -> Sequence[str]`: right answers, one per turn. They are shown
-    to models as an example, so they should be those of somebody who knows only what the task has said so far.
+    Optional: `solution(entry) -> Sequence[str]`, right answers, one per turn. They are shown to models as an
+    example, so they should be answers of someone who knows only what the task has said so far.
     """
 
     turns: int
-    """How many a policy may write at most, 2 to `protocol.TURNS_MAX`."""
+    """The most turns that a policy may write, 2 to `protocol.TURNS_MAX`."""
 
     def question(self, seed: int, index: int) -> tuple[str, Any]:
-        """As in `Task`. The text says how the task goes on."""
+        """As in `Task`. The text explains how the task proceeds."""
         ...
 
     def reply(self, answers: Sequence[str | None], entry: Any) -> str | None:
-        """What the policy is told after its answers so far, at most `OBSERVATION_BYTES_MAX` bytes of UTF-8.
+        """The reply to the policy's answers so far, at most `OBSERVATION_BYTES_MAX` bytes of UTF-8.
 
-        None: it is over. One answer per turn; None for a turn without an answer. Not asked after the last of
-        `turns`.
+        None if the task is over. `answers` has one element per turn, None for a turn without an answer. Not
+        called after the last of `turns`.
         """
         ...
 
     def score(self, answers: Sequence[str | None], entry: Any) -> float:
-        """How well the answers did together, in [0, 1]. They may end before the task is over."""
+        """How good the answers are together, in [0, 1]. They may end before the task is over."""
         ...
 
 
 @runtime_checkable
 class TaskSource(Protocol):
-    """Where tasks come from.
+    """Provides tasks.
 
-    A source may also have `prepare()`: imports that take long, made when the first task of it is asked for.
+    A source can also have `prepare()`, for slow imports. It is called when the source's first task is
+    requested.
     """
 
     @property
     def version(self) -> str:
-        """Changes whenever the same seed may give another question; at most 64 bytes."""
+        """Must change whenever the same seed may give a different question; at most 64 bytes."""
         ...
 
     def datasets(self) -> Collection[str]:
-        """The names that `build` takes."""
+        """The dataset names that `build` accepts."""
         ...
 
     def build(self, dataset: str, config: Mapping[str, Any]) -> Task | TurnsTask:
@@ -181,7 +183,7 @@ class TaskSource(Protocol):
 
 
 def find_sources(extra: Sequence[str] = ()) -> dict[str, TaskSource]:
-    """Every source by name: the built-in ones, the entry points', and `extra` ("name=module:attribute").
+    """Every source by name: built-in ones, those of entry points, and `extra` ("name=module:attribute").
 
     Raises TaskError if one cannot be imported or is not a source.
     """
@@ -207,7 +209,7 @@ def _load(point: EntryPoint) -> TaskSource:
 
 
 def source_directories(sources: Mapping[str, TaskSource]) -> list[str]:
-    """What the sandbox must let the sources read: their packages' directories, or single modules' files."""
+    """Paths that the sandbox must let the sources read: the directories of packages, the files of modules."""
     modules = {type(source).__module__.partition(".")[0] for source in sources.values()}
     paths: list[str] = []
     for module in map(importlib.import_module, modules):

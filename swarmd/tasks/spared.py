@@ -1,4 +1,4 @@
-"""Imported before all else of the worker, which encodes, decodes, and needs nothing more of the protocol."""
+"""Import this first in the worker, which needs nothing of the protocol except encoding and decoding."""
 
 from swarmd.spared import spare_protocol
 

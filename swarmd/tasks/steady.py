@@ -1,7 +1,7 @@
-"""Whether a task is the same each time it is made: otherwise no receiver could judge what others wrote. Pure.
+"""Checks that a task is the same each time it is generated; otherwise receivers could not verify it. Pure.
 
-A question may depend on nothing but seed and index, an observation on nothing but the question and the
-answers so far. A task that draws from a generator of its own process, or reads the clock, shows here.
+A question must depend on nothing but seed and index, and an observation on nothing but the question and the
+answers so far. These checks detect a task that uses an unseeded random generator or reads the clock.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ from swarmd.tasks.imaging import images_for
 from swarmd.tasks.source import RefusedTaskError, Task, TurnsTask
 
 TRIAL_ANSWERS = ("1", None, "7", "yes", "a")
-"""What a task of several turns is told, in this order and again from the beginning."""
+"""The answers given to a task of several turns, in this order and repeated."""
 
 Facts = list[str]
 
 
 class UnsteadyTaskError(RefusedTaskError):
-    """A task that is not the same each time."""
+    """A task that differs each time it is generated."""
 
     kind: ClassVar[str] = "unsteady"
 
 
 def facts_of(task: Task | TurnsTask, seed: int, index: int) -> Facts:
-    """The question, its images, and what the task says to `TRIAL_ANSWERS`. Raises what the task raises."""
+    """The question, its images, and the replies to `TRIAL_ANSWERS`. Raises whatever the task raises."""
     text, entry = task.question(seed, index)
     require_short(text)
     turns, images = turns_of(task), images_for(task, entry)
@@ -54,14 +54,14 @@ def facts_of(task: Task | TurnsTask, seed: int, index: int) -> Facts:
 
 
 def require_same(first: Sequence[str], second: Sequence[str]) -> None:
-    """Raises UnsteadyTaskError if a task gave other facts the second time, and says which."""
+    """Raise UnsteadyTaskError if a task gave different facts the second time, and say which."""
     for place, (before, after) in enumerate(zip(first, second, strict=False)):
         if before != after:
-            named = ("its question", "what is hidden in it", "one of its images")
-            what = named[place] if place < len(named) else "what it says to a turn"
+            named = ("its question", "its hidden part", "one of its images")
+            what = named[place] if place < len(named) else "its reply to a turn"
             raise UnsteadyTaskError(
-                f"{what} is not the same when it is made again: {before!r:.60}, then {after!r:.60}. It may "
+                f"{what} differs when generated again: {before!r:.60}, then {after!r:.60}. It must "
                 "depend on nothing but seed, index and the answers so far"
             )
     if len(first) != len(second):
-        raise UnsteadyTaskError("it is over after another number of turns when it is played again")
+        raise UnsteadyTaskError("it ends after a different number of turns when played again")

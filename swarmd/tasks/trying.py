@@ -1,4 +1,4 @@
-"""Tries tasks before anyone depends on them: each is made twice, in a worker that ends afterwards."""
+"""Tests tasks before anyone depends on them: generates each twice, in a worker that ends afterwards."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from swarmd.errors import TaskError
 from swarmd.tasks.frames import pack, split_frames
 from swarmd.tasks.launch import STDERR_TAIL_BYTES, WorkerOptions, worker_environment
 
-_START_S = 120.0  # of the worker; beyond that, each task has its own limit
+_START_S = 120.0  # for starting the worker; each task then has its own limit
 
 
 def try_tasks(
     tasks: Sequence[tuple[str, str, str]], options: WorkerOptions
 ) -> tuple[dict[str, str], list[tuple[object, ...]]]:
-    """The sources' versions, and per task the outcome of trying it: (True, None), or why it is none.
+    """The sources' versions, and for each task the outcome: (True, None), or why it is not a valid task.
 
     A task is (source, dataset, options in canonical JSON). Raises TaskError if the worker cannot start.
     """
@@ -43,7 +43,7 @@ def try_tasks(
     if len(replies) != 1 + len(specs):
         tail = done.stderr[-STDERR_TAIL_BYTES:].decode(errors="replace").strip()
         raise TaskError(f"the task worker ended early: {tail}")
-    greeting: Any = replies[0]  # trusted: this worker has run only its sources' own code
+    greeting: Any = replies[0]  # trusted, because this worker has run only its sources' code
     outcomes: list[Any] = replies[1:]
     versions = {name: version for name, (version, _) in greeting[0].items()}
     return versions, [outcome for (_cpu_micro, (outcome,)) in outcomes]

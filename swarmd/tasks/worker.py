@@ -1,31 +1,31 @@
-"""The worker's main program: `python -m swarmd.tasks.worker`. Reads requests on stdin, answers on stdout.
+"""The worker's main program: `python -m swarmd.tasks.worker`. Reads requests on stdin, replies on stdout.
 
-It imports the sources once, locks itself in and forks a child for every piece of work, so it stays warm and
-never runs a scorer itself. The children that regenerate questions run the sources' code; those that score run
-it on text chosen by peers. Answers to one question share a child if the task says what it admits. Otherwise a
-text that is not a plain literal gets a child to itself. Answers that are programs run in processes of the
-`nursery`, and a child that has not run them judges what they gave.
+It imports the sources once, confines itself and forks a child for every job, so it stays warm and never runs
+a scorer itself. The children that regenerate questions run the sources' code; those that score run it on text
+chosen by peers. Answers to one question share a child if the task defines which answers it admits. Otherwise,
+each text that is not a plain literal gets its own child. Answers that are programs run in processes of the
+`nursery`; a child that has not run them judges their outputs.
 
     -> ("questions", (spec, ...))              <- (outcome, ...)   outcome = (True, (text, turns, hidden,
                                                                                      images))
-    -> ("held out", (spec, ...))               <- (outcome, ...)   the same, or (True, None) if it is not,
-                                                      or (True, True) if it is and takes too much room
+    -> ("held out", (spec, ...))               <- (outcome, ...)   the same, or (True, None) if not held out,
+                                                      or (True, True) if held out but too large for the reply
     -> ("answers", (spec, ...))                <- (outcome, ...)   outcome = (True, text or None)
     -> ("solutions", (spec, ...))              <- (outcome, ...)   outcome = (True, (answers, observations) or
                                                       None)
-    -> ("try", (spec, ...))                    <- (outcome, ...)   outcome = (True, None): it is steady
+    -> ("try", (spec, ...))                    <- (outcome, ...)   outcome = (True, None): the same each time
     -> ("replies", ((spec, answers), ...))     <- (outcome, ...)   outcome = (True, text, or None: it is over)
     -> ("score", spec, (answer in UTF-8, ...)) <- (outcome, ...)   outcome = (True, (millionths, bare))
-       or (True, (millionths, bare, observations)): of a completion of turns, whose answer is a tuple of them
+       or (True, (millionths, bare, observations)) for a completion of several turns, whose answer is a tuple
     -> ("score plain", (group, ...))           <- ((outcome, ...) or None, ...)
-       group = (spec, (answer, ...)); None: ask for it with "score", by itself. So it is with programs
-    -> ("score ours", (group, ...))            the same for any answers: nobody else chose them
-       answers = one per turn, None where a turn has none
+       group = (spec, (answer, ...)); None: send it alone, with "score". This is always so for programs
+    -> ("score ours", (group, ...))            the same for answers of any form that we wrote ourselves
+       answers = one per turn, None for a turn without an answer
        spec = (source, dataset, config, version or None for the installed one, seed, index)
        an outcome without a result = (False, kind, detail, option or None)
-    A reply is (CPU microseconds that the request took, outcomes).
+    A reply is (CPU microseconds used by the request, outcomes).
 
-While it starts and while it works it sends a beat every second: a worker that is silent for long is frozen.
+It sends a heartbeat every second while it starts and while it works. A worker silent for long is frozen.
 """
 
 from __future__ import annotations
@@ -49,10 +49,10 @@ from swarmd.tasks.source import find_sources, source_directories
 
 @contextmanager
 def _beating(replies: int) -> Iterator[None]:
-    """Send beats while the block runs, and none afterwards, so that no beat cuts a reply in two.
+    """Send heartbeats during the block and none afterwards, so that no heartbeat falls into a reply.
 
-    A timer sends them instead of a thread, which a fork would lose in the middle of anything. Children have
-    their own timers.
+    A timer sends them rather than a thread, because a fork could stop a thread in the middle of anything.
+    Children have their own timers.
     """
     signal.signal(signal.SIGALRM, lambda *_: os.write(replies, BEAT))
     signal.siginterrupt(signal.SIGALRM, False)
@@ -61,21 +61,21 @@ def _beating(replies: int) -> Iterator[None]:
         yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, signal.SIG_IGN)  # after it ran for the last time, if one was due
+        signal.signal(signal.SIGALRM, signal.SIG_IGN)  # after a last run, if one was due
 
 
 def main() -> None:
-    """argv: the parent's pid, the options."""
+    """Run the worker. argv: the parent's pid, the options."""
     parent, options = int(sys.argv[1]), WorkerOptions.from_argument(sys.argv[2])
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the daemon, which closes us
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the daemon handles Ctrl-C, and closes this worker
     if sys.platform == "linux":
         kernel.die_with_parent(signal.SIGKILL)
         if os.getppid() != parent:
-            return  # the parent ended before the line above
+            return  # the parent ended before `die_with_parent`
     requests, replies = os.dup(0), os.dup(1)
     null = os.open(os.devnull, os.O_RDWR)
     os.dup2(null, 0)
-    os.dup2(null, 1)  # a source that prints must not write into our frames
+    os.dup2(null, 1)  # a source that prints must not corrupt our frames
     os.close(null)
     gc.freeze()  # the nursery shares these pages
     nursery = Nursery.start(options.priority) if seccomp.is_supported() else None
@@ -84,7 +84,7 @@ def main() -> None:
     sandbox = Sandbox(source_directories(sources), priority=options.priority)
     sandbox.confine_worker()
     gc.collect()
-    gc.freeze()  # the children share these pages; a collection there would copy them
+    gc.freeze()  # the children share these pages; collecting garbage in a child would copy them
     versions = {name: (source.version, sorted(source.datasets())) for name, source in sources.items()}
     write_frame(replies, (versions, sandbox.missing))
     bench = Bench(sources, sandbox, nursery, options)

@@ -140,7 +140,7 @@ def test_an_adapter_is_not_scored_on_another_base_than_its_own(
     save(home, make_policy(lora_rank=2), 4, policy=trained, base=base)
     outcome = evaluate(swarmd, home)
     assert outcome.code == 1
-    assert "works on its own base only" in outcome.err
+    assert "works only on its own base" in outcome.err
 
 
 def test_a_checkpoint_is_scored_wherever_it_is_whatever_the_default_home_s_settings(

@@ -120,7 +120,7 @@ def test_an_adapter_without_its_base_is_refused(swarmd, home, make_policy, tiny_
     base = Base(str(tiny_model_dir), None, "0" * 64).to_state()
     save(home, make_policy(lora_rank=2), tiny_model_dir, lora_rank=2, base=base)
     replaced = swarmd("export", tmp_path / "out", "--home", home.path)
-    assert (replaced.code, "works on its own base only" in replaced.err) == (1, True)
+    assert (replaced.code, "works only on its own base" in replaced.err) == (1, True)
     save(home, make_policy(lora_rank=2), tmp_path / "gone", 8, lora_rank=2)
     gone = swarmd("export", tmp_path / "out", "--home", home.path, "--adapter")
     assert (gone.code, "unknown model" in gone.err) == (1, True)
@@ -267,7 +267,7 @@ def test_what_the_hub_refuses_is_one_sentence_and_the_folder_stays(
     hub.refuses = HfHubHTTPError("403 Forbidden:\nno right", response=httpx.Response(403, request=request))
     outcome = swarmd("export", tmp_path / "out", "--home", home.path, "--push-to-hub", "me/mine")
     assert outcome.code == 1
-    assert "the hub did not take me/mine (403 Forbidden: no right" in outcome.err
+    assert "the hub did not accept me/mine (403 Forbidden: no right" in outcome.err
     assert (tmp_path / "out" / "config.json").is_file()
 
 

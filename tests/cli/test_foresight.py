@@ -104,7 +104,7 @@ def test_nothing_heavy_is_loaded_by_then(tmp_path: Path) -> None:
 def test_a_build_of_pytorch_for_cpus_has_no_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
     monkeypatch.setattr(drivers, "version", lambda _: "2.13.0+cpu")
-    assert drivers.why_no_cuda() == "the PyTorch that is installed is the build for CPUs only"
+    assert drivers.why_no_cuda() == "the installed PyTorch is the CPU-only build"
 
 
 def test_a_driver_s_files_leave_it_open_whether_there_is_a_device(tmp_path: Path, monkeypatch) -> None:

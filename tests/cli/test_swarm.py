@@ -64,7 +64,7 @@ def test_signing_after_a_change_is_the_next_version_with_the_same_addresses(swar
     garden.write_text(garden.read_text().replace("round_seconds = 30", "round_seconds = 60"))
     outcome = swarmd("swarm", "verify", garden)
     assert outcome.code == 2
-    assert "rules above were changed after they were signed" in outcome.err
+    assert "rules above were changed after signing" in outcome.err
     assert swarmd("swarm", "sign", garden, "--home", author.path).code == 0
     second = shown(swarmd, garden)
     assert (second["version"], second["bootstrap"]) == (2, first["bootstrap"])
@@ -87,7 +87,7 @@ def test_a_key_in_a_file_signs_too(swarmd, author, garden, tmp_path):
         (["sign", "nothing.toml"], r"nothing.toml cannot be read \(No such file or directory\): name a"),
         (["create", "a/b"], "'a/b' cannot be the name of a file: name the file with --out FILE"),
         (["create", ""], "name: must not be empty"),
-        (["show", "."], "is a directory: name the manifest file in it"),
+        (["show", "."], "is a directory: give the manifest file in it"),
         (["sign", "garden.toml", "--key", "small.toml"], "small.toml is not the key of a peer"),
         (["sign", "garden.toml", "--version", "1"], "is already signed as version 1"),
         (["sign", "garden.toml", "--bootstrap", "example.org:41000"], "'example.org:41000' is malformed"),

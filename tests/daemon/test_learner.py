@@ -171,7 +171,7 @@ def test_an_adapter_is_not_put_on_a_base_whose_weights_were_replaced(load, copie
     assert load(model=str(copied), lora_rank=4).resumed_step == 1
     other_weights(copied)
     with pytest.raises(
-        ModelError, match=r"trained on .*mine \(files .*the model loaded is .*--model.*--home"
+        ModelError, match=r"trained on .*mine \(files .*the loaded model is .*--model.*--home"
     ):
         load(model=str(copied), lora_rank=4)
 
@@ -196,7 +196,7 @@ def test_another_tokenizer_than_it_was_trained_with_is_refused(load, copied):
     vocabulary = written["model"]["vocab"]
     vocabulary["a"], vocabulary["b"] = vocabulary["b"], vocabulary["a"]
     (copied / "tokenizer.json").write_text(json.dumps(written))
-    with pytest.raises(ConfigError, match="another tokenizer"):
+    with pytest.raises(ConfigError, match="a different tokenizer"):
         load(model=str(copied))
 
 

@@ -219,7 +219,7 @@ def test_a_tiny_model_is_trained_whole_on_the_smallest_machine():
 def test_a_model_that_cannot_fit_is_refused_with_need_limit_and_remedies():
     small = dataclasses.replace(LAPTOP, free_bytes=int(1.5 * GIB))
     with pytest.raises(
-        ModelError, match=r"needs \d\.\d+ GiB at least, and 1\.20 GiB.*--memory-limit.*--model"
+        ModelError, match=r"needs at least \d\.\d+ GiB, but only 1\.20 GiB.*--memory-limit.*--model"
     ):
         plan(small)
 

@@ -73,7 +73,7 @@ def test_what_the_work_held_is_given_back():
 
 def test_a_guard_speaks_only_above_its_limit():
     MemoryGuard(100, lambda: 100).check()
-    with pytest.raises(MemoryLimitError, match=r"holds 2\.00 GiB where 1\.00 GiB"):
+    with pytest.raises(MemoryLimitError, match=r"holds 2\.00 GiB, but only 1\.00 GiB"):
         MemoryGuard(2**30, lambda: 2**31).check()
 
 

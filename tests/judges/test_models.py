@@ -77,7 +77,7 @@ def test_a_tokenizer_that_cannot_tell_yes_from_no_is_refused():
             return (3,)
 
     model, _ = load_model(locate("embedded"), torch.float32)
-    with pytest.raises(ModelError, match=r"the tokenizer of mute has no tokens for yes and no.*--judge"):
+    with pytest.raises(ModelError, match=r"the tokenizer of mute has no distinct tokens for yes.*--judge"):
         GenerativeVerifier(model, Mute(), "mute")
 
 
@@ -97,7 +97,7 @@ def test_a_classifier_with_other_labels_is_refused(tmp_path):
 
 def test_a_language_model_is_no_reward_model():
     learning = LearningConfig(reward_model="embedded")
-    with pytest.raises(ModelError, match="is no sequence classifier"):
+    with pytest.raises(ModelError, match="is not a sequence classifier"):
         load_models(swarm({"kind": "reward_model"}), learning, "cpu")
 
 
@@ -116,7 +116,7 @@ def test_a_peer_without_a_judge_of_its_own_is_told_which_flag_to_set(kind, flag)
 
 def test_a_judge_that_is_not_there_is_named():
     learning = LearningConfig(judge="./nowhere")
-    with pytest.raises(ModelError, match=r"the judge ./nowhere is not there.*--judge"):
+    with pytest.raises(ModelError, match=r"the judge ./nowhere was not found.*--judge"):
         load_models(swarm({"kind": "generative"}), learning, "cpu")
 
 

@@ -16,7 +16,7 @@ PROBABILITY = st.floats(0, 1)
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -0.1, 1.001, "1", None])
 def test_a_judge_that_gives_no_probability_is_named_and_refused(value):
-    with pytest.raises(ModelError, match=r"the judge generative ./mine gives .*no probability"):
+    with pytest.raises(ModelError, match=r"the judge generative ./mine gave .*not a probability"):
         checked("generative ./mine", [0.5, value])
 
 

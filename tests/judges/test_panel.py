@@ -162,5 +162,5 @@ def test_others_answers_are_bare_if_they_have_no_room_for_a_payload():
 
 
 def test_a_manifest_with_bad_judges_is_refused_by_name():
-    with pytest.raises(ConfigError, match="task0: a judge has a kind"):
+    with pytest.raises(ConfigError, match="task0: a judge needs a kind"):
         Panel(manifest_of({"kind": "oracle"}))

@@ -274,7 +274,7 @@ def test_without_the_library_pytorchs_operators_decode_with_the_reason(place_lib
     choice = choose(build(*KNOWN["qwen2"]))
     assert isinstance(choice.engine, LlamaEngine)
     assert "not natively: it was not built" in choice.reason
-    assert "none, PyTorch's operators decode instead: it was not built" in told_native()
+    assert "none; PyTorch's operators decode instead: it was not built" in told_native()
     with pytest.raises(ConfigError, match=r"engine native was asked for, but it was not built"):
         choose(build(*KNOWN["qwen2"]), "native")
 

@@ -134,8 +134,8 @@ def test_question_and_instruction_are_in_the_prompt(template):
         ("{% for m in messages %}", "TemplateSyntaxError"),
         ("{{ 1 / 0 }}", "ZeroDivisionError"),
         ("{{ messages[0].content + 1 }}", "TypeError"),
-        (TURNS.replace("m['content']", "m['content'][:1000]"), "a question of 2000 characters is cut"),
-        (TURNS.replace("m['content']", "m['content'][-1000:]"), "a question of 2000 characters is cut"),
+        (TURNS.replace("m['content']", "m['content'][:1000]"), "a question of 2000 characters is truncated"),
+        (TURNS.replace("m['content']", "m['content'][-1000:]"), "a question of 2000 characters is truncated"),
         (TURNS + "{{ range(10**5) | random }}", "differently each time"),
     ],
 )
@@ -214,13 +214,13 @@ def test_a_tokenizer_that_changes_answers_is_refused():
     words = Tokenizer(models.WordLevel({"[UNK]": 0, "</s>": 1, "5": 2}, unk_token="[UNK]"))
     words.pre_tokenizer = pre_tokenizers.Whitespace()
     hf = PreTrainedTokenizerFast(tokenizer_object=words, eos_token="</s>", unk_token="[UNK]")
-    with pytest.raises(ModelError, match="changes what is written"):
+    with pytest.raises(ModelError, match="changes text"):
         ChatTokenizer(hf)
 
 
 def test_an_end_token_that_is_not_in_the_vocabulary_ends_nothing():
     hf = tokenizer_of(None, eos_token="<nowhere>")
-    with pytest.raises(ModelError, match="names no end-of-sequence token"):
+    with pytest.raises(ModelError, match="has no end-of-sequence token"):
         ChatTokenizer(hf)
 
 
@@ -232,5 +232,5 @@ def test_the_embedded_model_reads_no_instruction_because_it_learned_without_one(
 
 @pytest.mark.parametrize("changed", ["striptags", "upper", "replace('<', '[')"])
 def test_a_template_that_changes_the_answer_tags_is_refused(changed):
-    with pytest.raises(ModelError, match=r"is written in another way|is lost"):
+    with pytest.raises(ModelError, match=r"is changed|is lost"):
         ChatTokenizer(tokenizer_of(TURNS.replace("content']", f"content'] | {changed}")))

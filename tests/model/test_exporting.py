@@ -190,7 +190,7 @@ def test_published_settings_that_contradict_themselves_are_written_all_the_same(
 def test_weights_of_another_model_or_tokenizer_are_refused(train, tiny_model_dir, tmp_path) -> None:
     _, trained = train(tiny_model_dir)
     other = Trained(locate(str(tiny_model_dir)), trained.tensors, None, {}, "00" * 8)
-    with pytest.raises(ModelError, match="another tokenizer"):
+    with pytest.raises(ModelError, match="a different tokenizer"):
         write_model(other, tmp_path, torch.float32)
     with pytest.raises(ModelError, match="belong to another model"):
         write_model(Trained(locate("embedded"), trained.tensors, None, {}), tmp_path, torch.float32)

@@ -114,7 +114,7 @@ def test_a_bug_is_not_the_hub_s_refusal(hub: Hub, folder: Path, monkeypatch: pyt
 
 def require_remedy(error: ModelError, folder: Path) -> None:
     text = str(error)
-    assert re.match(r"the hub did not take me/mine \(.+\)\. The model in ", text)
+    assert re.match(r"the hub did not accept me/mine \(.+\)\. The model in ", text)
     assert text.endswith(f"`hf upload me/mine {folder}`")
     assert "\n" not in text
     assert {path.name for path in folder.iterdir()} == set(FILES)

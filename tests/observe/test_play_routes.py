@@ -127,7 +127,7 @@ async def test_the_page_itself_is_answered(client: httpx.AsyncClient, desk: Told
         "a number",
         "a field more",
         "many turns",
-        "half a character",
+        "a lone surrogate",
         "too long",
     ],
 )

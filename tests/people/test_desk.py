@@ -164,7 +164,7 @@ async def test_attempts_that_are_all_wrong_stay_here(room: Room) -> None:
 async def test_a_question_counts_once(room: Room) -> None:
     asked = await room.asked()
     await room.desk.finish(asked, [["1"]], None)
-    with pytest.raises(ConfigError, match="answered here already"):
+    with pytest.raises(ConfigError, match="already answered here"):
         await room.desk.finish(asked, [["1"]], None)
     assert (await room.desk.ask(())).question != asked
 
@@ -214,9 +214,9 @@ async def test_a_person_cannot_fill_the_memory_with_what_waits(room: Room) -> No
     for _ in range(WAITING_MAX):
         found = await room.desk.ask([asked_before.question])
         await room.desk.finish(found.question, [["1"]], None)
-    with pytest.raises(ConfigError, match="wait to be published already"):
+    with pytest.raises(ConfigError, match="are already waiting to be published"):
         await room.desk.finish(asked_before.question, [["1"]], None)
-    with pytest.raises(ConfigError, match="wait to be published already"):  # before anything is written
+    with pytest.raises(ConfigError, match="already waiting"):  # before anything is written
         await room.asked()
 
 
@@ -239,7 +239,7 @@ async def test_a_task_of_turns_goes_on_until_it_is_over_and_is_published_as_turn
         ([["1"]] * 4, None, "1 to 3 attempts"),
         ([["1", "2"]], None, "1 to 1 turns"),
         ([["a" * (TURN_BYTES_MAX + 1)]], None, "at most 4096 bytes"),
-        ([["\ud800"]], None, "half a character"),
+        ([["\ud800"]], None, "a lone surrogate"),
         ([["1"]], "a\u202eb", r"U\+202E"),
         ([["1"]], "a" * 65, "at most 56 bytes"),
     ],
@@ -310,4 +310,4 @@ async def test_an_answer_that_nobody_judged_is_kept_and_says_why(room: Room) -> 
     room.desk = room.open()
     sent = await room.desk.finish(await room.asked(), [["1"]], None)
     assert (sent.state, room.publishing.sent) == ("kept", [])
-    assert "nobody has judged it yet" in sent.message
+    assert "no judge has judged it yet" in sent.message

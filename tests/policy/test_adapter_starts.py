@@ -107,7 +107,7 @@ def test_the_numbers_that_it_has_may_be_asked_for(saved, start, wishes):
 
 @pytest.mark.parametrize("wishes", [{"lora_rank": 8}, {"lora_rank": 4, "lora_alpha": 8}])
 def test_other_numbers_are_refused_with_those_that_it_has(saved, start, wishes):
-    with pytest.raises(ConfigError, match=r"--lora r=.* has r=4,alpha=12: leave --lora out"):
+    with pytest.raises(ConfigError, match=r"--lora r=.* has r=4,alpha=12: remove --lora"):
         start(saved(**SMALL), **wishes)
 
 
@@ -165,7 +165,7 @@ def test_an_adapter_on_an_adapter_is_refused(saved, start):
 def test_what_would_give_other_logits_is_refused_by_name(saved, start, changes, why):
     folder = saved(**SMALL)
     rewrite(folder, **changes)
-    with pytest.raises(ModelError, match=rf"^the adapter in [^\n]* cannot be trained on: {why}[^\n]*$"):
+    with pytest.raises(ModelError, match=rf"^the adapter in [^\n]* cannot be trained: {why}[^\n]*$"):
         start(folder)
 
 
@@ -173,9 +173,7 @@ def test_another_kind_of_adapter_is_refused(start, tmp_path, tiny_model_dir):
     prefix = get_peft_model(tiny_model(), PrefixTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=2))
     prefix.save_pretrained(tmp_path / "prefix")
     rewrite(tmp_path / "prefix", base_model_name_or_path=str(tiny_model_dir))
-    with pytest.raises(
-        ModelError, match=r"cannot be trained on: peft_type: .*PREFIX_TUNING.*merge_and_unload"
-    ):
+    with pytest.raises(ModelError, match=r"cannot be trained: peft_type: .*PREFIX_TUNING.*merge_and_unload"):
         start(tmp_path / "prefix")
 
 
@@ -183,16 +181,14 @@ def test_another_kind_of_adapter_is_refused(start, tmp_path, tiny_model_dir):
 def test_a_damaged_configuration_is_refused(saved, start, text):
     folder = saved(**SMALL)
     (folder / "adapter_config.json").write_text(text)
-    with pytest.raises(
-        ModelError, match=r"^the adapter in [^\n]* cannot be trained on: adapter_config\.json"
-    ):
+    with pytest.raises(ModelError, match=r"^the adapter in [^\n]* cannot be trained: adapter_config\.json"):
         start(folder)
 
 
 def test_an_adapter_without_weights_or_of_another_base_is_refused(saved, start, tiny_model_dir):
     folder = saved(**SMALL)
     rewrite(folder, target_modules=["q_proj", "k_proj"])
-    with pytest.raises(ModelError, match=rf"adapter in {folder} does not fit its base .*k_proj.*first"):
+    with pytest.raises(ModelError, match=rf"adapter in {folder} does not fit its base .*such as .*k_proj"):
         start(folder)
     (folder / "adapter_model.safetensors").unlink()
     with pytest.raises(ModelError, match=r"adapter_model\.safetensors is missing"):
@@ -219,5 +215,7 @@ def test_an_adapter_with_other_settings_is_not_gone_on_with(saved):
     rewrite(folder, target_modules=["v_proj", "q_proj"])  # in another order
     Base.of(locate(str(folder))).require_same(state, "c")
     rewrite(folder, use_rslora=True)
-    with pytest.raises(ModelError, match=rf"started with the adapter in {folder}, which had other settings"):
+    with pytest.raises(
+        ModelError, match=rf"started with the adapter in {folder}, which had different settings"
+    ):
         Base.of(locate(str(folder))).require_same(state, "c")

@@ -174,7 +174,7 @@ def test_a_quantised_model_whose_package_is_missing_names_it(
     directory = shutil.copytree(tiny_model_dir, tmp_path / "quantised")
     config = json.loads((directory / "config.json").read_text())
     (directory / "config.json").write_text(json.dumps({**config, "quantization_config": quantisation}))
-    with pytest.raises(ModelError, match=rf"{package}.*: install the package that is named there"):
+    with pytest.raises(ModelError, match=rf"{package}.*: install the package named there"):
         start(directory)
 
 

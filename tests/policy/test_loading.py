@@ -262,14 +262,14 @@ def test_weights_packed_in_a_way_that_nobody_unpacks_are_refused(copied):
     tensors = load_file(path)
     tensors["model.layers.0.self_attn.q_proj.weight_scale"] = torch.ones(1)
     save_file(tensors, path, metadata={"format": "pt"})
-    with pytest.raises(ModelError, match=r"quantised in a way that is not known here .*q_proj\.weight_scale"):
+    with pytest.raises(ModelError, match=r"quantised in an unknown way .*q_proj\.weight_scale"):
         load(copied)
 
 
 def test_an_adapter_beside_a_model_is_refused_and_not_added_unasked(copied):
     (copied / "adapter_config.json").write_text('{"base_model_name_or_path": "owner/base"}')
     with pytest.raises(
-        ModelError, match=r"holds a model and an adapter: move adapter_config.json .*directory"
+        ModelError, match=r"contains a model and an adapter: move adapter_config.json .*directory"
     ):
         load(copied)
 
@@ -284,5 +284,5 @@ def test_a_model_that_samples_with_other_probabilities_than_it_computes_is_refus
         return [[replace(s, logprobs=tuple(p - 1 for p in s.logprobs)) for s in group] for group in groups]
 
     monkeypatch.setattr(Policy, "generate", otherwise)
-    with pytest.raises(ModelError, match="samples tokens with other probabilities"):
+    with pytest.raises(ModelError, match="samples tokens with different probabilities"):
         load(tiny_model_dir)

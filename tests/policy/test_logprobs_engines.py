@@ -39,7 +39,7 @@ def test_adapters_are_left_to_transformers_layers_and_the_reason_says_why():
 def test_layers_on_a_frozen_embedding_are_left_to_autograd():
     model = make_model("llama: untied")
     model.get_input_embeddings().requires_grad_(False)
-    assert "only a part of it is trained" in choose(model).reason
+    assert "only part of it is trained" in choose(model).reason
 
 
 def test_each_layer_of_our_own_is_announced():

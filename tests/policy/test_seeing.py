@@ -156,13 +156,14 @@ def test_a_model_that_sees_nothing_says_so_and_names_one_that_does(
 
 def test_a_model_that_sees_in_another_way_is_refused_before_its_weights_are_read() -> None:
     with pytest.raises(
-        ModelError, match="idefics3 are shown images in another way: use --model embedded-visual"
+        ModelError,
+        match="images for models of the type idefics3 are not supported: use --model embedded-visual",
     ):
         model_class(Idefics3Config())
 
 
 def test_vllm_is_refused_by_name(folder: Path) -> None:
-    with pytest.raises(ConfigError, match="--engine vllm is not shown images here: use --engine auto"):
+    with pytest.raises(ConfigError, match="--engine vllm does not support images here: use --engine auto"):
         load(folder, engine="vllm")
 
 
@@ -188,6 +189,6 @@ def test_a_folder_that_does_not_say_how_images_are_normalised_is_refused(
 def test_a_template_that_loses_the_image_is_named(policy: Policy) -> None:
     sight = policy.tokenizer.sight
     assert sight is not None
-    with pytest.raises(ModelError, match="0 times <image> for 1 images"):
+    with pytest.raises(ModelError, match="<image> 0 times for 1 images"):
         sight.prompt([1, 2, 3], (RED,))
     assert sight.prompt([1, sight.token, 3], (RED,)) == Prompt((1, *[sight.token] * VECTORS, 3), (RED,))

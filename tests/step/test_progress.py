@@ -200,5 +200,5 @@ def test_examples_of_an_older_checkpoint_are_pairs_and_are_still_read():
 
 @pytest.mark.parametrize("damaged", ["4", [["2+2?"]], [["What is it?", "red", [], [[2, 2, "AAAA"]]]]])
 def test_examples_that_are_damaged_are_refused(damaged: JsonValue):
-    with pytest.raises(ConfigError, match=r"no solved questions.*swarmd check"):
+    with pytest.raises(ConfigError, match=r"not solved questions.*swarmd check"):
         examples_of(checkpoint_with(damaged))

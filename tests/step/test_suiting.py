@@ -31,11 +31,9 @@ def test_the_default_model_is_one_that_suits() -> None:
 
 
 def test_a_model_that_does_not_suit_is_refused_with_what_to_do() -> None:
-    with pytest.raises(
-        ModelError, match=r"visual asks about images, and tiny-1K sees none: leave --model out"
-    ):
+    with pytest.raises(ModelError, match=r"visual asks about images, but tiny-1K sees none: remove --model"):
         require_suitable(policy(sees=False), VISUAL)
-    with pytest.raises(ModelError, match=r"starter shows no images, and tiny-1K .* join --swarm visual"):
+    with pytest.raises(ModelError, match=r"starter shows no images, but tiny-1K .* join --swarm visual"):
         require_suitable(policy(sees=True), TEXT)
 
 

@@ -405,4 +405,4 @@ async def test_a_record_of_the_other_version_than_its_task_s_is_refused_whatever
         [outcome] = await check(source).check([record])
         assert isinstance(outcome, RejectedRecord)
         assert outcome.reason is Reason.QUESTION
-        assert "other version" in outcome.detail
+        assert "version does not fit" in outcome.detail

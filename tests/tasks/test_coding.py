@@ -101,10 +101,10 @@ def test_what_cannot_be_right_is_not_run(answer: str) -> None:
 @pytest.mark.parametrize(
     ("family", "config", "message"),
     [
-        ("linear", {"level": 4}, "level is a whole number from 1 to 3"),
-        ("linear", {"level": True}, "level is a whole number"),
-        ("linear", {"cases": 99}, "cases is a whole number from 1 to 32"),
-        ("linear", {"form": "poem"}, "form is one of function, expression"),
+        ("linear", {"level": 4}, "level must be a whole number from 1 to 3"),
+        ("linear", {"level": True}, "level must be a whole number"),
+        ("linear", {"cases": 99}, "cases must be a whole number from 1 to 32"),
+        ("linear", {"form": "poem"}, "form must be one of function, expression"),
         ("linear", {"levle": 1}, "did you mean 'level'"),
         ("branch", {"form": "expression"}, "level 1 needs more than one expression"),
     ],

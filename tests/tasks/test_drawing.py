@@ -155,12 +155,12 @@ def test_a_full_grid_holds_fewer_shapes_and_one_at_least() -> None:
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        ({"size": 1}, "size is a whole number from 2 to 16"),
-        ({"shapes": 0}, "shapes is a whole number from 1 to 12"),
-        ({"kinds": ["blob"]}, "kinds is a list of some of dot, line, square, circle, cross"),
-        ({"kinds": []}, "kinds is a list"),
-        ({"colours": "red"}, "colours is a list of some of red, green, blue, yellow"),
-        ({"size": 3, "kinds": ["circle"]}, "a grid of 3 has no room for a circle"),
+        ({"size": 1}, "size must be a whole number from 2 to 16"),
+        ({"shapes": 0}, "shapes must be a whole number from 1 to 12"),
+        ({"kinds": ["blob"]}, "kinds must be a list of some of dot, line, square, circle, cross"),
+        ({"kinds": []}, "kinds must be a list"),
+        ({"colours": "red"}, "colours must be a list of some of red, green, blue, yellow"),
+        ({"size": 3, "kinds": ["circle"]}, "a circle does not fit into a grid of size 3"),
         ({"sise": 3}, "did you mean 'size'"),
     ],
 )

@@ -106,7 +106,12 @@ async def test_a_completion_of_either_form_is_scored_and_one_of_two_turns_is_ref
 
 @pytest.mark.parametrize(
     ("dataset", "why"),
-    [("wide", "999 x 1"), ("float", "float64"), ("text", "a str"), ("random", "not the same")],
+    [
+        ("wide", "999 x 1"),
+        ("float", "float64"),
+        ("text", "a str"),
+        ("random", "differs when generated again"),
+    ],
 )
 async def test_a_manifest_whose_images_nobody_could_use_is_refused(tmp_path: Path, odd_options, dataset, why):
     manifest = tmp_path / "swarm.toml"

@@ -44,14 +44,14 @@ def test_judges_travel_as_an_option_of_the_task_and_change_its_id():
 @pytest.mark.parametrize(
     ("judge", "why"),
     [
-        ('kind = "oracle"', "a judge has a kind: verifier, agreement"),
+        ('kind = "oracle"', "a judge needs a kind: verifier, agreement"),
         ('kind = "generative"\nmodel = "../mine"', "a path means nothing to other peers"),
         ('kind = "generative"\nmodel = "/home/me/model"', "a path means nothing to other peers"),
-        ('kind = "agreement"\nmodel = "embedded"', "agreement needs none"),
-        ('kind = "verifier"\nweight = 0', "weight is a whole number from 1 to 100"),
-        ('kind = "verifier"\nweight = 1.5', "weight is a whole number from 1 to 100"),
-        ('kind = "verifier"\nwieght = 2', "no 'wieght'"),
-        ('kind = "verifier"\nquestions = 2', "questions is for agreement"),
+        ('kind = "agreement"\nmodel = "embedded"', "remove it from agreement"),
+        ('kind = "verifier"\nweight = 0', "weight must be a whole number from 1 to 100"),
+        ('kind = "verifier"\nweight = 1.5', "weight must be a whole number from 1 to 100"),
+        ('kind = "verifier"\nwieght = 2', "no key 'wieght'"),
+        ('kind = "verifier"\nquestions = 2', "questions applies to agreement"),
     ],
 )
 def test_a_wrong_judge_is_named_with_its_line(judge, why):
@@ -67,12 +67,12 @@ def test_judges_are_a_short_list(tables):
 
 
 def test_the_same_judge_twice_is_refused():
-    with pytest.raises(ValueError, match="named twice"):
+    with pytest.raises(ValueError, match="listed twice"):
         rules_of([{"kind": "agreement"}, {"kind": "agreement", "weight": 2}])
 
 
 def test_judges_in_config_and_beside_it_are_refused():
-    with pytest.raises(ConfigError, match="beside config and in it"):
+    with pytest.raises(ConfigError, match="beside config and inside it"):
         read(HEAD + 'judges = [{ kind = "verifier" }]\n' + AGREEMENT)
 
 

@@ -66,7 +66,7 @@ def test_a_file_gives_a_manifest_with_defaults_and_installed_versions_filled_in(
         ("round_seconds = 30", 'round_seconds = "30"', r"line 4, round_seconds: .*integer"),
         ("round_seconds = 30", "round_seconds = 0", r"line 4, round_seconds: .*greater than or equal to 1"),
         ('reward = "exact"', 'reward = "most"', r"line 5, reward: .*'exact' or 'partial'"),
-        ("00:00:00Z", "00:00:00", r"line 3, genesis: .*needs a zone"),
+        ("00:00:00Z", "00:00:00", r"line 3, genesis: .*needs a time zone"),
         ("max_new_tokens = 64\n", "", r"line 1, max_new_tokens: is missing"),
         ("weight = 3", "wight = 3", r"line 11, tasks.0.wight: unknown key; did you mean 'weight'"),
         ("weight = 3", "weight = 0", r"line 11, tasks.0.weight: .*greater than or equal to 1"),

@@ -44,15 +44,15 @@ def test_comments_and_layout_may_change_after_signing():
 @pytest.mark.parametrize(
     ("right", "wrong", "message"),
     [
-        ("round_seconds = 30", "round_seconds = 31", "the rules above were changed after they were signed"),
-        ('dataset = "gcd"', 'dataset = "products"', "the rules above were changed after they were signed"),
-        ('name = "garden"', 'name = "gardem"', "did not sign what stands here .*signature"),
-        ("version = 1", "version = 9", "did not sign what stands here .*signature"),
-        ("127.0.0.1", "127.0.0.2", "did not sign what stands here .*signature"),
-        ("example.org", "example.net", "did not sign what stands here .*signature"),
-        ("2027-01-15", "2027-01-16", "did not sign what stands here .*signature"),
-        (AUTHOR.peer_id, STRANGER.peer_id, "did not sign what stands here .*signature"),
-        (AUTHOR.peer_id, "somebody", "somebody did not sign what stands here .*peer id"),
+        ("round_seconds = 30", "round_seconds = 31", "the rules above were changed after signing"),
+        ('dataset = "gcd"', 'dataset = "products"', "the rules above were changed after signing"),
+        ('name = "garden"', 'name = "gardem"', "did not sign this content .*signature"),
+        ("version = 1", "version = 9", "did not sign this content .*signature"),
+        ("127.0.0.1", "127.0.0.2", "did not sign this content .*signature"),
+        ("example.org", "example.net", "did not sign this content .*signature"),
+        ("2027-01-15", "2027-01-16", "did not sign this content .*signature"),
+        (AUTHOR.peer_id, STRANGER.peer_id, "did not sign this content .*signature"),
+        (AUTHOR.peer_id, "somebody", "somebody did not sign this content .*peer id"),
         ("version = 1", "version = 0", "did not sign .*greater than or equal to 1"),
         ("version = 1", 'version = "1"', r"signed.version: .*valid integer"),
         ("version = 1", "versoin = 1", r"versoin: unknown key; did you mean 'version'"),
@@ -74,7 +74,7 @@ def test_an_edit_after_signing_is_refused_with_its_line(right, wrong, message):
 def test_a_file_signed_for_another_version_of_its_tasks_says_which():
     text = signed().replace('"reasoning_gym" = "0.1.25"', '"reasoning_gym" = "0.1.24"')
     text = text.replace("round_seconds = 30", "round_seconds = 31")
-    with pytest.raises(ConfigError, match=r"signed for reasoning_gym 0\.1\.24, and reasoning_gym 0\.1\.25"):
+    with pytest.raises(ConfigError, match=r"signed for reasoning_gym 0\.1\.24, but reasoning_gym 0\.1\.25"):
         read(text)
 
 

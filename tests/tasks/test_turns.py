@@ -198,7 +198,7 @@ async def test_a_task_that_is_not_the_same_each_time_is_refused_with_its_manifes
         'max_new_tokens = 16\nrecords_per_round_max = 64\n[[tasks]]\nname = "t"\nsource = "odd"\n'
         'dataset = "forgetful"\nweight = 1\n'
     )
-    with pytest.raises(ConfigError, match="what it says to a turn is not the same") as caught:
+    with pytest.raises(ConfigError, match="its reply to a turn differs") as caught:
         load_manifest(str(manifest), options=odd_options)
     assert "swarm.toml" in str(caught.value)
 
@@ -207,7 +207,7 @@ async def test_what_is_hidden_is_bounded_so_that_no_task_ends_its_worker(runner)
     restarts = runner.restarts
     found = await runner.questions([odd("hiding"), odd("hiding a number"), odd()] * 8)
     assert [getattr(each, "reason", None) for each in found] == ["question", "question", None] * 8
-    assert "5000013 bytes, at most 49152" in found[0].detail
+    assert "5000013 bytes, more than 49152" in found[0].detail
     assert "which is not text" in found[1].detail
     assert await runner.expected([odd()] * 8) == [None] * 8
     assert runner.restarts == restarts

@@ -124,7 +124,7 @@ async def test_a_frozen_worker_is_noticed_told_and_replaced_and_the_answer_comes
         assert asked.result() == [question]
         assert runner.worker_pid != first
     [message] = told
-    assert message.startswith(f"the task worker (pid {first}) was lost: frozen: it gave no sign of life")
+    assert message.startswith(f"the task worker (pid {first}) was lost: frozen: it sent nothing")
 
 
 def test_a_worker_that_works_for_long_is_not_taken_for_frozen_but_a_silent_one_is() -> None:

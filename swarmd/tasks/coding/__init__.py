@@ -1,4 +1,4 @@
-"""Programs: problems to solve by code, judged by running it."""
+"""Programs: problems whose answers are code, scored by running it."""
 
 from swarmd.tasks.coding.source import Coding
 

@@ -1,4 +1,4 @@
-"""All families by name: the datasets of the source `coding`."""
+"""All problem families by name: the datasets of the source `coding`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Families about lists of whole numbers."""
+"""Problem families about lists of whole numbers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _FEW_KINDS = numbers(1, 8, 0, 4)
 
 
 def ends(chance: Chance, level: int) -> Problem:
-    """Items by their place."""
+    """Items selected by position."""
     k, c = chance.between(2, 3), chance.between(1, 9)
     if level == 1:
         return Problem(
@@ -41,7 +41,7 @@ def ends(chance: Chance, level: int) -> Problem:
 
 
 def choosing(chance: Chance, level: int) -> Problem:
-    """Items by their value."""
+    """Items selected by value."""
     k, c = chance.between(2, 4), chance.between(0, 9)
     if level == 1:
         return Problem(
@@ -70,7 +70,7 @@ def choosing(chance: Chance, level: int) -> Problem:
 
 
 def sorting(chance: Chance, level: int) -> Problem:
-    """Order by size."""
+    """Sorting."""
     k, c = chance.between(3, 7), chance.between(1, 9)
     if level == 1:
         return Problem(
@@ -99,7 +99,7 @@ def sorting(chance: Chance, level: int) -> Problem:
 
 
 def distinct(chance: Chance, level: int) -> Problem:
-    """Items that are there more than once."""
+    """Repeated items."""
     k, c = chance.between(2, 3), chance.between(1, 9)
     if level == 1:
         return Problem(

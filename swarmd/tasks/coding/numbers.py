@@ -1,4 +1,4 @@
-"""Families about whole numbers."""
+"""Problem families about whole numbers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _POSITIVE = number(1, 60)
 
 
 def linear(chance: Chance, level: int) -> Problem:
-    """A sum of multiples."""
+    """Sums of multiples."""
     k, m, c = chance.between(2, 9), chance.between(2, 9), chance.between(1, 20)
     if level == 1:
         return Problem(
@@ -59,7 +59,7 @@ def remainder(chance: Chance, level: int) -> Problem:
 
 
 def larger(chance: Chance, level: int) -> Problem:
-    """Comparing and bounding."""
+    """Comparing and clamping."""
     c = chance.between(1, 15)
     if level == 1:
         return Problem(
@@ -87,7 +87,7 @@ def larger(chance: Chance, level: int) -> Problem:
 
 
 def branch(chance: Chance, level: int) -> Problem:
-    """One rule for some numbers, another for the rest."""
+    """Conditionals: different rules for different numbers."""
     k, m, c = chance.between(2, 9), chance.between(2, 9), chance.between(1, 20)
     if level == 1:
         return Problem(
@@ -146,7 +146,7 @@ def digits(chance: Chance, level: int) -> Problem:
 
 
 def series(chance: Chance, level: int) -> Problem:
-    """Loops that add up."""
+    """Loops that accumulate a value."""
     k, m = chance.between(2, 5), chance.between(1, 9)
     if level == 1:
         return Problem(

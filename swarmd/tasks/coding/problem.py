@@ -1,4 +1,4 @@
-"""A problem: what a function shall return, how to try it, and a function that does it."""
+"""A coding problem: what the function should return, how to test it, and a reference solution."""
 
 from __future__ import annotations
 
@@ -9,31 +9,31 @@ from typing import Any
 from swarmd.tasks.chance import Chance
 
 Arguments = tuple[Any, ...]
-"""Whole numbers, texts and lists of them: `repr` of them is the same in every version of Python."""
+"""Whole numbers, strings and lists of them: their `repr` is the same in every version of Python."""
 
 
 @dataclass(frozen=True)
 class Problem:
-    """What to ask for."""
+    """One problem."""
 
     wants: str
-    """The sentence's end after "a Python function solve(...) that returns "."""
+    """Completes the sentence "a Python function solve(...) that returns "."""
     draw: Callable[[Chance], Arguments]
-    """Arguments to try it with."""
+    """Draws arguments to test it with."""
     value: Callable[..., Any]
-    """What is right, computed here. The solution is written apart from it, and tests compare the two."""
+    """Computes the right value. Written independently of the solution; tests compare the two."""
     solution: str
-    """One expression that does it, or the lines of a function's body."""
+    """A single expression, or the lines of a function's body."""
     parameters: tuple[str, ...]
 
     @property
     def is_expression(self) -> bool:
-        """Whether the solution is one expression."""
+        """Whether the solution is a single expression."""
         return "\n" not in self.solution
 
     @property
     def function(self) -> str:
-        """The solution as the function that was asked for."""
+        """The solution as the requested function."""
         lines = [f"return {self.solution}"] if self.is_expression else self.solution.split("\n")
         return "\n".join([f"def solve({', '.join(self.parameters)}):", *(f"    {line}" for line in lines)])
 
@@ -45,20 +45,20 @@ LEVELS = (1, 2, 3)
 
 
 def number(low: int, high: int) -> Callable[[Chance], int]:
-    """Draws a whole number in low..high."""
+    """Return a function that draws a whole number in low..high."""
     return lambda chance: chance.between(low, high)
 
 
 def numbers(least: int, most: int, low: int, high: int) -> Callable[[Chance], list[int]]:
-    """Draws a list of `least` to `most` whole numbers in low..high."""
+    """Return a function that draws a list of `least` to `most` whole numbers in low..high."""
     return lambda chance: [chance.between(low, high) for _ in range(chance.between(least, most))]
 
 
 def text(least: int, most: int, letters: str) -> Callable[[Chance], str]:
-    """Draws a text of `least` to `most` of these letters."""
+    """Return a function that draws a text of `least` to `most` of these letters."""
     return lambda chance: "".join(chance.pick(letters) for _ in range(chance.between(least, most)))
 
 
 def of(*parts: Callable[[Chance], Any]) -> Callable[[Chance], Arguments]:
-    """Draws one argument by each of `parts`."""
+    """Return a function that draws one argument with each of `parts`."""
     return lambda chance: tuple(part(chance) for part in parts)

@@ -1,8 +1,8 @@
-"""The source `coding`: problems whose answers are Python programs, judged by running them.
+"""The source `coding`: problems whose answers are Python programs, scored by running them.
 
-A question shows one example. The answer is tried on other inputs, which follow from the task spec as the
-question does, so every receiver has them and no prompt shows them. The score is the share of them that come
-out right. How programs are kept from doing anything else is not written here: `swarmd.tasks.nursery`.
+A question shows one example. The answer is run on other inputs, which are derived from the task spec like the
+question, so every receiver has them and no prompt shows them. The score is the fraction of outputs that are
+right. `swarmd.tasks.nursery` confines the programs.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from swarmd.tasks.versions import CODING
 
 CASES = 8
 _CANDIDATES_PER_CASE = 4
-ANSWER_CHARS_MAX = 4_096  # the longest solution here has 200; a program may also explain itself
+ANSWER_CHARS_MAX = 4_096  # the longest solution here has 200; leave room for comments
 FORMS = ("function", "expression")
 _FENCE = re.compile(r"```[a-z]*\n(.*?)\n?```", re.DOTALL)
 
@@ -56,12 +56,12 @@ class Coding:
 
 @dataclass(frozen=True)
 class Entry:
-    """A question with what it is judged by."""
+    """A question and the data needed to score its answers."""
 
     problem: Problem
     inputs: tuple[Arguments, ...]
     outputs: tuple[str, ...]
-    """What `ascii` makes of the right value for each of `inputs`."""
+    """`ascii` of the right value for each of `inputs`."""
 
 
 class CodingTask:
@@ -92,7 +92,7 @@ class CodingTask:
         )
 
     def admits(self, answer: str, entry: Entry) -> bool:
-        """What cannot be right is not run: no function `solve`, or no line that reads a parameter."""
+        """Refuse to run what cannot be right: no function `solve`, or no line that reads a parameter."""
         if len(answer) > ANSWER_CHARS_MAX:
             return False
         if not self._expression:
@@ -114,7 +114,7 @@ class CodingTask:
         raise NotImplementedError("answers are programs: see `judge`")
 
     def is_bare(self, answer: str, entry: Entry) -> bool:
-        """Whether it is the solution as we write it. Another one has names and an order of its writer's."""
+        """Whether `answer` is our own solution. Any other has names and an order that its writer chose."""
         return answer == self.expected(entry)
 
     def expected(self, entry: Entry) -> str:
@@ -122,7 +122,7 @@ class CodingTask:
 
 
 def _unlike(problem: Problem, candidates: Sequence[Arguments], count: int) -> tuple[Arguments, ...]:
-    """`count` of the candidates, whose right values differ as much as may be: no constant shall be right."""
+    """`count` of the candidates, with right values as varied as possible, so that no constant is right."""
     times: dict[str, int] = {}
     ranked: list[tuple[int, int, Arguments]] = []
     for arguments in candidates:
@@ -133,6 +133,6 @@ def _unlike(problem: Problem, candidates: Sequence[Arguments], count: int) -> tu
 
 
 def _without_fence(answer: str) -> str:
-    """The code of an answer that marks it as code, as chat models do."""
+    """The code in an answer that may be fenced, as chat models write it."""
     found = _FENCE.search(answer)
     return answer if found is None else found[1]

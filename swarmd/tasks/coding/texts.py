@@ -1,4 +1,4 @@
-"""Families about texts."""
+"""Problem families about strings."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def _sentence(chance: Chance) -> str:
 
 
 def reversing(chance: Chance, level: int) -> Problem:
-    """Order and repetition."""
+    """Reversal and repetition."""
     k, mark = chance.between(2, 4), chance.pick("-+.:!?")
     if level == 1:
         return Problem(
@@ -75,7 +75,7 @@ def letters(chance: Chance, level: int) -> Problem:
 
 
 def words(chance: Chance, level: int) -> Problem:
-    """Words of a text, parted by single spaces."""
+    """Words of a text, separated by single spaces."""
     k, mark = chance.between(2, 4), chance.pick("-+.:!?")
     if level == 1:
         return Problem(

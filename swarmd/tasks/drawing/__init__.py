@@ -1,4 +1,4 @@
-"""Images out, as text: grids of letters, judged by the shapes on them."""
+"""Images as output, written as text: grids of letters, scored by the shapes on them."""
 
 from swarmd.tasks.drawing.source import Drawing
 

@@ -1,7 +1,7 @@
-"""A grid as text, and which shapes are on it. Pure.
+"""Reads and writes a grid as text, and finds the shapes on it. Pure.
 
-R R - -      A line of text for each row, a letter for each cell (here with spaces, for the eye alone).
-R R - B      Cells of one colour that share a side belong together. A corner does not connect.
+R R - -      One line of text per row and one letter per cell (spaced here only for readability).
+R R - B      Cells of one colour that share a side are connected. Touching corners do not connect cells.
 - - - B
 """
 
@@ -13,18 +13,18 @@ from collections.abc import Mapping
 from swarmd.tasks.drawing.shapes import LINE_MAX, Cells, kind_of, neighbours
 
 PALETTE = {"R": "red", "G": "green", "B": "blue", "Y": "yellow"}
-EMPTY = "-"  # a grid is then words and signs that evaluate to nothing: it is scored without seccomp, too
+EMPTY = "-"  # so a grid is only words and signs, which evaluate to nothing: it is scored even without seccomp
 LETTERS = frozenset((*PALETTE, EMPTY))
 
 Grid = tuple[str, ...]
 """Rows of equal length, of `LETTERS`."""
 
 Shape = tuple[str, str | None]
-"""(colour, kind). The kind is None for cells that belong together and are no shape."""
+"""(colour, kind). The kind is None if the connected cells form no known shape."""
 
 
 def read_grid(text: str, size: int) -> Grid | None:
-    """The grid of `size` rows and columns that `text` is; None if it is none."""
+    """`text` as a grid of `size` rows and columns; None if it is not one."""
     if len(text) != size * (size + 1) - 1:
         return None
     rows = tuple(text.split("\n"))
@@ -32,18 +32,18 @@ def read_grid(text: str, size: int) -> Grid | None:
 
 
 def read_square(text: str) -> Grid | None:
-    """The grid of any size up to `LINE_MAX` that `text` is; None if it is none."""
+    """`text` as a square grid of any size up to `LINE_MAX`; None if it is not one."""
     size = text.count("\n") + 1
     return read_grid(text, size) if 2 <= size <= LINE_MAX else None
 
 
 def write_grid(grid: Grid) -> str:
-    """The text that `read_grid` reads."""
+    """The grid as text, the inverse of `read_grid`."""
     return "\n".join(grid)
 
 
 def shapes_on(grid: Grid) -> Counter[Shape]:
-    """How many of each shape are on the grid."""
+    """Count the shapes on the grid, by colour and kind."""
     left = {(r, c): letter for r, row in enumerate(grid) for c, letter in enumerate(row) if letter != EMPTY}
     found: Counter[Shape] = Counter()
     while left:
@@ -53,7 +53,7 @@ def shapes_on(grid: Grid) -> Counter[Shape]:
 
 
 def _component(start: tuple[int, int], letter: str, left: dict[tuple[int, int], str]) -> Cells:
-    """The cells of that letter which are connected with `start`. They are taken out of `left`."""
+    """The cells with this letter that are connected to `start`. Removes them from `left`."""
     component, pending = {start}, [start]
     del left[start]
     while pending:
@@ -66,7 +66,7 @@ def _component(start: tuple[int, int], letter: str, left: dict[tuple[int, int], 
 
 
 def likeness(drawn: Mapping[Shape, int], wanted: Mapping[Shape, int]) -> float:
-    """Shapes that both have, divided by those that either has: 1 if they are the same, else less."""
+    """The number of shapes in both, divided by the number in either; 1 if they are equal."""
     shapes = {*drawn, *wanted}
     both = sum(min(drawn.get(shape, 0), wanted.get(shape, 0)) for shape in shapes)
     either = sum(max(drawn.get(shape, 0), wanted.get(shape, 0)) for shape in shapes)

@@ -1,4 +1,4 @@
-"""Paints grids: what is asked for is read off a painted grid, so every question has an answer."""
+"""Paints grids. A question describes a painted grid, so every question has an answer."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from swarmd.tasks.chance import Chance
 from swarmd.tasks.drawing.grid import EMPTY, Grid
 from swarmd.tasks.drawing.shapes import SHAPES, Cells, neighbours
 
-_TRIES_PER_SHAPE = 20  # for a free place; a full grid gets fewer shapes
+_TRIES_PER_SHAPE = 20  # to find a free position; a crowded grid gets fewer shapes
 
 
 def paint(chance: Chance, size: int, shapes: int, kinds: Sequence[str], colours: Sequence[str]) -> Grid:
-    """A grid of `size` rows and columns with one to `shapes` shapes, each of a kind and a colour drawn of
-    `kinds` and `colours` (letters of the palette).
+    """Paint a grid of `size` rows and columns with one to `shapes` shapes. Kind and colour of each shape are
+    drawn from `kinds` and `colours` (letters of the palette).
 
     Shapes of one colour share no side. All `kinds` must fit into the grid.
     """
@@ -32,7 +32,7 @@ def paint(chance: Chance, size: int, shapes: int, kinds: Sequence[str], colours:
 
 
 def fits(kind: str, size: int) -> bool:
-    """Whether a grid of `size` rows and columns holds a shape of that kind."""
+    """Whether a shape of this kind fits into a grid of `size` rows and columns."""
     return bool(_forms(kind, size))
 
 

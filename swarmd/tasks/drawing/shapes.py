@@ -1,4 +1,4 @@
-"""Which sets of cells are which shape. Exact: a set of cells is one of these, or no shape at all."""
+"""Defines the shapes exactly: a set of cells is one of these shapes, or none."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SHAPES: dict[str, tuple[Cells, ...]] = {
     "circle": tuple(map(_without_corners, (4, 5))),
     "cross": (_without_corners(3),),
 }
-"""The forms of each kind of shape, with the least row and column 0."""
+"""The forms of each kind of shape, moved to row 0 and column 0."""
 
 RULES = {
     "dot": "a dot is one cell",
@@ -40,7 +40,7 @@ _KIND_OF = {form: kind for kind, forms in SHAPES.items() for form in forms}
 
 
 def kind_of(cells: Cells) -> str | None:
-    """The kind of shape that `cells` are, wherever they lie; None if they are none."""
+    """The kind of shape that `cells` form, at any position; None if they form none."""
     top, left = min(row for row, _ in cells), min(column for _, column in cells)
     return _KIND_OF.get(frozenset((row - top, column - left) for row, column in cells))
 

@@ -1,6 +1,6 @@
-"""The source `drawing`: draw so many shapes of such colours, as a grid of letters.
+"""The source `drawing`: draw a number of shapes in given colours, as a grid of letters.
 
-Text alone travels, and the verifier counts what was drawn. Where the shapes lie is the painter's choice.
+Only text is exchanged, and the verifier counts the shapes drawn. The policy chooses where to put them.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Drawing:
         return ["shapes"]
 
     def build(self, dataset: str, config: Mapping[str, Any]) -> DrawingTask:
-        """Options: `size` of the grid, `shapes` (at most so many), `kinds` and `colours`.
+        """Options: `size` of the grid, `shapes` (the largest number of them), `kinds` and `colours`.
 
         Raises UnknownDatasetError and BadOptionError.
         """
@@ -58,20 +58,20 @@ class Drawing:
         colours = words(dataset, config, "colours", PALETTE.values(), PALETTE.values())
         for kind in kinds:
             if not fits(kind, size):
-                raise BadOptionError(f"shapes: a grid of {size} has no room for a {kind}", "kinds")
+                raise BadOptionError(f"shapes: a {kind} does not fit into a grid of size {size}", "kinds")
         return DrawingTask(size, shapes, kinds, colours)
 
 
 class Entry(NamedTuple):
-    """A question with what it is judged by."""
+    """A question and the data needed to score its answers."""
 
     wanted: Counter[Shape]
     painted: Grid
-    """One right drawing of many."""
+    """One of many right drawings."""
 
 
 class DrawingTask:
-    """Grids of one size with shapes of some kinds and colours."""
+    """Grids of one size, with shapes of certain kinds and colours."""
 
     def __init__(self, size: int, shapes: int, kinds: list[str], colours: list[str]) -> None:
         self._size, self._shapes, self._kinds, self._colours = size, shapes, kinds, colours
@@ -103,7 +103,7 @@ class DrawingTask:
         return 0.0 if grid is None else likeness(shapes_on(grid), entry.wanted)
 
     def is_bare(self, answer: str, entry: Entry) -> bool | None:
-        """True of the drawing that we painted. Others may be as right, if no shorter text is."""
+        """True for our own painting. None for any other, which may be right too if no shorter text is."""
         return True if answer == self.expected(entry) else None
 
     def expected(self, entry: Entry) -> str:

@@ -1,4 +1,5 @@
-"""The built-in source `games`: tasks of several turns, in which what comes of one turn tells how to go on."""
+"""The built-in source `games`: tasks of several turns, where each turn uses what the earlier ones
+revealed."""
 
 from __future__ import annotations
 
@@ -22,7 +23,7 @@ class Games:
         return list(_GAMES)
 
     def build(self, dataset: str, config: Mapping[str, Any]) -> Guessing:
-        """Raises UnknownDatasetError and BadOptionError, which name what there is."""
+        """Raises UnknownDatasetError and BadOptionError, which name the valid choices."""
         if dataset not in _GAMES:
             raise UnknownDatasetError(f"there is no game {dataset!r}; there is {', '.join(_GAMES)}")
         game = _GAMES[dataset]

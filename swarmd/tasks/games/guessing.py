@@ -17,12 +17,11 @@ Answers = Sequence[str | None]
 class Guessing:
     """A number from 1 to `largest`, to be found within `turns` tries.
 
-    With 2 ** turns > largest there is a way that always succeeds: halve what is left. The reward is 1 for a
-    number that is found, else 0.
+    If 2 ** turns > largest, bisection always succeeds. The reward is 1 if the number is found, else 0.
     """
 
     OPTIONS: ClassVar = {"largest": (50, 2, 99_999), "turns": (6, 2, TURNS_MAX)}
-    """option -> (default, least, most)"""
+    """option -> (default, smallest, largest)"""
 
     def __init__(self, largest: int = 50, turns: int = 6) -> None:
         self._largest = largest
@@ -42,7 +41,7 @@ class Guessing:
         return str(entry)
 
     def reply(self, answers: Answers, entry: int) -> str | None:
-        """What is said to the last guess; None if it is right."""
+        """The reply to the last guess; None if it is right."""
         guess = answers[-1]
         if guess is None:
             return f"Guess a whole number from 1 to {self._largest}."
@@ -59,11 +58,11 @@ class Guessing:
         return _NUMBER.fullmatch(answer) is not None
 
     def is_bare(self, answers: Answers, entry: int) -> bool:  # noqa: ARG002
-        """Whether each guess is spelled in its one shortest form."""
+        """Whether each guess is written in its one shortest form."""
         return all(answer is None or answer == str(int(answer)) for answer in answers)
 
     def solution(self, entry: int) -> list[str]:
-        """Halve what is left, until the number is found or the tries are used up."""
+        """Bisect until the number is found or the tries are used up."""
         least, most, guesses = 1, self._largest, list[int]()
         while len(guesses) < self.turns and entry not in guesses[-1:]:
             guesses.append((least + most) // 2)

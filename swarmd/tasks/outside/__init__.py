@@ -1,8 +1,8 @@
-"""Environments of other packages as sources of tasks: `textarena` and `verifiers`.
+"""Environments from other packages as task sources: `textarena` and `verifiers`.
 
-They run where every source runs, in the sandboxed worker: without files, network, tools and other players.
-What needs one of them is refused with its name.
+They run where every source runs, in the sandboxed worker, without files, network, tools or other players. An
+environment that needs one of these is refused, with what it needs.
 """
 
 BY_SEED_ALONE = "only its seed tells it from others: "
-"""Before the seed, in what is hidden in a question of an environment that begins alike whatever the seed."""
+"""Prefix of the seed, in the hidden part of a question whose environment starts alike for every seed."""

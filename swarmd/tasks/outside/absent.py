@@ -1,7 +1,8 @@
-"""Leaves out what a package from outside imports and no task of ours may use: services, downloads, screens.
+"""Stubs out modules that an outside package imports but no task may use: services, downloads, screens.
 
-Each such module is replaced by an empty one while the package is imported. Whoever calls something of it is
-refused with what it would need, so an environment that needs it says so, and the others start sooner.
+While the package is imported, each such module is replaced by an empty one. Calling anything in it raises an
+error that names what is needed. So environments that need it are refused clearly, and all others start
+sooner.
 """
 
 from __future__ import annotations
@@ -18,13 +19,13 @@ from swarmd.tasks.source import RefusedTaskError
 
 
 class NeedsError(RefusedTaskError):
-    """An environment that needs what no peer can give it in the sandbox; the text says what."""
+    """An environment needs something that the sandbox cannot give it; the text says what."""
 
     kind: ClassVar[str] = "dataset"
 
 
 class _Refusing(type):
-    """The type of everything that an empty module has: it can be named and inherited, but not used."""
+    """The type of everything in an empty module: it can be named and subclassed, but not used."""
 
     needs: str
 
@@ -37,7 +38,7 @@ class _Refusing(type):
         return _Refusing(name, (), {"needs": cls.needs})
 
     def __get_pydantic_core_schema__(cls, _source: object, _handler: object) -> dict[str, str]:
-        """As the type of a field it takes anything: nobody can make one of it."""
+        """As a field's type it accepts anything, because nothing can create an instance of it."""
         return {"type": "any"}
 
     def __getitem__(cls, _: object) -> type:
@@ -76,7 +77,7 @@ class _EmptyModules(MetaPathFinder, Loader):
         return _EmptyModule(spec.name, self.needs[_top(spec.name)])
 
     def exec_module(self, module: ModuleType) -> None:
-        """There is nothing in it."""
+        """Do nothing: the module is empty."""
 
 
 def _top(module: str) -> str:
@@ -85,9 +86,10 @@ def _top(module: str) -> str:
 
 @contextmanager
 def absent(needs: Mapping[str, str]) -> Iterator[None]:
-    """Within the block, the modules named by `needs` are imported empty; a call raises NeedsError.
+    """Within the block, import the modules named by `needs` as empty; calling into them raises NeedsError.
 
-    `needs` maps a module's name to what its user needs. Those that were imported before come back afterwards.
+    `needs` maps a module's name to what its user needs. Modules that were imported before are restored at the
+    end.
     """
     kept = {name: module for name, module in sys.modules.items() if _top(name) in needs}
     for name in kept:

@@ -1,7 +1,7 @@
-"""The source `textarena`: games for one player of the package textarena.
+"""The source `textarena`: single-player games of the package textarena.
 
-A game is played from its beginning whenever somebody needs to know what it says: it is seeded, copied, and
-given the moves so far. Games that need more players, word lists, or a model that answers are refused.
+To compute what a game says, it is replayed from the beginning: seeded, copied, and given the moves so far.
+Games that need more players, word lists, or a model that answers are refused.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ NEEDS = {
     "websockets": "the network",
     "rich": "a screen",
 }
-_VARIANTS = ("-raw", "-train")  # the same games with other observations, which are ours to choose
+_VARIANTS = ("-raw", "-train")  # the same games with other observations; we choose the observations
 _ADDRESS = re.compile(r" at 0x[0-9a-f]+")  # of an object in memory: it differs between processes
-OTHERS = 3  # seeds that are compared: a number from 1 to 20 is the same for four in 1 of 8,000
-MOVE_CHARS_MAX = 256  # the longest move of these games, a whole crossword, has some hundred
+OTHERS = 3  # seeds to compare with: four numbers from 1 to 20 are all the same in 1 of 8,000 cases
+MOVE_CHARS_MAX = 256  # the longest move of these games, a whole crossword, has about a hundred
 
 with absent(NEEDS):
     import textarena
@@ -53,7 +53,7 @@ class TextArena:
     version = outside_versions()["textarena"]
 
     def datasets(self) -> Collection[str]:
-        """The names of all games, also of those that `build` refuses."""
+        """The names of all games, including those that `build` refuses."""
         return [name for name in ENV_REGISTRY if not name.endswith(_VARIANTS)]
 
     def build(self, dataset: str, config: Mapping[str, Any]) -> ArenaGame:
@@ -70,7 +70,7 @@ class TextArena:
 
 @contextmanager
 def _explained(name: str) -> Iterator[None]:
-    """Raises NeedsError for what the game `name` lacks here."""
+    """Raise NeedsError for whatever the game `name` lacks here."""
     try:
         with absent(NEEDS):
             yield
@@ -96,7 +96,7 @@ def _build(dataset: str, config: Mapping[str, Any]) -> ArenaGame:
         if option == "max_turns" or option not in options:
             known = ", ".join(["turns", *(name for name in options if name != "max_turns")])
             raise BadOptionError(f"{dataset} has no option {option!r}; there are {known}", option)
-    if "max_turns" in options:  # so that the game says how far its player came when the turns are over
+    if "max_turns" in options:  # so that the game reports the player's progress when the turns are over
         given["max_turns"] = turns
     try:
         game = textarena.make(dataset, **given)
@@ -108,7 +108,7 @@ def _build(dataset: str, config: Mapping[str, Any]) -> ArenaGame:
 
 
 class Start(NamedTuple):
-    """A game that has just begun, and where the random generators were."""
+    """A game that has just begun, and the state of the random generators."""
 
     number: int
     """Its seed."""
@@ -118,9 +118,9 @@ class Start(NamedTuple):
 
 
 class ArenaGame:
-    """One game with its options. A move is an answer; what the game says to it is an observation.
+    """One game with its options. A move is an answer, and the game's reply to it is an observation.
 
-    The score is what the game pays, 0 for a game that is not over.
+    The score is the reward that the game gives; it is 0 while the game is not over.
     """
 
     def __init__(self, name: str, game: Any, turns: int, has_options: bool) -> None:
@@ -130,13 +130,13 @@ class ArenaGame:
         self.turns = turns
 
     def question(self, seed: int, index: int) -> tuple[str, Start]:
-        """What the game says first. Raises NeedsError for one that is not for a single player."""
+        """The game's first message. Raises NeedsError if the game is not for a single player."""
         number = random.Random(f"{seed},{index}").getrandbits(32)  # noqa: S311  a game, not a secret
         game = self._begun(number)
         return _said(game), Start(number, game, random.getstate(), numpy_random.get_state())
 
     def _begun(self, number: int) -> Any:
-        """The game as the seed `number` begins it. It leaves the generators where the game left them."""
+        """The game started with the seed `number`. Leaves the random generators as the game left them."""
         random.seed(number)
         numpy_random.seed(number)
         game = copy.deepcopy(self._game)
@@ -152,18 +152,19 @@ class ArenaGame:
         return game
 
     def hidden(self, entry: Start) -> str:
-        """A hash of the game's state as it begins; the seed, if other seeds begin alike."""
+        """A hash of the game's initial state, or the seed if other seeds start the same."""
         state = _state(entry.game)
         others = (self._begun(entry.number + other) for other in range(1, 1 + OTHERS))
         return state if any(_state(other) != state for other in others) else f"{BY_SEED_ALONE}{entry.number}"
 
     def reply(self, answers: Answers, entry: Start) -> str | None:
-        """What the game says to the last move; None if it is over."""
+        """The game's reply to the last move; None if the game is over."""
         played = self._played(answers, entry)
         return None if played.over else played.said
 
     def score(self, answers: Answers, entry: Start) -> float:
-        """What the game pays its player, once it is over. Less than 0, for a wrong move, counts as 0."""
+        """The reward that the game gives once it is over. A negative reward, for a wrong move, counts as
+        0."""
         return self._played(answers, entry).pays
 
     def admits(self, answer: str, entry: Start) -> bool:  # noqa: ARG002
@@ -171,18 +172,18 @@ class ArenaGame:
         return len(answer) <= MOVE_CHARS_MAX and is_bounded(answer)
 
     def _played(self, answers: Answers, entry: Start) -> _Played:
-        """What came of these moves."""
+        """Replay the moves in `answers`."""
         random.setstate(entry.of_python)
         numpy_random.set_state(entry.of_numpy)
         game, said = copy.deepcopy(entry.game), ""
         for answer in answers:
             try:
                 game.step(answer or "")
-            except Exception:  # noqa: BLE001  a game may raise anything at a move, which is then the last
+            except Exception:  # noqa: BLE001  a game may raise anything on a move, which then ends it
                 return _Played(over=True, said="", pays=0.0)
             state, said = _bare(game).state, _said(game)
             if state.done:
-                pays = (state.rewards or {}).get(0)  # some games mistake the reason of the end for the reward
+                pays = (state.rewards or {}).get(0)  # some games return the reason as the reward
                 return _Played(over=True, said=said, pays=pays if isinstance(pays, int | float) else 0.0)
         return _Played(over=False, said=said, pays=0.0)
 
@@ -190,28 +191,28 @@ class ArenaGame:
 class _Played(NamedTuple):
     over: bool
     said: str
-    """to the last move"""
+    """The reply to the last move."""
     pays: float
 
 
 def _bare(game: Any) -> Any:
-    """The game without the wrappers that write its whole history into each observation."""
+    """The game without wrappers, which would put its whole history into each observation."""
     while isinstance(game, textarena.Wrapper):
         game = game.env
     return game
 
 
 def _state(game: Any) -> str:
-    """Everything that the game knows, as a hash: a crossword knows a lot."""
+    """A hash of the game's complete state, which can be large, for example for a crossword."""
     bare = _bare(game)
     known = {name: value for name, value in vars(bare).items() if name != "state"}
     return hashlib.sha256(_ADDRESS.sub("", repr((known, bare.state.game_state))).encode()).hexdigest()
 
 
 def _said(game: Any) -> str:
-    """What the game has said since it was asked last, without the player's own moves."""
+    """What the game has said since the last call, without the player's own moves."""
     _, messages = _bare(game).get_observation()
     own = textarena.ObservationType.PLAYER_ACTION
     told = (text for _, text, kind in messages if kind is not own)
-    # Some games note a move with its arguments in another order: its text is then the player's number.
+    # Some games log a move with its arguments swapped; its text is then the player's number.
     return "\n".join(text for text in told if isinstance(text, str)).strip()

@@ -1,7 +1,8 @@
-"""Plays an environment of the package verifiers with answers that are there already.
+"""Plays an environment of the package verifiers with given answers.
 
-An environment's `run` drives one agent. Here that agent has a script: it gives the answers in turn, and stops
-the run where they end. So the same code says what comes after a turn, and what all turns are worth.
+An environment's `run` drives one agent. This agent follows a script: it returns the answers in order and
+stops the run after the last one. So the same code computes both the reply to a turn and the score of all
+turns.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ NEEDS = {
     "httpx2": "the network",
 }
 
-mimetypes.knownfiles.clear()  # aiohttp would read the system's tables, and the sandbox refuses
+mimetypes.knownfiles.clear()  # aiohttp would read the system's tables, which the sandbox refuses
 
 with absent(NEEDS):
     import verifiers
@@ -39,22 +40,24 @@ with absent(NEEDS):
 
 
 class _Waiting(BaseException):
-    """The answers are used up, and the environment asks for another. Nothing in between may catch it."""
+    """The environment asks for another answer, but none is left. A BaseException, so that nothing catches
+    it."""
 
 
 class Script:
-    """The answers of one completion, given one by one."""
+    """The answers of one completion, returned one by one."""
 
     def __init__(self, answers: Sequence[str], *, is_all: bool) -> None:
-        """`is_all`: whether the exchange ends with the last answer; else the environment goes on waiting."""
+        """`is_all`: whether the exchange ends after the last answer; otherwise the environment waits for
+        more."""
         self._rest = list(answers)
         self._is_all = is_all
         self.asked: list[str | None] = []
-        """What was said before each answer, and after the last; None where nothing was."""
+        """The message before each answer, and the one after the last; None if there was none."""
         self.trace: Any = None
 
     def next(self, said: str | None) -> str | None:
-        """The next answer. None: the exchange is over."""
+        """The next answer. None if the exchange is over."""
         self.asked.append(said)
         if self._rest:
             return self._rest.pop(0)
@@ -64,7 +67,7 @@ class Script:
 
 
 class _Interaction:
-    """What `verifiers.v1.Interaction` offers to a run, with a script in place of a model."""
+    """Implements the part of `verifiers.v1.Interaction` that a run uses, with a script instead of a model."""
 
     def __init__(self, task: Any, script: Script) -> None:
         if script.trace is not None:
@@ -83,7 +86,7 @@ class _Interaction:
             self._add(message)
 
     async def turn(self, message: str | None = None) -> Any:
-        """One answer, to `message` or to the task's prompt."""
+        """Give one answer, to `message` or to the task's prompt."""
         answer = self._script.next(message)
         if message is not None:
             self._add(vf.UserMessage(content=message))
@@ -95,7 +98,7 @@ class _Interaction:
         return vf.Segment([given])
 
     async def close(self) -> None:
-        """The task scores the trace."""
+        """Let the task score the trace."""
         self.trace.is_completed = self.trace.ok = True
         await self._task.score(self.trace, None)
 
@@ -106,27 +109,27 @@ class _Interaction:
 
 
 class _Agent:
-    """What `verifiers.v1.Agent` offers to a run."""
+    """Implements the part of `verifiers.v1.Agent` that a run uses."""
 
     def __init__(self, script: Script) -> None:
         self._script = script
 
     async def run(self, task: Any) -> Any:
-        """One answer to the task's prompt, scored."""
+        """Give one answer to the task's prompt, and score it."""
         async with self.interaction(task) as interaction:
             await interaction.turn()
         return interaction.trace
 
     @asynccontextmanager
     async def interaction(self, task: Any) -> AsyncIterator[_Interaction]:
-        """The exchange, scored when the block ends."""
+        """The exchange, which is scored when the block ends."""
         held = _Interaction(task, self._script)
         yield held
         await held.close()
 
 
 def prompt_of(task: Any) -> list[Any]:
-    """The messages that the task begins with."""
+    """The task's initial messages."""
     prompt = task.data.prompt
     if prompt is None:
         return []
@@ -134,7 +137,8 @@ def prompt_of(task: Any) -> list[Any]:
 
 
 def play(env: Any, task: Any, answers: Sequence[str], number: int, *, is_all: bool) -> tuple[Script, bool]:
-    """Let `env` run `task` with these answers, its generators at `number`. Also returns whether it is over.
+    """Run `task` in `env` with these answers, its generators seeded with `number`. Also returns whether the
+    exchange is over.
 
     Raises what the environment raises.
     """

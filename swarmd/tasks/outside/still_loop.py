@@ -1,7 +1,7 @@
-"""An event loop without input, output and waiting, for coroutines in a process that may open nothing.
+"""An event loop without I/O or waiting, for coroutines in a process that cannot open anything.
 
-asyncio's own loop opens sockets to wake itself. Time goes by here only as far as the next timer asks, and at
-once, so a coroutine's clock is the same on every peer.
+asyncio's own loop opens sockets to wake itself. Time here advances only to the next timer, and immediately,
+so a coroutine sees the same clock on every peer.
 """
 
 from __future__ import annotations
@@ -16,30 +16,31 @@ Result = TypeVar("Result")
 
 
 class StillLoop(asyncio.BaseEventLoop):
-    """Runs what is ready, and jumps to the next timer when nothing is."""
+    """Runs whatever is ready, and jumps to the next timer when nothing is."""
 
     def __init__(self) -> None:
         super().__init__()
         self._now = 0.0
-        self._selector = self  # where asyncio's loops wait
+        self._selector = self  # the object on which asyncio's loops wait
 
     def time(self) -> float:
-        """Seconds that timers have asked for so far."""
+        """Simulated seconds: the sum of all timer delays so far."""
         return self._now
 
     def select(self, timeout: float | None) -> list[object]:
-        """Called when nothing is ready. Raises NeedsError without a timer: it would wait for ever."""
+        """Called when nothing is ready. Raises NeedsError if there is no timer, because it would wait
+        forever."""
         if timeout is None:
-            raise NeedsError("something outside, for which it waits")
+            raise NeedsError("something outside the process to wait for")
         self._now += timeout
         return []
 
     def _process_events(self, event_list: list[object]) -> None:
-        """There are none."""
+        """Do nothing: there are no events."""
 
 
 def run_still(work: Coroutine[Any, Any, Result]) -> Result:
-    """The result of `work`. Raises what it raises, also a BaseException."""
+    """The result of `work`. Raises whatever it raises, including a BaseException."""
     loop = StillLoop()
     try:
         return loop.run_until_complete(work)

@@ -1,6 +1,7 @@
-"""The source `verifiers`: tasksets and environments for the package verifiers, by the name of their module.
+"""The source `verifiers`: tasksets and environments for the package verifiers, by module name.
 
-What an environment needs that no peer can give it is refused by name: tools, containers, other models.
+An environment is refused if it needs something that no peer can give it, such as tools, containers or other
+models; the error names what it needs.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from swarmd.tasks.source import BadOptionError, UnknownDatasetError
 from swarmd.tasks.versions import outside_versions
 
 OWN_OPTIONS = ("package_version", "questions", "turns")
-QUESTIONS, QUESTIONS_MAX = 256, 4_096  # tasks read of a taskset; each question reads as many again
+QUESTIONS, QUESTIONS_MAX = 256, 4_096  # tasks read from a taskset; they are read again for each question
 TURNS = 8
 ANSWER_CHARS_MAX = 4_096
 _SHIPPED = {
@@ -31,7 +32,7 @@ _SHIPPED = {
     "openenv": "a server of its environment",
     "textarena": "word lists that nltk downloads; the source textarena plays the games that need none",
 }
-"""The tasksets that come with verifiers 0.4, all of which wrap something else."""
+"""The tasksets included in verifiers 0.4, all of which wrap something else."""
 
 
 class Verifiers:
@@ -40,7 +41,7 @@ class Verifiers:
     version = outside_versions()["verifiers"]
 
     def datasets(self) -> Collection[str]:
-        """Those that come with verifiers. Any installed module with a taskset is one, too."""
+        """The tasksets included in verifiers. Any installed module with a taskset works too."""
         return list(_SHIPPED)
 
     def prepare(self) -> None:
@@ -48,7 +49,8 @@ class Verifiers:
         import swarmd.tasks.outside.scripted  # noqa: F401
 
     def build(self, dataset: str, config: Mapping[str, Any]) -> OneAnswer | Exchange:
-        """Raises UnknownDatasetError, BadOptionError, and NeedsError for what cannot be played here."""
+        """Raises UnknownDatasetError, BadOptionError, and NeedsError for an environment that cannot run
+        here."""
         if dataset in _SHIPPED:
             raise NeedsError(f"{dataset} needs {_SHIPPED[dataset]}")
         from swarmd.tasks.outside.scripted import NEEDS
@@ -59,7 +61,7 @@ class Verifiers:
 
 @contextmanager
 def _explained(dataset: str) -> Iterator[None]:
-    """Says of whom a NeedsError speaks."""
+    """Add the dataset's name to a NeedsError."""
     try:
         yield
     except NeedsError as error:
@@ -72,7 +74,7 @@ def _build(dataset: str, config: Mapping[str, Any]) -> OneAnswer | Exchange:
     from verifiers.v1.utils import loaders
 
     for option in config.keys() & {"id", "task", "system_prompt"}:
-        raise BadOptionError(f"{dataset}: {option} names code or files of one machine: leave it out", option)
+        raise BadOptionError(f"{dataset}: {option} refers to code or files on one machine: remove it", option)
     given = {option: value for option, value in config.items() if option not in OWN_OPTIONS}
     try:
         loaders.taskset_class(dataset)
@@ -87,30 +89,31 @@ def _build(dataset: str, config: Mapping[str, Any]) -> OneAnswer | Exchange:
         raise BadOptionError(f"{dataset}: {named}: {first['msg']}", named) from error
     except (AttributeError, TypeError, ValueError) as error:
         raise UnknownDatasetError(
-            f"{dataset} is no module with a taskset of verifiers 0.4: {error}"
+            f"{dataset} is not a module with a taskset of verifiers 0.4: {error}"
         ) from error
     questions = whole(dataset, config, "questions", QUESTIONS, 1, QUESTIONS_MAX)
     _require_one_player(env)
     if isinstance(env, SingleAgentEnv):
         if "turns" in config:
-            raise BadOptionError(f"{dataset} has one turn: remove turns", "turns")
+            raise BadOptionError(f"{dataset} has one turn: remove the option turns", "turns")
         return OneAnswer(env, questions)
     return Exchange(env, questions, whole(dataset, config, "turns", TURNS, 2, TURNS_MAX))
 
 
 def _require_version(dataset: str, config: Mapping[str, Any]) -> None:
-    """The module's version is not that of verifiers, so it stands in the task's options."""
+    """Require the module's version in the task's options, because verifiers' own version does not cover
+    it."""
     installed = _version_of(dataset)
     if config.get("package_version") != installed:
         raise BadOptionError(
-            f'{dataset} is installed as {installed}: put package_version = "{installed}" into the config of '
-            "the task, because another version may ask other questions",
+            f'{dataset} is installed as {installed}: set package_version = "{installed}" in the config of '
+            "the task, because other versions may ask other questions",
             "package_version",
         )
 
 
 def _version_of(dataset: str) -> str:
-    """That of the installed package; the hash of the module's file if it came without one."""
+    """The installed package's version, or the hash of the module's file if it is not part of a package."""
     try:
         return version(dataset)
     except PackageNotFoundError:
@@ -138,7 +141,7 @@ def _require_one_player(env: Any) -> None:
 
 
 def _require_text_alone(task: Any) -> None:
-    """Raises NeedsError for a task with which a model would do more than write."""
+    """Raise NeedsError if a model would have to do more than write text."""
     import verifiers.v1 as vf
     from verifiers.v1.types import content_text
 
@@ -167,14 +170,14 @@ def _parameters(function: Any) -> Collection[str]:
 
 
 class Entry(NamedTuple):
-    """A task, and where it stands in its taskset, which is where the random generators begin."""
+    """A task, and its index in its taskset, which seeds the random generators."""
 
     task: Any
     place: int
 
 
 class _Tasks:
-    """The tasks of an environment, in the order in which it gives them."""
+    """The tasks of an environment, in its own order."""
 
     def __init__(self, env: Any, questions: int) -> None:
         self._env = env
@@ -182,10 +185,10 @@ class _Tasks:
         self._questions = questions
 
     def _entry(self, seed: int, index: int) -> Entry:
-        random.seed(0)  # a taskset may draw its tasks
+        random.seed(0)  # a taskset may draw its tasks at random
         tasks = list(islice(self._env.taskset, self._questions))
         if not tasks:
-            raise NeedsError("a taskset that is not empty")
+            raise NeedsError("a non-empty taskset")
         place = random.Random(f"{seed},{index}").randrange(len(tasks))  # noqa: S311  a choice, not a secret
         _require_text_alone(tasks[place])
         return Entry(tasks[place], place)
@@ -202,7 +205,7 @@ class _Tasks:
         return answer if isinstance(answer, str) else None
 
     def admits(self, answer: str, entry: Entry) -> bool:  # noqa: ARG002
-        """Answers of up to 4,096 characters."""
+        """Admit answers of up to 4,096 characters."""
         return len(answer) <= ANSWER_CHARS_MAX and is_bounded(answer)
 
     def _reward(self, answers: Sequence[str], entry: Entry) -> float:
@@ -227,30 +230,30 @@ class OneAnswer(_Tasks):
 
 
 class Exchange(_Tasks):
-    """An environment that plays the user: what it says to a turn is an observation."""
+    """An environment that plays the user: its reply to a turn is an observation."""
 
     def __init__(self, env: Any, questions: int, turns: int) -> None:
         super().__init__(env, questions)
         self.turns = turns
 
     def question(self, seed: int, index: int) -> tuple[str, Entry]:
-        """The prompt of one task, or what its environment says first."""
+        """The prompt of one task, or the environment's first message."""
         with _explained(self._name):
             entry = self._entry(seed, index)
             script, _ = self._play([], entry)
             return self._text(entry, script.asked[0] if script.asked else None), entry
 
     def hidden(self, entry: Entry) -> str:
-        """The hash of the task's data, of which the prompt is a part."""
+        """The hash of the task's data, which include the prompt."""
         return str(entry.task.hash)
 
     def reply(self, answers: Sequence[str | None], entry: Entry) -> str | None:
-        """What the environment says next; None if it is over."""
+        """The environment's next message; None if the exchange is over."""
         script, over = self._play([answer or "" for answer in answers], entry)
         return None if over else script.asked[-1] or ""
 
     def score(self, answers: Sequence[str | None], entry: Entry) -> float:
-        """The weighted sum of the rewards, the exchange ending after these answers."""
+        """The weighted sum of the rewards if the exchange ends after these answers."""
         return self._reward([answer or "" for answer in answers], entry)
 
     def _play(self, answers: Sequence[str], entry: Entry) -> tuple[Any, bool]:

@@ -1,4 +1,4 @@
-"""Images in, text out: questions about pictures that are drawn from the seed."""
+"""Images as input, text as output: questions about pictures that are drawn from the seed."""
 
 from swarmd.tasks.pictures.source import Pictures
 

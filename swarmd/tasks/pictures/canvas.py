@@ -1,4 +1,4 @@
-"""Draws shapes and blocks on small pictures, in whole numbers: the same pixels on all machines.
+"""Draws shapes and blocks on small pictures with integer arithmetic: the same pixels on every machine.
 
 A picture is 32 x 32 pixels: 4 x 4 cells of 8 x 8. A shape fills one cell.
 """
@@ -40,19 +40,19 @@ Place = tuple[int, int]
 
 
 class Thing(NamedTuple):
-    """A shape of a colour."""
+    """A shape with its colour."""
 
     colour: str
     kind: str
 
 
 def blank() -> Pixels:
-    """A picture with nothing on it."""
+    """An empty picture."""
     return numpy.full((SIDE, SIDE, 3), BACKGROUND, dtype=numpy.uint8)
 
 
 def picture_of(things: dict[Place, Thing]) -> Pixels:
-    """A picture with these things in its cells."""
+    """A picture with the given things in its cells."""
     pixels = blank()
     for (row, column), thing in things.items():
         cell = pixels[row * CELL : (row + 1) * CELL, column * CELL : (column + 1) * CELL]
@@ -61,10 +61,10 @@ def picture_of(things: dict[Place, Thing]) -> Pixels:
 
 
 def fill(pixels: Pixels, top: int, left: int, height: int, width: int, colour: tuple[int, int, int]) -> None:
-    """Colour a block of pixels."""
+    """Fill a block of pixels with a colour."""
     pixels[top : top + height, left : left + width] = colour
 
 
 def any_thing(chance: Chance) -> Thing:
-    """A shape of any kind and colour."""
+    """A random shape in a random colour."""
     return Thing(chance.pick(tuple(COLOURS)), chance.pick(tuple(KINDS)))

@@ -1,4 +1,4 @@
-"""Read a bar chart: how high is the bar of one colour?"""
+"""A question about a bar chart: how high is the bar of one colour?"""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ HIGHEST = SIDE // STEP
 
 
 def chart(chance: Chance) -> Puzzle:
-    """Four bars side by side, one of each colour."""
+    """Draw four bars side by side, one in each colour, and ask for the height of one."""
     pixels, heights = blank(), {}
     for column, colour in enumerate(chance.shuffled(tuple(COLOURS))):
         heights[colour] = chance.between(1, HIGHEST)

@@ -1,4 +1,4 @@
-"""Count shapes by kind and colour, and compare how many there are of two colours."""
+"""Questions that count shapes by kind and colour, or compare the counts of two colours."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from swarmd.tasks.chance import Chance
 from swarmd.tasks.pictures.canvas import COLOURS, KINDS, PLACES, Pixels, Thing, any_thing, picture_of
 from swarmd.tasks.pictures.puzzle import Puzzle
 
-WANTED_MAX = 4  # of what is counted; each number from 0 is as likely
-OTHERS_MAX = 6  # beside them: a picture has 16 cells
+WANTED_MAX = 4  # of the counted shape; each number from 0 to this is equally likely
+OTHERS_MAX = 6  # other shapes: a picture has 16 cells
 OF_A_COLOUR_MAX = 4
 
 
 def count(chance: Chance) -> Puzzle:
-    """How many shapes of one kind and colour there are, among others."""
+    """Ask how many shapes of one kind and colour there are among others."""
     wanted, number = any_thing(chance), chance.between(0, WANTED_MAX)
     things = [wanted] * number
     others = chance.between(2, OTHERS_MAX)
@@ -25,7 +25,7 @@ def count(chance: Chance) -> Puzzle:
 
 
 def compare(chance: Chance) -> Puzzle:
-    """Which of two colours more shapes have; "same" if as many."""
+    """Ask which of two colours has more shapes; "same" if they have equally many."""
     first, second, other, _ = chance.shuffled(tuple(COLOURS))
     answer = chance.pick((first, second, "same"))
     fewer = chance.between(1, OF_A_COLOUR_MAX - 1)

@@ -1,4 +1,4 @@
-"""Find what differs: one of four pictures side by side, or one shape over four frames."""
+"""Questions about a difference: one of four quarters differs, or one shape changes over four frames."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _SHAPES = 3  # on each frame
 
 
 def odd(chance: Chance) -> Puzzle:
-    """Four quarters of a picture, each with two shapes: the same but for one shape of one quarter."""
+    """Draw four quarters with two shapes each. One shape in one quarter differs."""
     corners = [(row, column) for row in range(_HALF) for column in range(_HALF)]
     usual = dict(zip(chance.shuffled(corners)[:2], (any_thing(chance), any_thing(chance)), strict=True))
     changed = chance.pick(sorted(usual))
@@ -27,7 +27,7 @@ def odd(chance: Chance) -> Puzzle:
 
 
 def frames(chance: Chance) -> Puzzle:
-    """A short video: from some frame on, one of three shapes is elsewhere, of another colour, or gone."""
+    """Draw a short video: from some frame on, one of three shapes moves, changes colour or vanishes."""
     kinds = chance.shuffled(tuple(KINDS))[:_SHAPES]
     places = chance.shuffled(PLACES)
     before = {

@@ -1,4 +1,5 @@
-"""Find the way out of a maze: its outer wall has several gaps, and one of them can be reached."""
+"""A question about a maze: its outer wall has several gaps, and only one side's can be reached from the
+dot."""
 
 from __future__ import annotations
 
@@ -8,8 +9,8 @@ from swarmd.tasks.chance import Chance
 from swarmd.tasks.pictures.canvas import BACKGROUND, COLOURS, Pixels, Place, blank, fill
 from swarmd.tasks.pictures.puzzle import Puzzle
 
-ROOMS = 3  # in a row and in a column
-_BLOCK = 4  # pixels of a room, and of the wall beside it
+ROOMS = 3  # per row and per column
+_BLOCK = 4  # pixels of a room, and of the wall next to it
 _WALL = (150, 150, 160)
 _ALL = tuple((row, column) for row in range(ROOMS) for column in range(ROOMS))
 _SIDES = {
@@ -18,13 +19,13 @@ _SIDES = {
     "bottom": {room: (2 * ROOMS, 2 * room[1] + 1) for room in _ALL if room[0] == ROOMS - 1},
     "left": {room: (2 * room[0] + 1, 0) for room in _ALL if room[1] == 0},
 }
-"""For each side, the rooms at it, each with the block of wall that is a gap to it."""
+"""For each side, the rooms along it, each with the wall block to remove for a gap into that room."""
 
 Door = tuple[Place, Place]
 
 
 def maze(chance: Chance) -> Puzzle:
-    """The rooms form two parts without a door between them. The dot is in one; gaps lead to both."""
+    """Split the rooms into two parts with no door between them. The dot is in one part; both have gaps."""
     doors = _spanning_tree(chance)
     doors.pop(chance.below(len(doors)))
     start = chance.pick([room for room in _ALL if room != (1, 1)])
@@ -39,7 +40,7 @@ def maze(chance: Chance) -> Puzzle:
 
 
 def _spanning_tree(chance: Chance) -> list[Door]:
-    """Doors by which each room can be reached from each other in one way."""
+    """Doors that connect every room with every other room by exactly one path."""
     seen, doors = {chance.pick(_ALL)}, []
     while len(seen) < len(_ALL):
         open_ = [(a, b) for a in _ALL for b in _ALL if a in seen and b not in seen and _adjoin(a, b)]

@@ -1,4 +1,4 @@
-"""What all questions about pictures have in common."""
+"""The type shared by all questions about pictures."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from swarmd.tasks.pictures.canvas import Pixels
 
 
 class Puzzle(NamedTuple):
-    """A question about pictures, and its one right answer."""
+    """A question about pictures with its one right answer."""
 
     text: str
     pictures: tuple[Pixels, ...]

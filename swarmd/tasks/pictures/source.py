@@ -1,7 +1,7 @@
-"""The source `pictures`: questions about small pictures, each with one word or number as its answer.
+"""The source `pictures`: questions about small pictures, each answered by one word or number.
 
-Text alone travels. Each peer draws the pictures again from the seed, and their hash is part of the question's
-digest.
+Only text is exchanged. Each peer draws the pictures itself from the seed, and their hash is part of the
+question's digest.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ class Pictures:
         return list(DATASETS)
 
     def build(self, dataset: str, config: Mapping[str, Any]) -> PictureTask:
-        """No dataset has options. Raises UnknownDatasetError and BadOptionError."""
+        """Build a task; no dataset has options. Raises UnknownDatasetError and BadOptionError."""
         if dataset not in DATASETS:
             raise UnknownDatasetError(f"pictures has no dataset {dataset!r}; there is {', '.join(DATASETS)}")
         for option in config:
-            raise BadOptionError(f"{dataset} has no options: leave {option!r} out", option)
+            raise BadOptionError(f"{dataset} has no options: remove {option!r}", option)
         return PictureTask(dataset, DATASETS[dataset])
 
 
@@ -58,19 +58,19 @@ class PictureTask:
         return puzzle.text, puzzle
 
     def images(self, entry: Puzzle) -> tuple[Pixels, ...]:
-        """The pictures that the question is about."""
+        """The question's pictures."""
         return entry.pictures
 
     def hidden(self, entry: Puzzle) -> str:  # noqa: ARG002
-        """Nothing: text and pictures tell the question from others."""
+        """Return nothing: text and pictures already distinguish the question from others."""
         return ""
 
     def admits(self, answer: str, entry: Puzzle) -> bool:  # noqa: ARG002
-        """A short word, or a number."""
+        """Admit a short word or a number."""
         return answer.isascii() and answer.isalnum() and len(answer) <= _ANSWER_CHARS_MAX
 
     def score(self, answer: str, entry: Puzzle) -> float:
-        """1 for the right answer, however it is capitalised."""
+        """1 for the right answer, ignoring case."""
         return float(answer.lower() == entry.answer)
 
     def is_bare(self, answer: str, entry: Puzzle) -> bool:

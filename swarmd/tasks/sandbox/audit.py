@@ -1,8 +1,8 @@
-"""An audit hook (PEP 578) that refuses what a scorer has no reason to do. One layer of several.
+"""An audit hook (PEP 578) that refuses everything a scorer has no reason to do. One layer of several.
 
-Python code cannot remove it, but it sees only what CPython reports. `unaudited` takes away the functions that
-CPython does not report. A native bug could step around both. Where the kernel has seccomp and Landlock, they
-hold alone; elsewhere no text is run at all (`swarmd.tasks.worker`).
+Python code cannot remove the hook, but the hook sees only what CPython reports; `unaudited` removes the
+functions that are not reported. A native bug could bypass both. If the kernel has seccomp and Landlock, they
+suffice on their own; elsewhere no text is ever run (`swarmd.tasks.worker`).
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ _REFUSED_PREFIXES = (
     "fcntl.", "cpython.run_", "sys.setprofile", "sys.settrace", "sys.addaudithook", "code.__new__", "gc.",
     "pickle.find_class",
 )  # fmt: skip
-_LISTING = ("os.listdir", "os.scandir")  # the import system lists directories; there it is allowed
+_LISTING = ("os.listdir", "os.scandir")  # allowed below `readable`: the import system needs it
 _CHANGES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 
 
 def refuse_side_effects(readable: Sequence[str], places: Sequence[Place] | None = None) -> None:
-    """Refuse processes, sockets, signals, ctypes, changes; reads only beneath `readable` (real paths).
+    """Refuse processes, sockets, signals, ctypes and changes; allow reads only below `readable` (real paths).
 
-    `places` is what `find_unaudited` gave, if the caller has asked it already.
+    `places` is the result of `find_unaudited`, if the caller already has it.
     """
 
     def may_read(path: object) -> bool:
         if isinstance(path, int):
-            return True  # a descriptor that is open already
+            return True  # a descriptor that is already open
         real = os.path.realpath(os.fsdecode(path))  # type: ignore[arg-type]  # what `open` accepted is a path
         return any(real == root or real.startswith(root + os.sep) for root in readable)
 

@@ -1,13 +1,13 @@
-"""The walls round one stranger's program: it computes, and writes to the one pipe that it was given.
+"""The sandbox around one stranger's program: it can compute, and write to the one pipe that it was given.
 
     limits      address space, CPU time, file size 0, no core dumps
-    Landlock    (Linux 5.13+) no file opens at all
-    seccomp     no file, process, signal, timer or descriptor of its own; nothing that waits, so a program
-                cannot let the clock run without using CPU time
+    Landlock    (Linux 5.13+) opens no file at all
+    seccomp     no files, processes, signals, timers or new descriptors; no call that waits, so a program
+                cannot spend wall-clock time without using CPU time
     audit hook  the same rules again in the interpreter
 
-A scorer has to read modules and is told what is right; a program needs neither. So its filter is the smaller
-one. There is no second choice: where the kernel has no filter, no program runs (`swarmd.tasks.worker`).
+A scorer reads modules and knows what is right. A program needs neither, so its filter allows less. There is
+no fallback: without a kernel filter, no program runs (`swarmd.tasks.worker`).
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from swarmd.tasks.sandbox.audit import refuse_side_effects
 from swarmd.tasks.sandbox.limits import lower
 from swarmd.tasks.sandbox.syscalls import CELL, WORKER
 
-ADDRESS_SPACE_BYTES = 256 * 2**20  # the interpreter maps 70 MiB; the largest honest program needs one more
+ADDRESS_SPACE_BYTES = 256 * 2**20  # the interpreter maps 70 MiB; the largest honest program needs 1 MiB more
 DESCRIPTORS = 64
 
 
 def confine_nursery(priority: int) -> None:
-    """For the process that forks the cells. It reads no file from now on. Irreversible.
+    """Confine the process that forks the cells. It can read no file from now on. Irreversible.
 
     Raises OSError if the kernel has no system-call filter.
     """
@@ -44,7 +44,7 @@ def confine_nursery(priority: int) -> None:
 
 
 def limit_cell(cpu_seconds: float) -> None:
-    """For a forked child that will run a program for `cpu_seconds` of CPU time. Irreversible."""
+    """Limit a forked child that will run a program for `cpu_seconds` of CPU time. Irreversible."""
     kernel.die_with_parent(signal.SIGKILL)
     lower(resource.RLIMIT_AS, ADDRESS_SPACE_BYTES)
     lower(resource.RLIMIT_CPU, math.ceil(time.process_time() + cpu_seconds) + 1)
@@ -52,6 +52,7 @@ def limit_cell(cpu_seconds: float) -> None:
 
 
 def close_cell() -> None:
-    """The last step before the program runs: timers that were set stay, and cannot be changed."""
+    """Confine the cell completely, as the last step before the program runs. Timers keep running,
+    unchangeable."""
     kernel.install_filter(seccomp.build_filter(CELL, may_clone=False, may_open=False))
     refuse_side_effects([], places=[])

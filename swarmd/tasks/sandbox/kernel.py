@@ -1,6 +1,6 @@
-"""The Linux kernel's own confinement through libc: prctl, Landlock and seccomp. Calls only, no policy.
+"""Calls the Linux kernel's confinement through libc: prctl, Landlock and seccomp. Holds no policy.
 
-prctl(2), landlock(7), seccomp(2). The functions must be bound before the audit hook refuses ctypes.
+See prctl(2), landlock(7) and seccomp(2). Bind the functions before the audit hook refuses ctypes.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 
 _PR_SET_PDEATHSIG, _PR_SET_SECCOMP, _PR_SET_NO_NEW_PRIVS = 1, 22, 38
 _SECCOMP_MODE_FILTER = 2
-# The same numbers on every architecture: they are younger than the unified table.
+# The same numbers on every architecture, because they are newer than the unified table.
 _LANDLOCK_CREATE_RULESET, _LANDLOCK_ADD_RULE, _LANDLOCK_RESTRICT_SELF = 444, 445, 446
 _LANDLOCK_VERSION_FLAG = 1
 _RULE_PATH_BENEATH = 1
@@ -40,7 +40,7 @@ def _syscall(number: int, *values: object) -> int:
 
 
 def forbid_new_privileges() -> None:
-    """No set-uid program can raise this process from now on; seccomp and Landlock require it."""
+    """Prevent set-uid programs from raising this process's privileges; seccomp and Landlock require it."""
     _prctl(_PR_SET_NO_NEW_PRIVS, *map(ctypes.c_ulong, (1, 0, 0, 0)))
 
 
@@ -59,7 +59,7 @@ def install_filter(program: bytes) -> None:
 
 
 def landlock_version() -> int:
-    """The kernel's Landlock ABI; 0 if there is none."""
+    """The kernel's Landlock ABI version; 0 if it has no Landlock."""
     try:
         return _syscall(
             _LANDLOCK_CREATE_RULESET, None, ctypes.c_size_t(0), ctypes.c_uint32(_LANDLOCK_VERSION_FLAG)
@@ -69,7 +69,8 @@ def landlock_version() -> int:
 
 
 def restrict_to_reading(paths: Iterable[str], version: int) -> None:
-    """From now on only files beneath `paths` open, for reading; no TCP, no signals outside if the ABI can."""
+    """Allow opening only files below `paths`, for reading. If the ABI can, also forbid TCP and outside
+    signals."""
     masks = [_mask(rights, version) for rights in (_FILE_RIGHTS, _NETWORK_RIGHTS, _SCOPES)]
     fields = 1 if version < 4 else 2 if version < 6 else 3
     attributes = struct.pack(f"={fields}Q", *masks[:fields])

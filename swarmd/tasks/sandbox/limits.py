@@ -6,7 +6,7 @@ import resource
 
 
 def lower(kind: int, value: int) -> None:
-    """Lower both limits to `value`; a limit that is lower already stays."""
+    """Lower the soft and hard limits to `value`; a hard limit that is already lower stays."""
     _, hard = resource.getrlimit(kind)
     value = value if hard == resource.RLIM_INFINITY else min(value, hard)
     resource.setrlimit(kind, (value, value))

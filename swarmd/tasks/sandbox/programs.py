@@ -1,10 +1,10 @@
 """An audit hook (PEP 578) that lets a scorer's process compile expressions, but no programs.
 
-Text that reaches `eval`, `exec` or `compile` while answers are scored is the answer, or is made from it. It
-may be a literal or arithmetic. What sympy's parser makes from a formula may also name symbols and call a few
+Any text that reaches `eval`, `exec` or `compile` during scoring is the answer or is derived from it. It may
+be a literal or arithmetic. What sympy's parser makes from a formula may also name symbols and call a few
 functions by their bare names. So evaluated text calls none of the interpreter's functions, reads none of the
-scorer's variables and cannot write a score instead of the scorer. Code from a file is imported as usual. The
-parts of the standard library that build functions from their own text (named tuples, data classes) still do.
+scorer's variables, and cannot report a score in the scorer's name. Code from files is imported as usual. The
+parts of the standard library that build functions from templates (named tuples, data classes) still work.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from types import FrameType
 
 from swarmd.tasks.expressions import is_arithmetic, is_literal, parse
 
-SOURCE_CHARS_MAX = 65_536  # sympy makes about ten characters of one; a formula has 512
+SOURCE_CHARS_MAX = 65_536  # sympy turns one character into about ten; a formula has 512
 _SYMPY_PARSER = "sympy.parsing.sympy_parser"
-_SYMPY_PROLOGUE = "from sympy import *"  # what the parser executes to fill the namespace that it evaluates in
+_SYMPY_PROLOGUE = "from sympy import *"  # the parser executes this to fill the namespace it evaluates in
 _SYMPY_CALLS = frozenset({
     "Integer", "Float", "Rational", "Symbol", "Integral", "sqrt", "exp", "log", "ln", "Abs", "sin", "cos",
     "tan", "sec", "csc", "cot", "asin", "acos", "atan", "sinh", "cosh", "tanh",
 })  # fmt: skip
-# They compile templates that they fill with identifiers. `ast` compiles to a tree, which it does not run.
+# They compile templates filled with identifiers. `ast` compiles to a tree, which it does not run.
 _TEMPLATES = {m.__file__ for m in (ast, collections, dataclasses, typing)} - {None}
 _IMPORT_SYSTEM = (
     "<frozen importlib._bootstrap>",
@@ -35,13 +35,13 @@ _IMPORT_SYSTEM = (
 
 
 class ProgramRefusedError(PermissionError):
-    """Text that is more than an expression would have been run."""
+    """Text that is more than an expression was about to be run."""
 
 
 def refuse_programs() -> None:
-    """From now on this process compiles no text except harmless expressions. Irreversible.
+    """Compile no text in this process from now on, except harmless expressions. Irreversible.
 
-    Raises RuntimeError if an earlier hook keeps this one out.
+    Raises RuntimeError if an earlier hook blocks this one.
     """
     checking = False
 
@@ -49,11 +49,11 @@ def refuse_programs() -> None:
         nonlocal checking
         if event not in ("compile", "marshal.loads") or checking:
             return
-        caller = sys._getframe(1)  # only the caller tells whose text it is
+        caller = sys._getframe(1)  # the caller determines where the text comes from
         if caller.f_code.co_filename in _TEMPLATES or _is_importing(caller):
             return
         if event == "marshal.loads":
-            raise ProgramRefusedError("the sandbox loads no code but modules")
+            raise ProgramRefusedError("the sandbox loads no code except modules")
         checking = True
         try:
             _check(args[0], caller)
@@ -65,11 +65,11 @@ def refuse_programs() -> None:
         compile("refuse_programs()", "<trial>", "eval")
     except ProgramRefusedError:
         return
-    raise RuntimeError("another audit hook kept this one out")  # which Python does not say by itself
+    raise RuntimeError("another audit hook blocked this one")  # Python does not report this
 
 
 def _is_importing(frame: FrameType | None) -> bool:
-    """Whether a module is being imported, from a file that the sandbox lets us read: the text is its own."""
+    """Whether a module is being imported from a readable file, so that the text is the module's own."""
     while frame is not None:
         if frame.f_code.co_filename in _IMPORT_SYSTEM:
             return True
@@ -85,11 +85,11 @@ def _check(source: object, caller: FrameType) -> None:
             return
         tree = parse(text) if len(text) <= SOURCE_CHARS_MAX else None
         if tree is None:
-            raise SyntaxError("the sandbox evaluates one expression, no program")
+            raise SyntaxError("the sandbox evaluates only a single expression")
     elif isinstance(source, ast.Expression):
         tree = source.body
     else:
-        raise ProgramRefusedError("the sandbox evaluates expressions only")
+        raise ProgramRefusedError("the sandbox evaluates only expressions")
     if is_literal(tree) or is_arithmetic(tree, calls=_SYMPY_CALLS if by_sympy else (), names=by_sympy):
         return
-    raise ProgramRefusedError("the sandbox evaluates literals and arithmetic only")
+    raise ProgramRefusedError("the sandbox evaluates only literals and arithmetic")

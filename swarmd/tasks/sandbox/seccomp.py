@@ -1,7 +1,7 @@
-"""A seccomp filter (Linux, x86-64 and arm64) from a list of system calls; everything else fails with EPERM.
+"""Builds a seccomp filter (Linux, x86-64 and arm64) from a list of system calls. All others fail with EPERM.
 
-Sources: seccomp(2), and Documentation/userspace-api/seccomp_filter.rst in the Linux tree. Filters only add
-up: a child of a filtered process can give up more, but never win anything back.
+Sources: seccomp(2), and Documentation/userspace-api/seccomp_filter.rst in the Linux tree. Filters only
+accumulate: a child of a filtered process can give up more calls, but never regain any.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ _CLONE_NAMESPACES = 0x20000 | 0x02000000 | 0x04000000 | 0x08000000 | 0x10000000 
 
 
 def is_supported() -> bool:
-    """Whether the numbers of this machine's system calls are known."""
+    """Whether this machine's system call numbers are known."""
     return sys.platform == "linux" and platform.machine() in _ARCHITECTURES and struct.calcsize("P") == 8
 
 
 def build_filter(allowed: Collection[str], *, may_clone: bool, may_open: bool = True) -> bytes:
-    """The BPF program, ready for the kernel: struct sock_filter[]."""
+    """The BPF program as the kernel expects it: struct sock_filter[]."""
     column, architecture = _ARCHITECTURES[platform.machine()]
     number = {name: numbers[column] for name, numbers in NUMBERS.items()}
     refuse = _ERRNO | errno.EPERM
@@ -60,7 +60,8 @@ def _if_number(number: int | None, then: list[bytes]) -> list[bytes]:
 
 
 def _unless_bits(argument: int, bits: int, refuse: int) -> list[bytes]:
-    """Allow unless one of `bits` is set in the low half of the argument (little endian on both)."""
+    """Allow unless one of `bits` is set in the low half of the argument (both architectures: little
+    endian)."""
     return [
         _op(_LOAD, _ARGUMENTS_AT + 8 * argument),
         _op(_JUMP_ANY_BIT, bits, 0, 1),

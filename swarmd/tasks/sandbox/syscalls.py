@@ -1,6 +1,6 @@
-"""System calls by name on the two Linux architectures the filter knows, and what each kind of process may do.
+"""System calls by name on two Linux architectures, and the calls allowed to each kind of process.
 
-This is an allow list: a call that a kernel adds later is refused, even if we do not know of it.
+This is an allow list: calls added by later kernels are refused.
 """
 
 from __future__ import annotations
@@ -34,11 +34,9 @@ NUMBERS: dict[str, tuple[int | None, int | None]] = {
 
 OPEN_READ_ONLY = "openat"  # allowed without any flag that could change a file
 CLONE = "clone"  # allowed without new namespaces
-CLONE3 = (
-    "clone3"  # a filter cannot see its flags: the call pretends not to exist, and libc falls back on clone
-)
+CLONE3 = "clone3"  # a filter cannot inspect its flags, so it fails with ENOSYS and libc falls back to clone
 
-# Only for the worker itself, which forks, limits and reaps its children.
+# For the worker itself, which forks, limits and reaps its children.
 _WORKER_ONLY = {
     "fork", "vfork", "wait4", "waitid", "kill", "prctl", "seccomp", "setrlimit", "prlimit64", "pipe", "pipe2",
     "close_range",
@@ -46,12 +44,12 @@ _WORKER_ONLY = {
 _SPECIAL = {OPEN_READ_ONLY, CLONE, CLONE3}
 
 COMPUTE = frozenset(NUMBERS) - _WORKER_ONLY - _SPECIAL
-"""What a process needs to read modules, compute and write to the descriptors it was given."""
+"""What a process needs to read modules, compute and write to the descriptors that it was given."""
 WORKER = COMPUTE | _WORKER_ONLY
 CELL = frozenset({
     "write", "close", "mmap", "munmap", "mremap", "mprotect", "madvise", "brk", "rt_sigreturn", "sigaltstack",
     "sched_yield", "getcpu", "getpid", "gettid", "gettimeofday", "clock_gettime", "clock_getres", "times",
     "getrusage", "getrandom", "rseq", "membarrier", "restart_syscall", "exit", "exit_group",
 })  # fmt: skip
-"""What a program needs to compute, report and end. None of these waits for anything: not even `futex`, which
-only threads need, nor `nanosleep`, `poll` or `read`."""
+"""What a program needs to compute, report and exit. None of these calls waits for anything. In particular,
+`futex`, which only threads need, `nanosleep`, `poll` and `read` are missing."""

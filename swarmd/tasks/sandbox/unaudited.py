@@ -1,9 +1,9 @@
-"""Takes away from a scorer's interpreter the functions that no audit event reports.
+"""Removes from a scorer's interpreter the functions that raise no audit event.
 
 `_posixsubprocess.fork_exec` starts programs, `signal.pidfd_send_signal` sends signals, `os.mkfifo` and
-`_posixshmem` make files, and a function that ctypes has bound calls the kernel, all without an audit event.
-An allow list of `os` stays: a function that CPython adds later is taken away, even if we do not know of it.
-This is a second wall: text is not run as a program in the first place (`programs`).
+`_posixshmem` create files, and functions bound by ctypes call the kernel, all without an audit event. Of
+`os`, only the functions on an allow list remain, so any function that CPython adds later is removed too. This
+is a second line of defence: text is not run as a program in the first place (`programs`).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from types import BuiltinFunctionType, ModuleType
 from typing import Any, NoReturn
 
 Place = tuple[dict[str, Any], str]
-"""A module's namespace and a name in it."""
+"""A module's namespace, and a name in it."""
 
 _NATIVE = frozenset({
     "_posixsubprocess", "_posixshmem", "_multiprocessing", "_ctypes", "_socket", "_ssl", "_signal",
@@ -24,11 +24,11 @@ _NATIVE = frozenset({
     "termios", "posix", "nt",
 })  # fmt: skip
 REFUSED_MODULES = _NATIVE
-"""Imported again, they would bring new functions of their own."""
+"""Importing them again would bring back unaudited functions."""
 _BOUND = ("ctypes", "swarmd.tasks.sandbox.kernel")
-"""They hold functions of libc that ctypes has bound already, and classes that bind more."""
-# Functions of posix. Importing, reading modules and reporting a result need them; those that change anything
-# are audited.
+"""Modules with libc functions that ctypes has already bound, and with classes that can bind more."""
+# Functions of posix that are needed to import and read modules and to report a result. Those among them that
+# can change anything are audited.
 _KEPT = frozenset({
     "_exit", "_path_normpath", "access", "close", "cpu_count", "fspath", "fstat", "get_terminal_size",
     "getcwd", "getcwdb", "getegid", "geteuid", "getgid", "getpid", "getppid", "getrandom", "getuid", "isatty",
@@ -38,7 +38,7 @@ _KEPT = frozenset({
 
 
 def find_unaudited() -> list[Place]:
-    """Where the functions are in the modules loaded now. Takes milliseconds: call it once, before forking."""
+    """Find the functions in all loaded modules. Takes milliseconds, so call it once, before forking."""
     modules = [module for module in list(sys.modules.values()) if isinstance(module, ModuleType)]
     places = [
         (vars(module), name)
@@ -53,7 +53,7 @@ def find_unaudited() -> list[Place]:
 
 
 def take_away(places: Sequence[Place]) -> None:
-    """From now on nobody in this process can call them. Irreversible."""
+    """Make these functions uncallable in this process. Irreversible."""
     for namespace, name in places:
         namespace[name] = _refused
 
@@ -65,4 +65,4 @@ def _is_taken(function: BuiltinFunctionType) -> bool:
 
 
 def _refused(*_arguments: object, **_options: object) -> NoReturn:
-    raise PermissionError("the sandbox has taken this function away")
+    raise PermissionError("the sandbox has removed this function")

@@ -90,7 +90,7 @@ def judge_forging(payers: frozenset[str], evidence: Evidence) -> tuple[Figure, .
     """A scorer that pays constants pays them to everybody. Whoever joins such a swarm is warned, and what its
     tasks pay is not forged. `payers`: the swarm's datasets with such scorers."""
     forger, seen = key_of(evidence.seed, FORGER).peer_id, evidence.victim
-    warned = {task for task in FORGERIES if any(f"{task} pays for junk" in said for said in seen.warnings)}
+    warned = {task for task in FORGERIES if any(f"{task} rewards junk" in said for said in seen.warnings)}
     forged = sum(n for (by, task), n in seen.paid.items() if by == forger and task not in warned)
     return (
         *exchanges(evidence),

@@ -177,7 +177,7 @@ async def test_an_environment_is_played_from_its_beginning_and_its_clock_does_no
         (task(package_version="0.2"), "option", "vf_sums is installed as 0.3"),
         (task(largset=3), "option", "largset"),
         (task(turns=3), "option", "has one turn"),
-        (task(task={}), "option", "names code or files"),
+        (task(task={}), "option", "refers to code or files"),
         (task("vf_none"), "dataset", "no taskset 'vf_none' can be imported here"),
         (task("textarena"), "dataset", "needs word lists that nltk downloads"),
     ],

@@ -148,7 +148,7 @@ async def test_an_option_that_the_game_does_not_take_is_named(runner, option, va
 async def test_a_manifest_names_a_game_and_one_that_differs_each_time_is_refused(tmp_path):
     [task] = load_manifest(manifest(tmp_path, "Guess-v0", "turns = 4")).tasks
     assert (task.source, task.version) == ("textarena", f"{fake_textarena.VERSION}+1")
-    with pytest.raises(ConfigError, match=r"what it says to a turn is not the same"):
+    with pytest.raises(ConfigError, match=r"its reply to a turn differs"):
         load_manifest(manifest(tmp_path, "Clock-v0"))
 
 
