@@ -104,7 +104,7 @@ def _swarm(config: Config, home: Home) -> None:
     if kind_of(wanted) is Kind.ID:
         if saved is None and not config.network.peers:
             raise ConfigError(
-                f"nobody to ask what the swarm {wanted[:12]} is: name a peer of it with --peer ADDRESS"
+                f"nobody to ask what the swarm {wanted[:12]} is: name one of its peers with --peer ADDRESS"
             )
         named, name = wanted.lower(), wanted[:12]
     else:
@@ -117,7 +117,7 @@ def _swarm(config: Config, home: Home) -> None:
     if saved is not None and saved.swarm_id.hex() != named:
         raise ConfigError(
             f"home {home.path} belongs to the swarm {saved.name} ({saved.swarm_id.hex()[:12]}), and --swarm "
-            f"names {name}: use another --home for another swarm"
+            f"names {name}: use a different --home for each swarm"
         )
 
 
