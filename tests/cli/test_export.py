@@ -88,7 +88,7 @@ def test_nothing_is_overwritten(swarmd, home, make_policy, tiny_model_dir, tmp_p
     kept.write_text("mine")
     outcome = swarmd("export", out, "--home", home.path)
     assert outcome.code == 2
-    assert "nothing is overwritten: name a new or an empty directory" in outcome.err
+    assert "nothing is overwritten: name a new or empty directory" in outcome.err
     assert kept.read_text() == "mine"
 
 

@@ -55,7 +55,7 @@ def test_a_file_that_is_there_is_not_written_over(swarmd, author, garden):
     before = garden.read_text()
     outcome = swarmd("swarm", "create", "garden", "--home", author.path)
     assert outcome.code == 2
-    assert "garden.toml is there already" in outcome.err
+    assert "garden.toml already exists" in outcome.err
     assert garden.read_text() == before
 
 
@@ -85,7 +85,7 @@ def test_a_key_in_a_file_signs_too(swarmd, author, garden, tmp_path):
     ("arguments", "message"),
     [
         (["sign", "nothing.toml"], r"nothing.toml cannot be read \(No such file or directory\): name a"),
-        (["create", "a/b"], "'a/b' cannot be the name of a file: name the file with --out FILE"),
+        (["create", "a/b"], "'a/b' cannot be a file name: name the file with --out FILE"),
         (["create", ""], "name: must not be empty"),
         (["show", "."], "is a directory: name the manifest file in it"),
         (["sign", "garden.toml", "--key", "small.toml"], "small.toml is not the key of a peer"),
@@ -104,7 +104,7 @@ def test_a_key_in_a_file_signs_too(swarmd, author, garden, tmp_path):
         (["show", "0" * 64], "is a swarm id, and only peers can say"),
         (["show", "http://127.0.0.1/x"], "is not https://"),
         (["show", "dns:a b"], "names no swarm"),
-        (["accept"], "has heard of no new version"),
+        (["accept"], "knows of no new version"),
         (["accept", "garden.toml"], "knows no author of its swarm"),
         (["announce", "garden.toml"], "knows no author of its swarm"),
     ],

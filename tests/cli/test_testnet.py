@@ -32,7 +32,7 @@ def _temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ("arguments", "why"),
     [
         (("--models", "embedded,nosuch"), "--models 'nosuch' is neither a directory nor a hub id"),
-        (("--models", "embedded,,"), "has an empty name in it"),
+        (("--models", "embedded,,"), "contains an empty name"),
         (("--models", ",".join("abcdefghi")), "--models names 9 models: at most 8"),
         (("--attackers", "1", "--attack", "foo"), "--attack 'foo' is not known: use draws-50"),
         (("--attack", "draws-50"), "give --attackers K too"),
