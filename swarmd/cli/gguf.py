@@ -62,8 +62,8 @@ def convert(converter: Path, folder: Path, target: Path) -> None:
 
 def _failed(folder: Path, why: str) -> SwarmdError:
     return SwarmdError(
-        f"llama.cpp's converter failed ({why}): the model in {folder} is whole. Install what is missing, or a "
-        "newer llama.cpp, which may support the model"
+        f"llama.cpp's converter failed ({why}): the model in {folder} is whole. Install what is missing, or "
+        "a newer llama.cpp, which may support the model"
     )
 
 

@@ -75,7 +75,7 @@ def test_a_manifest_is_not_a_list_of_unknown_settings(swarmd, tmp_path) -> None:
     outcome = swarmd("config", "check", file)
     assert (outcome.code, outcome.out) == (2, "")
     assert outcome.err.count("\n") == 1
-    assert f"{file} is a swarm manifest, not a file of settings" in outcome.err
+    assert f"{file} is a swarm manifest, not a settings file" in outcome.err
     assert f"`swarmd swarm verify '{file}'`" in outcome.err
 
 

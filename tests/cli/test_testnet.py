@@ -35,7 +35,7 @@ def _temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (("--models", "embedded,,"), "contains an empty name"),
         (("--models", ",".join("abcdefghi")), "--models names 9 models: at most 8"),
         (("--attackers", "1", "--attack", "foo"), "--attack 'foo' is not known: use draws-50"),
-        (("--attack", "draws-50"), "give --attackers K too"),
+        (("--attack", "draws-50"), "also give --attackers K"),
         (("--swarm", "startr"), "did you mean 'starter'?"),
         (("--swarm", "ab" * 32), "nobody to ask what the swarm abababababab is"),
         (("--device", "gpu"), "--device 'gpu' is not known"),
