@@ -82,7 +82,7 @@ def test_a_file_without_a_token_is_named(text, tmp_path) -> None:
 
 
 def test_a_home_that_cannot_keep_it_is_named(tmp_path) -> None:
-    with pytest.raises(ConfigError, match=r"cannot be kept in .*http-token"):
+    with pytest.raises(ConfigError, match=r"cannot be stored in .*http-token"):
         page_token("0.0.0.0:8080", None, tmp_path / "absent")
 
 
