@@ -49,7 +49,7 @@ def test_two_folders_are_charged_the_same_prices(tmp_path) -> None:
 
 def test_what_counted_nothing_cannot_be_compared_at_equal_cpu(tmp_path) -> None:
     write_results(tmp_path)
-    with pytest.raises(ConfigError, match="no cpu to be equal: use --equal time"):
+    with pytest.raises(ConfigError, match="so cpu cannot be compared: use --equal time"):
         compare(f"{tmp_path}:2/2", f"{tmp_path}:4/0", basis="cpu")
 
 
