@@ -111,7 +111,7 @@ def test_what_fails_half_way_leaves_nothing(
 def test_a_home_that_has_not_trained_says_how_to_begin(swarmd, home, tmp_path) -> None:
     outcome = swarmd("export", tmp_path / "out", "--home", home.path)
     assert outcome.code == 2
-    assert "holds no checkpoint" in outcome.err
+    assert "has no checkpoint" in outcome.err
     assert "swarmd join" in outcome.err
     assert "there is no swarmd home at" in swarmd("export", tmp_path / "o", "--home", tmp_path / "absent").err
 

@@ -21,7 +21,12 @@ from swarmd.daemon.lacks import (
 def test_too_few_groups_by_others_are_told_once() -> None:
     lack = ExternalLack()
     told = [lack.see(4, had, 4) for had in (0, 0, 2, 0)]
-    assert told == ["no external groups yet: training on own groups alone until some arrive", None, None, None]
+    assert told == [
+        "no external groups yet: training on own groups alone until some arrive",
+        None,
+        None,
+        None,
+    ]
     assert lack.reason is None, "a peer that trains alone learns"
 
 

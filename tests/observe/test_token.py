@@ -77,7 +77,9 @@ def test_a_given_token_is_taken_as_it_is(tmp_path) -> None:
 @pytest.mark.parametrize("text", ["", "short", "with space in the token", "ü" * 20])
 def test_a_file_without_a_token_is_named(text, tmp_path) -> None:
     (tmp_path / FILE).write_text(text)
-    with pytest.raises(ConfigError, match=r"http-token holds no token .*: delete it to have a new one made"):
+    with pytest.raises(
+        ConfigError, match=r"http-token contains no token .*: delete it to have a new one made"
+    ):
         page_token("0.0.0.0:8080", None, tmp_path)
 
 

@@ -140,7 +140,7 @@ class RankExchange:
         except RuntimeError as error:
             raise SwarmdError(
                 f"rank {self.rank}: {what}: another rank ended, or did not arrive within "
-                f"{self.wait.total_seconds():.0f} s ({_first_line(error)}); see the output of rank 0 and of the "
+                f"{self.wait.total_seconds():.0f} s ({_first_line(error)}); see the output of rank 0 and the "
                 "missing rank: the same command resumes from the last checkpoint"
             ) from error
         return [part for frame in frames for part in _parts(frame)]

@@ -199,7 +199,7 @@ def test_without_matplotlib_the_extra_is_named(tmp_path, monkeypatch) -> None:
 
 
 def test_a_folder_without_finished_runs_says_so(tmp_path) -> None:
-    with pytest.raises(ConfigError, match="holds no results"):
+    with pytest.raises(ConfigError, match="has no results"):
         write_report(tmp_path / "none")
     write_results(tmp_path / "begun", finished=False)
     with pytest.raises(ConfigError, match="no run is finished"):
