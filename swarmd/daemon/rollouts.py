@@ -41,7 +41,7 @@ _WHY = {
     "held_out": "Its question is held out from training.",
     "expired": "It is too old.",
     "scorer": "It could not be scored here.",
-    "unjudged": "The judges here have no opinion of it, or find no difference.",
+    "unjudged": "The judges here have no opinion, or find no difference.",
     "completion": "One of its completions hung or crashed the scorer.",
     "signature": "Its signature is wrong.",
     "digest": "It is not what was announced.",

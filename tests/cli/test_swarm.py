@@ -164,7 +164,7 @@ def test_a_home_moves_to_the_authors_next_version_and_never_back(swarmd, author,
     assert member.news() is not None
     moved = swarmd("swarm", "accept", garden, "--home", member.path)
     assert moved.code == 0
-    assert "garden, version 2 now" in moved.out
+    assert "now in garden, version 2" in moved.out
     assert member.news() is None
     assert member.manifest() == load_swarm_file(str(garden)).manifest
 
