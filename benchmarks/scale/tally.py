@@ -28,11 +28,11 @@ class To(StrEnum):
     FAR = "far"
     """a node on the way there, or a contact"""
     KEEPER = "keeper"
-    """one of the near ones, to hold something"""
+    """one of the eight nodes nearest to the key, to store something"""
     FRIEND = "friend"
-    """another, to hold something"""
+    """any other node, to store something"""
     ANYBODY = "anybody"
-    """a peer for its own sake"""
+    """a particular peer"""
 
 
 @dataclass

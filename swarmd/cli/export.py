@@ -165,12 +165,12 @@ def _write(trained: Trained, checkpoint: Checkpoint, target: Path, *, adapter: b
     from swarmd.model.exporting import write_adapter, write_model
 
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    with whole_folder(target) as beside:
+    with whole_folder(target) as folder:
         if adapter:
-            tokenizer = write_adapter(trained, beside)
+            tokenizer = write_adapter(trained, folder)
         else:
-            tokenizer = write_model(trained, beside, getattr(torch, dtype.value))
-        write_card(beside, gather(checkpoint, trained, tokenizer, title=target.name, adapter=adapter))
+            tokenizer = write_model(trained, folder, getattr(torch, dtype.value))
+        write_card(folder, gather(checkpoint, trained, tokenizer, title=target.name, adapter=adapter))
 
 
 def _say(what: str) -> None:

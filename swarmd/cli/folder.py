@@ -53,18 +53,18 @@ def whole_folder(folder: Path) -> Iterator[Path]:
     from swarmd.storage.durable import disk_error, flush_to_disk
 
     require_free(folder)
-    beside: Path | None = None
+    temporary: Path | None = None
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-        yield beside
-        for path in beside.iterdir():
+        temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+        yield temporary
+        for path in temporary.iterdir():
             path.chmod(FILE_MODE)
             flush_to_disk(path)
-        flush_to_disk(beside)
-        beside.chmod(FOLDER_MODE)
+        flush_to_disk(temporary)
+        temporary.chmod(FOLDER_MODE)
         require_free(folder)
-        beside.rename(folder)  # this can replace an empty directory, but nothing else
+        temporary.rename(folder)  # this can replace an empty directory, but nothing else
         flush_to_disk(folder.parent)
     except SafetensorError as error:
         cause = os_error_in(error)
@@ -74,5 +74,5 @@ def whole_folder(folder: Path) -> Iterator[Path]:
     except OSError as error:
         raise disk_error(f"write {folder}", error) from error
     finally:
-        if beside is not None:
-            shutil.rmtree(beside, ignore_errors=True)
+        if temporary is not None:
+            shutil.rmtree(temporary, ignore_errors=True)

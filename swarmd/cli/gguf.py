@@ -37,8 +37,8 @@ def convert(converter: Path, folder: Path, target: Path) -> None:
     """Convert the model in `folder` to `target`, whole or not at all. Raises SwarmdError with the converter's
     last line of output.
     """
-    beside = target.with_name(f".{target.name}.writing")
-    command = [str(converter), str(folder.absolute()), "--outfile", str(beside.absolute())]
+    partial = target.with_name(f".{target.name}.writing")
+    command = [str(converter), str(folder.absolute()), "--outfile", str(partial.absolute())]
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         done = subprocess.run(  # noqa: S603  the operator's own program, without a shell
@@ -51,13 +51,13 @@ def convert(converter: Path, folder: Path, target: Path) -> None:
             timeout=CONVERT_S_MAX,
             check=False,
         )
-        if done.returncode or not beside.exists():
+        if done.returncode or not partial.exists():
             raise _failed(folder, f"exit code {done.returncode}: {_last_words(done.stdout)}")
-        beside.rename(target)
+        partial.rename(target)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise _failed(folder, str(error)) from error
     finally:
-        beside.unlink(missing_ok=True)
+        partial.unlink(missing_ok=True)
 
 
 def _failed(folder: Path, why: str) -> SwarmdError:

@@ -53,9 +53,9 @@ def company(
         for partner in list(partners.values())[: GONE_SHOWN + len(names)]
         if partner.peer_id not in names
     ]
-    everybody = [*listed, *earlier[:GONE_SHOWN]]
-    gone = sorted((peer for peer in everybody if peer.gone), key=lambda peer: -(peer.last_seen or 0.0))
-    return (*(peer for peer in everybody if not peer.gone), *gone)
+    everyone = [*listed, *earlier[:GONE_SHOWN]]
+    gone = sorted((peer for peer in everyone if peer.gone), key=lambda peer: -(peer.last_seen or 0.0))
+    return (*(peer for peer in everyone if not peer.gone), *gone)
 
 
 def helping(published: int, partners: Mapping[str, Partner], now: float) -> Helping:

@@ -242,9 +242,9 @@ def _check_same_questions(config: ExperimentConfig, arm: Arm, learning: Learning
             f"{why} needs the same questions on all nodes, unlike daemons and nodes with node_tasks: use "
             "exchange process or distributed without node_tasks, or external_baseline group or shared"
         )
-    everybodys = arm.local * (config.nodes - 1)
-    if arm.external != everybodys:
-        raise ConfigError(f"{why} needs the groups of all other nodes: set external to {everybodys}")
+    needed = arm.local * (config.nodes - 1)
+    if arm.external != needed:
+        raise ConfigError(f"{why} needs the groups of all other nodes: set external to {needed}")
 
 
 def _check_folders(config: ExperimentConfig) -> None:

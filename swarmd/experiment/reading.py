@@ -47,8 +47,8 @@ def read_experiment(
             ("models",), "names one model per node, but --model is one for all: leave out --model"
         )
     _check_learning(config, place)
-    beside = path.parent / config.swarm
-    manifest = load_manifest(str(beside) if beside.is_file() else config.swarm)
+    local = path.parent / config.swarm
+    manifest = load_manifest(str(local) if local.is_file() else config.swarm)
     _check_against(manifest, config, place)
     config = _with_folders_from(path.parent, config)
     return (config if model is None else _with_model(model, config)), manifest

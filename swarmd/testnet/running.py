@@ -64,7 +64,7 @@ class Run:
     _up_at: float | None = None
     _stopping: bool = False
     _lost: SwarmdError | None = None
-    _everybody_up: asyncio.Event = field(default_factory=asyncio.Event)
+    _all_up: asyncio.Event = field(default_factory=asyncio.Event)
     _others_began: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the observer and attackers are up, which takes as long as for peers; at once if there are
     none.
@@ -121,7 +121,7 @@ class Run:
 
     async def _play(self) -> None:
         """Once all peers are up: start the others and chaos, and wait until the time is over."""
-        await self._everybody_up.wait()
+        await self._all_up.wait()
         self._add_others()
         async with asyncio.TaskGroup() as group:
             if self.asked.chaos:
@@ -207,7 +207,7 @@ class Run:
         if self._board.all_up and self._up_at is None:
             self._up_at = self.clock()
             self.screen.line("", f"all {len(self.settlers)} peers are up")
-            self._everybody_up.set()
+            self._all_up.set()
 
     def failed(self, member: Member, why: str) -> None:
         if member.name in self._board.rows:
