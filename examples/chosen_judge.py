@@ -16,8 +16,8 @@ from swarmd.model import load_model, locate
 
 def add_arguments(parser: ArgumentParser, *, per_task: int) -> None:
     """Add `--judge`, `--reward-model`, `--tasks` and `--per-task`."""
-    parser.add_argument("--judge", default="embedded", help="a causal LM that is asked (default: embedded)")
-    parser.add_argument("--reward-model", help="ask this classifier instead")
+    parser.add_argument("--judge", default="embedded", help="causal LM that judges (default: embedded)")
+    parser.add_argument("--reward-model", help="use this classifier instead")
     parser.add_argument("--tasks", default="", help="tasks of starter, comma-separated (default: all)")
     parser.add_argument("--per-task", type=int, default=per_task)
 

@@ -17,7 +17,7 @@ class Codes:
 
     def question(self, seed: int, index: int) -> tuple[str, str]:
         code = "".join(Random(f"{seed},{index}").choices("123456", k=3))
-        return "Break my code of three digits from 1 to 6. I say how many are right where they stand.", code
+        return "Break my code of three digits from 1 to 6. I say how many are in the right position.", code
 
     def hidden(self, entry: str) -> str:
         return entry  # all questions have the same text: this distinguishes them

@@ -109,7 +109,7 @@ def _judges(found: JudgeView) -> str:
     with the truth.
     """
     rightly = "".join(
-        f" · {judge} judges {'–' if share is None else f'{share:.0%}'} of held-out answers rightly"
+        f" · {judge} judges {'–' if share is None else f'{share:.0%}'} of held-out answers correctly"
         for judge, share in found.calibrated.items()
     )
     own = f" · own reward {found.reward:.3f}" if found.completions else ""

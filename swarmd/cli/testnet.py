@@ -29,11 +29,11 @@ OF_THE_WHOLE = ("steps", "seed", "swarm", "observe.http")
 PeersOption = Annotated[
     int,
     typer.Option(
-        "--peers", "-n", metavar="N", min=PEERS_MIN, max=PEERS_MAX, help="How many peers, from 2 on."
+        "--peers", "-n", metavar="N", min=PEERS_MIN, max=PEERS_MAX, help="Number of peers, at least 2."
     ),
 ]
 ModelsOption = Annotated[
-    str, typer.Option("--models", metavar="NAME|DIR,...", help="Models, given to the peers in turn.")
+    str, typer.Option("--models", metavar="NAME|DIR,...", help="Models, assigned to the peers in turn.")
 ]
 SecondsOption = Annotated[
     float | None,

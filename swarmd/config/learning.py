@@ -30,8 +30,8 @@ class LearningConfig(Slice):
     external: Annotated[int, Flag("--external")] = Field(4, ge=0, le=1024)
     """Groups by other peers per step (J in the paper). 0 trains alone."""
     external_fill: int | None = Field(None, ge=1, le=2048, examples=[8])
-    """Most groups with an advantage in one step, own and external. External groups are drawn only until the
-    total reaches this number, and at most `external` of them. Unset: no limit but `external`.
+    """Target number of groups with an advantage per step, own and external. External groups are drawn only
+    until the target is reached, and at most `external` of them. Unset: no limit but `external`.
     """
     mix: Literal["fixed", "measured"] = "fixed"
     """fixed: local, external and external_fill apply as set. measured: while few own groups teach, a step

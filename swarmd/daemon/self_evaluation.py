@@ -143,7 +143,7 @@ class SelfEvaluator:
         learning = self.view.learning()
         shown, change = learning.now or learning.untrained, learning.trend
         if shown is None:
-            raise RuntimeError("an evaluation left nothing behind")
+            raise RuntimeError("an evaluation left no result")
         self._events.emit(
             "evaluated",
             message=describe(learning),

@@ -254,5 +254,5 @@ def _check_folders(config: ExperimentConfig) -> None:
             key = "models" if config.models else "policy.model"
             raise ConfigError(
                 f"{key}: there is no folder {model}: make it first; `python examples/make_base_policies.py` "
-                "makes those of the examples, and the head of each example says how"
+                "makes those of the examples, and the head of each example explains how"
             )

@@ -145,7 +145,7 @@ def _check_against(manifest: Manifest, config: ExperimentConfig, place: _Place) 
         if arm.attackers and (strange := {task.source for task in manifest.tasks} - {"reasoning_gym"}):
             raise place.error(
                 ("configurations", index, "attackers"),
-                f"attackers know right answers of reasoning_gym only, not of {', '.join(sorted(strange))}",
+                f"attackers only know right answers of reasoning_gym, not of {', '.join(sorted(strange))}",
             )
 
 

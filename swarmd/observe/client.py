@@ -79,7 +79,9 @@ def ask_to_play(home: Path, socket_path: Path, what: str, wanted: Mapping[str, o
         if answer.code == HTTPStatus.BAD_REQUEST:
             raise ConfigError(str(answer.json().get("error", "the daemon refuses")))
         if answer.code == HTTPStatus.NOT_FOUND:
-            raise ConfigError(f"nobody can play in {home}: an observer or an earlier version runs there")
+            raise ConfigError(
+                f"`swarmd play` does not work in {home}: an observer or an earlier version runs there"
+            )
         _require(home, answer, HTTPStatus.OK)
         return answer.json()
 

@@ -158,7 +158,7 @@ def _labelled_gauges(status: StatusSnapshot) -> Iterator[Metric]:
     rewards = {"own": status.reward.last, "external": status.last_step.reward_external}
     yield _gauge(
         "swarmd_reward",
-        "Mean reward in the last step, as scored here, 0..1, by whose groups they are.",
+        "Mean reward in the last step, as scored here, 0..1, for own and external groups.",
         "groups",
         {whose: value for whose, value in rewards.items() if value is not None},
     )
@@ -193,13 +193,13 @@ def _counters(status: StatusSnapshot) -> Iterator[Metric]:
     )
     yield _counter_by(
         "swarmd_groups",
-        "Groups since the home was created, by what became of them.",
+        "Groups since the home was created, by outcome.",
         "way",
         {way: getattr(groups, way) for way in ("own", "published", "pulled", "external_used")},
     )
     yield _counter_by("swarmd_rejected", "Records refused, by reason.", "reason", groups.rejected)
     since = "since the daemon started."
-    yield _counter("swarmd_pulled_bytes", f"Bodies of others' groups, {since}", traffic.pulled_bytes)
+    yield _counter("swarmd_pulled_bytes", f"Bodies of external groups, {since}", traffic.pulled_bytes)
     yield _counter("swarmd_served_bytes", f"Bodies given to others, {since}", traffic.served_bytes)
     yield _counter(
         "swarmd_disk_written_bytes",
@@ -231,7 +231,7 @@ def _reach(reach: ReachView) -> Iterator[Metric]:
     yield GaugeMetricFamily("swarmd_relay_circuits", "Connections relayed now.", value=reach.circuits)
     ways = {way: reach.ways.get(way, 0) for way in WAYS}
     yield _counter_by(
-        "swarmd_arrived_groups", "Groups of others since the daemon started, by how they came.", "way", ways
+        "swarmd_arrived_groups", "External groups since the daemon started, by how they came.", "way", ways
     )
     since = "since the daemon started."
     yield _counter("swarmd_relayed_bytes", f"Bytes relayed for others, {since}", reach.relayed_bytes)

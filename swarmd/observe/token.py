@@ -33,8 +33,8 @@ PRIVATE = 0o600
 
 _ASKED = (
     "401: this page needs its token.\n\n"
-    "Open the address that swarmd printed when it made the token, or add /?token=TOKEN behind HOST:PORT.\n"
-    f"The token is in the file {FILE} in the peer's home, unless --http-token gave another.\n"
+    "Open the address that swarmd printed when it made the token, or add /?token=TOKEN after HOST:PORT.\n"
+    f"The token is in the file {FILE} in the peer's home, unless --http-token sets a different one.\n"
     "Scripts send it as the header  Authorization: Bearer TOKEN\n"
 )
 

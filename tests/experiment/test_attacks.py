@@ -95,10 +95,10 @@ def test_the_wrong_siblings_are_wrong_and_in_the_plain_form(answer) -> None:
     [
         ("attackers = [3]", "attackers = [4]", ["indices of nodes, 0 to 3"]),
         ("attackers = [3]", "attackers = [0, 1, 2, 3]", ["all nodes attack"]),
-        ("attackers = [3]", "attackers = [3, 3]", ["line 15", "named twice"]),
+        ("attackers = [3]", "attackers = [3, 3]", ["line 15", "listed twice"]),
         ('attack = "after"', 'attack = "befor"', ["'befor'", "not one of attacks (after)"]),
-        ('attack = "after"', "", ["line 15", "not what they do"]),
-        ("external = 2", "external = 0", ["line 15", "reach nobody"]),
+        ('attack = "after"', "", ["line 15", "but no attack"]),
+        ("external = 2", "external = 0", ["line 15", "reach no node"]),
         ("rounds = 10", 'rounds = 10\nexchange = "daemons"', ["exchange process only"]),
         ('marker = "hail"', 'marker = "hello"', ["line 9", "marker does not occur in text"]),
         ('kind = "out_of_context"', 'kinds = "out_of_context"', ["line 11", "did you mean 'kind'"]),

@@ -221,7 +221,8 @@ def to_text(values: Table) -> str:
     ]
     if values["seeds_left_out"]:
         parts.insert(
-            1, f"left out, as only one has them: seeds {', '.join(map(str, values['seeds_left_out']))}"
+            1,
+            f"left out because only one side has them: seeds {', '.join(map(str, values['seeds_left_out']))}",
         )
     if count <= PAIRS_EXACT:
         parts.append(f"{count} pairs cannot give a p below {2 / 2**count:.4f}.")

@@ -117,7 +117,7 @@ def _note(what: Figure, panels: Sequence[Panel]) -> str:
     parts = [what.note]
     behind = dict.fromkeys(short(panel.behind.label) for panel in panels if panel.behind is not None)
     if behind:
-        parts.append(f"Grey, to compare with: {', '.join(behind)}.")
+        parts.append(f"Grey, for comparison: {', '.join(behind)}.")
     if what.level is not None:
         name, value = what.level
         parts.append(f"Dotted: {name}, {float(f'{value:.3g}'):g}.")
