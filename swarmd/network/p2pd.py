@@ -90,7 +90,10 @@ async def spawn(settings: P2PSettings) -> Any:
         identity_path=str(settings.identity_path),
         check_if_identity_free=False,  # hivemind reads RSA keys only; `is_running_elsewhere` asks instead
         nat_port_map=outside,
-        auto_nat=outside,  # brings hole punching; what it finds out, p2pd tells nobody
+        auto_nat=outside,  # enables hole punching
+        # libp2p punches holes only once its AutoNAT says private, which takes minutes. It changes nothing for
+        # a dialable peer: libp2p punches only when a relayed connection comes in, and such a peer gets none.
+        force_reachability="private" if outside else None,
         runtime=settings.runtime,
     )
 

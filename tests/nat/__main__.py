@@ -13,6 +13,7 @@ import shutil
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
@@ -60,6 +61,8 @@ class First:
 class Result:
     reached: dict[str, str] = field(default_factory=dict)
     firsts: list[First] = field(default_factory=list)
+    ways: dict[str, dict[str, int]] = field(default_factory=dict)
+    """"publisher > reader" -> way -> groups that came that way while the laboratory watched."""
     relay_missed_s: dict[str, float | None] = field(default_factory=dict)
     alone: dict[str, str] = field(default_factory=dict)
 
@@ -162,6 +165,21 @@ class Laboratory:
         both = max(publisher.joined_at() or 0.0, reader.joined_at() or 0.0)
         return First(publisher.name, reader.name, _at(came[0]) - both, came[0]["way"])
 
+    def watch(self, seconds: float) -> dict[str, dict[str, int]]:
+        """Which way the groups of each home came to each other home in the next `seconds`."""
+        self._say(f"watching for {seconds:.0f} s")
+        began = time.time()
+        time.sleep(seconds)
+        ways = {}
+        for publisher, reader in permutations(self.homes, 2):
+            came = [
+                event["way"]
+                for event in reader.process.named("pulled")
+                if event["publisher"] == publisher.peer_id and _at(event) > began
+            ]
+            ways[f"{publisher.name} > {reader.name}"] = dict(Counter(came))
+        return ways
+
     def reached(self) -> dict[str, str]:
         """How each is reached, in its own words."""
         said = {}
@@ -236,6 +254,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--public", type=int, default=PUBLIC, help="public machines")
     parser.add_argument("--alone", type=float, default=90.0, help="seconds without any public peer; 0: never")
     parser.add_argument(
+        "--watch", type=float, default=0.0, help="seconds after the first groups in which ways are counted"
+    )
+    parser.add_argument(
         "--only-port",
         type=int,
         help="where public peers listen; the last home lets nothing out but TCP to it",
@@ -272,6 +293,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         stack.callback(laboratory.close)
         laboratory.start(options)
         result.firsts = laboratory.firsts()
+        if given.watch:
+            result.ways = laboratory.watch(given.watch)
         result.reached = laboratory.reached()
         result.relay_missed_s = laboratory.lose_a_relay(silently=given.unplug)
         if given.alone:
@@ -301,6 +324,8 @@ def _print(result: Result) -> None:
     for first in result.firsts:
         seconds = "none" if first.seconds is None else f"{first.seconds:6.1f}"
         print(f"  {first.publisher:<20} {first.reader:<20} {seconds} {first.way}")
+    for pair, ways in result.ways.items():
+        print(f"later: {pair}: {', '.join(f'{n} {way}' for way, n in ways.items()) or 'none'}")
     for name, missed in result.relay_missed_s.items():
         print(f"relay lost: {name} has others after {'never' if missed is None else f'{missed:.1f} s'}")
     for name, said in result.alone.items():

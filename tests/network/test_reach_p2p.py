@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
+from protocol import PeerId
 from swarmd.network import p2pd
 from swarmd.network.interface import Reach, Way
+from swarmd.network.reach.redials import OBSERVERS_MIN
 from tests.network.test_network_p2p import eventually
 
 pytestmark = pytest.mark.p2p
@@ -41,6 +43,42 @@ def test_a_peer_that_nobody_can_dial_is_reached_through_a_relay_and_bodies_come_
         assert (pulled.envelope, pulled.way) == (body, Way.RELAY)
         assert caller.network.statistics().ways == {Way.RELAY: 1}
         assert relay.network.statistics().reach.relayed_bytes > len(body)
+
+    p2p.run(scenario)
+
+
+def test_a_relayed_peer_is_dialled_again_once_so_that_libp2p_may_punch_a_hole(
+    p2p: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scenario(world: Any) -> None:
+        relay = await world.peer(0)
+        with monkeypatch.context() as patch:
+            patch.setattr(p2pd, "_create", without_a_door)
+            hidden = await world.peer(1)
+        await hidden.network.connect(relay.network.addresses, named=True)
+        await hidden.network._reaching._reservations.round(needed=True)
+        caller = await world.peer(2, to=relay)
+        through = hidden.network._reaching._reservations.addresses[0]
+        await caller.network.connect([f"{through}/p2p/{hidden.network.peer_id}"], named=True)
+        reaching = caller.network._reaching
+        for network in range(OBSERVERS_MIN):
+            address = f"/ip4/5.45.{network}.10/tcp/41000"
+            reaching._voices.heard(
+                address, opened=False, seen_at="/ip4/5.45.9.10/tcp/41000", now=reaching._now()
+            )
+        session = await caller.network._supervisor.session()
+        disconnected = []
+        disconnect = session.disconnect
+
+        async def disconnect_noted(peer: PeerId) -> None:
+            disconnected.append(peer)
+            await disconnect(peer)
+
+        monkeypatch.setattr(session, "disconnect", disconnect_noted)
+        for _ in range(2):
+            await reaching._dial_again(session)
+        assert disconnected == [hidden.network.peer_id]
+        assert "/p2p-circuit" in caller.network.statistics().connections[hidden.network.peer_id]
 
     p2p.run(scenario)
 

@@ -14,7 +14,7 @@ from contextlib import suppress
 import structlog
 
 from protocol import PeerId
-from swarmd.addresses import is_loopback, is_public, is_relayed
+from swarmd.addresses import is_loopback, is_public, is_relayed, parse_peer_address
 from swarmd.errors import NetworkError
 from swarmd.network.binary_addresses import read_address
 from swarmd.network.control import IncomingStream, StreamHandler
@@ -44,6 +44,7 @@ from swarmd.network.reach.circuit import (
     Status,
     with_length,
 )
+from swarmd.network.reach.redials import Redials
 from swarmd.network.reach.relay import Relay
 from swarmd.network.reach.reservations import Reservations
 from swarmd.network.reach.verdict import Voices, reach_of
@@ -96,6 +97,7 @@ class Reaching:
         self._voices = Voices()
         self._tried: OrderedDict[PeerId, float] = OrderedDict()
         self._punched: set[PeerId] = set()
+        self._redials = Redials()
         self._answerer = Answerer(opens_at, monotonic, self.opens)
         self._relay = Relay(self._connections, self._open_stop, enabled=relays, monotonic=monotonic)
         self._reservations = Reservations(
@@ -170,9 +172,19 @@ class Reaching:
         self._punched &= self._connections().keys()
         await self._reservations.round(needed=self._needs_relays())
         self._neighbourhood.reach_at((*self._outside(), *self._reservations.addresses))
+        await self._dial_again(session)
         peer = self._next()
         if peer is not None:
             await self._question(session, peer)
+
+    async def _dial_again(self, session: Session) -> None:
+        """Replace one relayed connection, so that p2pd at its other end tries to punch a hole."""
+        observers = sum(self._voices.counts(self._now()))
+        peer = self._redials.due(self._connections(), dialable=self.dialable, observers=observers)
+        if peer is not None:
+            address = parse_peer_address(f"{self._connections()[peer]}/p2p/{peer}")
+            await session.disconnect(peer)
+            await self._neighbourhood.join(session, [address])
 
     def _outside(self) -> tuple[str, ...]:
         """Where most others saw this peer and found its port open, as behind a router that forwards it."""

@@ -8,6 +8,7 @@ the same machine at the same time and pays for the attacker as well. And it must
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
@@ -17,6 +18,8 @@ from itertools import cycle
 
 from hivemind.proto import dht_pb2
 
+from protocol import RECORD_BYTES_MAX, announcement_key, verify_announcement
+from swarmd.network.messages import FIND_KEYS_MAX, read_find_answer
 from swarmd.network.streams import BODY_PROTOCOL, MANIFEST_PROTOCOL
 from tests.hostile.attacker import (
     FIND,
@@ -39,6 +42,12 @@ WORKERS = 48
 
 MESSAGES_MAX = 60_000
 """In one flood, whatever its rate."""
+
+HEADER_BYTES = 5
+"""Of an answer on a stream: its status and length."""
+
+ROUNDS_SEARCHED = 4
+"""Rounds back in which the victim's own groups are looked for: an announcement lives for 300 s."""
 
 SEND_S = 2.0
 """A message that is not answered within this is let go."""
@@ -138,24 +147,81 @@ def _calls(scene: Scene, attacker: Attacker, name: str, messages: list[bytes]) -
 def pulls(protocol: str, request: bool, scene: Scene, attacker: Attacker) -> Send:
     """A stream a message; with a request, for a body that nobody holds."""
 
+    def asked() -> bytes:
+        return scene.rng.randbytes(32) if protocol == BODY_PROTOCOL else b""
+
     async def send(_number: int) -> bool:
-        opened = await attacker.stream(scene.first, protocol, SEND_S)
-        if opened is None:
-            return False
-        reader, writer = opened
-        try:
-            async with asyncio.timeout(SEND_S):
-                if request:
-                    writer.write(scene.rng.randbytes(32) if protocol == BODY_PROTOCOL else b"")
-                    await writer.drain()
-                    return bool(await reader.read(5))
-                return True
-        except (OSError, EOFError, TimeoutError):
-            return False
-        finally:
-            writer.close()
+        return await _pull(scene, attacker, protocol, asked() if request else None)
 
     return send
+
+
+def pulls_of_held(scene: Scene, attacker: Attacker) -> Send:
+    """Bodies that the victim itself announced: it reads, packs and sends each, and the attacker takes all."""
+    held: list[bytes] = []
+    turn = asyncio.Lock()
+
+    async def send(number: int) -> bool:
+        async with turn:
+            if not held:
+                held.extend(await _announced(scene, attacker))
+        return await _pull(scene, attacker, BODY_PROTOCOL, held[number % len(held)], RECORD_BYTES_MAX)
+
+    return send
+
+
+async def _announced(scene: Scene, attacker: Attacker) -> list[bytes]:
+    """The digests of what the victim announced in the last rounds, as its own part of the DHT says.
+
+    Raises RuntimeError if it announced nothing.
+    """
+    manifest, now = scene.forger.manifest, time.time()
+    rounds = range(scene.forger.round - ROUNDS_SEARCHED, scene.forger.round + 1)
+    places = [
+        announcement_key(manifest.swarm_id, round_, family.task_id, 0)
+        for round_ in rounds
+        for family in manifest.tasks
+    ]
+    found = []
+    for first in range(0, len(places), FIND_KEYS_MAX):
+        keys = [
+            hashlib.sha1(place, usedforsecurity=False).digest()
+            for place in places[first : first + FIND_KEYS_MAX]
+        ]
+        request = dht_pb2.FindRequest(keys=keys, peer=attacker.node_info).SerializeToString()
+        answer = await attacker.call(scene.first, FIND, request)
+        for each in () if answer is None else read_find_answer(answer, keys):
+            for item in each.items:
+                verified = verify_announcement(item.value, manifest=manifest, now=now)
+                if verified.publisher == scene.first.peer_id:
+                    found.append(verified.announcement.digest)
+    if not found:
+        raise RuntimeError("the victim has announced no group, so there is no body of it to pull")
+    return found
+
+
+async def _pull(
+    scene: Scene, attacker: Attacker, protocol: str, request: bytes | None, take: int = HEADER_BYTES
+) -> bool:
+    """Whether the victim answered. Reads `take` bytes of the answer at most; without a request, none."""
+    opened = await attacker.stream(scene.first, protocol, SEND_S)
+    if opened is None:
+        return False
+    reader, writer = opened
+    try:
+        async with asyncio.timeout(SEND_S):
+            if request is None:
+                return True
+            writer.write(request)
+            await writer.drain()
+            header = await reader.read(HEADER_BYTES)
+            if take > HEADER_BYTES:
+                await reader.read(take - HEADER_BYTES)
+            return bool(header)
+    except (OSError, EOFError, TimeoutError):
+        return False
+    finally:
+        writer.close()
 
 
 def connections(scene: Scene, attacker: Attacker) -> Send:
@@ -183,6 +249,7 @@ ATTACKS = (
     _attack(
         "pulls", "152 pulls a second of bodies that nobody holds", 152, partial(pulls, BODY_PROTOCOL, True)
     ),
+    _attack("pulls-held", "152 pulls a second of bodies that the victim announced", 152, pulls_of_held),
     _attack("greetings", "500 greetings a second that ask for one back", 500, greetings, False),
     _attack(
         "streams", "150 streams a second, opened and closed", 150, partial(pulls, BODY_PROTOCOL, False), False
