@@ -83,7 +83,7 @@ FILES: dict[str, dict[str, Outcome]] = {
         **UNREADABLE,
     },
     "manifest.cbor": {
-        **dict.fromkeys(("truncated", "flipped", "empty"), refused("not a manifest|is damaged, or")),
+        **dict.fromkeys(("truncated", "flipped", "empty"), refused("not a manifest|is damaged or")),
         "missing": SILENT,  # the swarm is known by name, and its id is that of the database
         **UNREADABLE,
     },
