@@ -1,5 +1,4 @@
-"""Which architectures of the installed transformers this swarmd can train: `python -m
-benchmarks.architectures`.
+"""Which architectures of the installed transformers swarmd can train: `python -m benchmarks.architectures`.
 
 Each is built with tiny random weights and run through the plan, loading, sampling, scoring and one training
 step, with all weights and with a LoRA adapter, by the code that a peer runs. Prints the table of
@@ -61,7 +60,7 @@ ENGINES = {"our native decoding": "native", "our own decoding": "own", "transfor
 """The engine that writes completions, by how the reason for it begins."""
 HYBRIDS = ("qwen3_next", "qwen3_5_text", "qwen3_5_moe_text")
 HYBRID_LAYERS = ("linear_attention", "full_attention")
-"""Members of `HYBRIDS` that by default attend only from the fourth layer."""
+"""Layer types for `HYBRIDS`, whose default configurations first attend in the fourth layer."""
 
 
 @dataclass(frozen=True)

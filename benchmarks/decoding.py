@@ -1,5 +1,4 @@
-"""`python -m benchmarks.decoding`: native decoding compared with decoding by PyTorch's operators, in CPU
-time.
+"""`python -m benchmarks.decoding`: native decoding against decoding by PyTorch's operators, in CPU time.
 
 Both write the same rows from the same draws in one process, alternating, on one thread. CPU time varies less
 than wall-clock time on a busy machine. A ratio is of two consecutive decodings; the table shows the median,

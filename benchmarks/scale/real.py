@@ -39,7 +39,7 @@ LOOPBACK_S = 0.001
 """Latency of the simulated swarm that is compared with a real one."""
 
 IDLE_S, GREETINGS, CONNECTIONS = 20.0, 200, 20
-"""Number of greetings that `--wire` averages over."""
+"""What `--wire` averages over: idle seconds, greetings, connections."""
 
 CALLS = ("rpc_find", "rpc_store", "rpc_ping")
 

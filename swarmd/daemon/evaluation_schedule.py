@@ -11,7 +11,7 @@ TIME_SHARE = 0.02
 """Share of the time worked that evaluations may take, including the one of the untrained model."""
 
 FIRST_S = 60.0
-"""Steps before the first evaluation of a run, whose cost is not known yet."""
+"""Seconds before the first evaluation of a run, whose cost is not known yet."""
 
 
 class EvaluationSchedule:

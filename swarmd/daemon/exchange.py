@@ -218,8 +218,7 @@ class Exchange:
             queue.put_nowait(item)
         except asyncio.QueueFull:
             # Gossip asks again, so a missing answer only costs time.
-            name = type(item).__name__
-            self._events.emit("warning", message=f"too many network commands wait: dropped one {name}")
+            self._events.emit("warning", message=f"too many commands wait: dropped one {type(item).__name__}")
 
     def _queue(self, record: VerifiedRecord) -> None:
         """Queue a record for verification. If there is no room it is dropped without blame, and gossip

@@ -9,7 +9,7 @@ from swarmd.network.interface import Reach, Reachability, Way
 from swarmd.observe import ReachView
 
 RELAYS_NAMED = 3
-"""The most places that a peer holds at once (`network/reach/reservations.py`)."""
+"""As many as a peer holds places at (`network/reach/reservations.py`)."""
 
 
 def reach_view(reach: Reachability, ways: Mapping[Way, int], *, announces: bool) -> ReachView:

@@ -19,7 +19,7 @@ from swarmd.step.playing import Episode
 from swarmd.tasks import Question, Score, TaskRunner, TrainingDraw
 
 CLAIMED_NATS_PER_BYTE = 3.0
-"""The logprob that it claims for its tokens: the lowest that is believed (`learning.external`)."""
+"""How unlikely it claims its text to be: the most that is believed (`learning.external`)."""
 
 
 CHOOSY_DRAWS_MAX = 8  # per round; a choosy attacker publishes only questions with the answer it wants

@@ -25,7 +25,7 @@ FROZEN_S = 6.0
 """Seconds. Longer than a peer waits for an answer (5 s), so that the others notice."""
 
 KILLS_MAX = 3
-"""Seconds between two orderly restarts of one peer: its small parent waits longer each time, 15 s after the
+"""Most kills of one peer between two orderly restarts: its small parent waits longer each time, 15 s after the
 third.
 """
 

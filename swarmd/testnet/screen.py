@@ -11,7 +11,7 @@ from rich.live import Live
 from rich.text import Text
 
 FRAME_S = 0.5
-"""Frames per second: a peer's step takes longer."""
+"""Seconds per frame: a peer's step takes longer."""
 
 STYLES = {"warning": "yellow", "error": "red"}
 
