@@ -179,7 +179,7 @@ class Disk(_Part):
     save_every_s: float = 0.0
     """Seconds of training that a kill costs at most, if checkpoints are saved by time."""
     saved_step: int = 0
-    """Seconds of training that a kill costs at most, if checkpoints are saved by time."""
+    """Step of the newest checkpoint; 0 or less before the first."""
 
 
 class Durations(_Part):

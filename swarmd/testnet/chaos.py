@@ -25,8 +25,8 @@ FROZEN_S = 6.0
 """Seconds. Longer than a peer waits for an answer (5 s), so that the others notice."""
 
 KILLS_MAX = 3
-"""Most kills of one peer between two orderly restarts: its small parent waits longer each time, 15 s after the
-third.
+"""Most kills of one peer between two orderly restarts: its small parent waits longer each time, 15 s after
+the third.
 """
 
 STEPS_LEFT_MIN = 2
