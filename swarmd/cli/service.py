@@ -71,7 +71,7 @@ def install(
     path = home_path(home)
     if manager.file(path).exists():
         raise ConfigError(
-            f"home {path} already has a service ({manager.file(path)}): `swarmd service status{_at(path)}` "
+            f"home {path} has a service already ({manager.file(path)}): `swarmd service status{_at(path)}` "
             f"shows it; to change it, `swarmd service remove{_at(path)}` and install it again"
         )
     memory_limit_bytes(memory_max, 0)  # report a wrong amount now, in our words rather than systemd's

@@ -102,7 +102,7 @@ def test_a_service_already_there_is_named_with_what_to_do(swarmd, programs: Prog
     before = unit(programs)
     done = swarmd("service", "install", "--local", "2")
     assert done.code == 2
-    assert "already has a service" in done.err
+    assert "has a service already" in done.err
     assert "`swarmd service remove`" in done.err
     assert unit(programs) == before
 
