@@ -92,7 +92,9 @@ class PaddedLogprobs:
         with autocast(self.device, self._dtype), checkpointed(self.model) if recompute else nullcontext():
             prompts = [row.prompt_ids for row in rows]
             inputs = inputs_of(self.model, self._sight, ids, prompts, left_padded=False)
-            logits: Tensor = self.model(**inputs, use_cache=False, logits_to_keep=width - first).logits
+            # An index rather than a number: see `rollout/eager.py`.
+            kept = torch.arange(first, width, device=self.device)
+            logits: Tensor = self.model(**inputs, use_cache=False, logits_to_keep=kept).logits
         scaled = logits[:, :-1].float() / temperature
         targets = ids[:, first + 1 :]
         logprobs = scaled.gather(-1, targets[..., None])[..., 0] - scaled.logsumexp(

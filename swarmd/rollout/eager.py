@@ -160,7 +160,9 @@ def _last_logits(
         attention_mask=mask,
         position_ids=positions,
         use_cache=True,
-        logits_to_keep=1,
+        # As an index: transformers takes a slice for a number. PyTorch then multiplies bfloat16 on a CPU as
+        # one product per row, each with its own copy of the output layer: 16 GB for 48 rows of Gemma 3.
+        logits_to_keep=positions.new_tensor([positions.shape[1] - 1]),
         **{_cache_argument(model): cache},
     )
     logits: Tensor = output.logits[:, -1]

@@ -10,6 +10,7 @@ from protocol import Manifest, PeerId
 from swarmd.groups import ScoredGroup
 from swarmd.learning import DrawContext, GroupSampler
 from swarmd.step.progress import Progress
+from swarmd.step.repeated_answers import without_repeated_answers
 from swarmd.step.shares import Shares
 from swarmd.storage import Pool
 
@@ -77,10 +78,11 @@ def draw_external(
     """Up to `wanted` groups of the pool; fewer if it has fewer. Marks none as used.
 
     `tokenizer`: only groups that were written with it; None for all. `bare_only`: only groups with a bare
-    answer, because no other group teaches if only verified text is trained on. `spread_only`: only groups
-    whose rewards differ, because the others have no advantage over the mean of their group. `rehearse`: the
-    most lessons. `watch`: note what others show by task family, because own questions lean to what they need.
-    `shares`: how parties share the draw; None if all peers are honest.
+    answer, because no other group teaches if only verified text is trained on, and none of an answer that is
+    there too often. `spread_only`: only groups whose rewards differ, because the others have no advantage
+    over the mean of their group. `rehearse`: the most lessons. `watch`: note what others show by task family,
+    because own questions lean to what they need. `shares`: how parties share the draw; None if all peers are
+    honest.
     """
     oldest = round_ - int(EXTERNAL_AGE_S_MAX // manifest.round_seconds) - 1
     fresh = pool.candidates(oldest, CANDIDATES_MAX, informative_only=True)
@@ -95,6 +97,8 @@ def draw_external(
         for group in readable
         if (group.has_bare_answer or not bare_only) and (group.is_informative or not spread_only)
     ]
+    if bare_only:
+        candidates = without_repeated_answers(candidates, progress.drawing_rng)
     experience = progress.experience
     context = DrawContext(
         round=round_,

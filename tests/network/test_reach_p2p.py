@@ -21,16 +21,24 @@ async def without_a_door(**options: Any) -> Any:
     return await create(**options | {"no_listen": True, "host_maddrs": None})
 
 
+async def hidden_behind(relay: Any, world: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A peer that nobody can dial, with a place at `relay`."""
+    with monkeypatch.context() as patch:
+        patch.setattr(p2pd, "_create", without_a_door)
+        hidden = await world.peer(1)
+    reaching = hidden.network._reaching
+    monkeypatch.setattr(reaching, "_needs_relays", lambda: True)  # on loopback it would give its places up
+    assert await hidden.network.connect(relay.network.addresses, named=True) == 1
+    await reaching._reservations.round(needed=True)
+    return hidden
+
+
 def test_a_peer_that_nobody_can_dial_is_reached_through_a_relay_and_bodies_come_that_way(
     p2p: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def scenario(world: Any) -> None:
         relay = await world.peer(0)
-        with monkeypatch.context() as patch:
-            patch.setattr(p2pd, "_create", without_a_door)
-            hidden = await world.peer(1)
-        assert await hidden.network.connect(relay.network.addresses, named=True) == 1
-        await hidden.network._reaching._reservations.round(needed=True)
+        hidden = await hidden_behind(relay, world, monkeypatch)
         assert hidden.network.statistics().reach.relays == (relay.network.peer_id,)
         assert relay.network.statistics().reach.places == 1
         through = hidden.network._reaching._reservations.addresses
@@ -52,11 +60,7 @@ def test_a_relayed_peer_is_dialled_again_once_so_that_libp2p_may_punch_a_hole(
 ) -> None:
     async def scenario(world: Any) -> None:
         relay = await world.peer(0)
-        with monkeypatch.context() as patch:
-            patch.setattr(p2pd, "_create", without_a_door)
-            hidden = await world.peer(1)
-        await hidden.network.connect(relay.network.addresses, named=True)
-        await hidden.network._reaching._reservations.round(needed=True)
+        hidden = await hidden_behind(relay, world, monkeypatch)
         caller = await world.peer(2, to=relay)
         through = hidden.network._reaching._reservations.addresses[0]
         await caller.network.connect([f"{through}/p2p/{hidden.network.peer_id}"], named=True)

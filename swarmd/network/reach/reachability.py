@@ -179,8 +179,9 @@ class Reaching:
 
     async def _dial_again(self, session: Session) -> None:
         """Replace one relayed connection, so that p2pd at its other end tries to punch a hole."""
-        observers = sum(self._voices.counts(self._now()))
-        peer = self._redials.due(self._connections(), dialable=self.dialable, observers=observers)
+        now = self._now()
+        observers = sum(self._voices.counts(now))
+        peer = self._redials.due(self._connections(), dialable=self.dialable, observers=observers, now=now)
         if peer is not None:
             address = parse_peer_address(f"{self._connections()[peer]}/p2p/{peer}")
             await session.disconnect(peer)
