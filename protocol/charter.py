@@ -1,7 +1,7 @@
-"""The charter: the author's signed word on a swarm. It says which rules, which version, and where to meet.
+"""The charter: an author's signed statement about a swarm. It names the rules, the version and where to join.
 
-A manifest has no author, and its hash names the swarm. A charter names that hash. So bootstrap addresses can
-change while the swarm stays the same, and new rules are a new swarm that the same author vouches for.
+A manifest has no author; its hash is the swarm's id. A charter names that hash. Bootstrap addresses can
+therefore change without changing the swarm, and new rules make a new swarm that the same author vouches for.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from protocol.payload import Address, Digest, Name, Payload, Timestamp
 CHARTER_DOMAIN = "swarmd-charter"
 CHARTER_PAYLOAD_TYPE = b"/swarmd/charter/1"
 
-_SIGNATURE_BYTES = 64  # of Ed25519
+_SIGNATURE_BYTES = 64  # Ed25519
 _URL = re.compile(r"https://[!-~]+")
 
 
@@ -42,21 +42,21 @@ class Charter(Payload):
     ITEMS_MAX: ClassVar[int] = limits.CHARTER_ITEMS_MAX
 
     name: Name
-    """the manifest's name: versions of one swarm have one author and one name"""
+    """the manifest's name; all versions of a swarm share one author and one name"""
     version: Annotated[int, Field(ge=1, le=limits.INT_MAX)]
-    """a higher one replaces a lower one of the same author and name"""
+    """a higher version replaces a lower one by the same author under the same name"""
     swarm: Digest
     """the swarm id of the rules"""
     created: Timestamp
     bootstrap: Annotated[tuple[Address, ...], Field(max_length=limits.ADDRESSES_MAX)]
-    """multiaddrs to join through"""
+    """multiaddrs of peers to join through"""
     urls: Annotated[tuple[Url, ...], Field(max_length=limits.URLS_MAX)]
-    """where the manifest file can be had"""
+    """where to download the manifest file"""
 
 
 @dataclass(frozen=True, slots=True)
 class VerifiedCharter:
-    """A charter that its author really signed, with the bytes that prove it."""
+    """A charter whose signature by its author was verified, with the bytes that prove it."""
 
     charter: Charter
     author: PeerId
@@ -74,26 +74,26 @@ class VerifiedCharter:
 
 
 def sign_charter(key: KeyPair, charter: Charter) -> bytes:
-    """The charter's envelope. Raises InvalidLocal above CHARTER_BYTES_MAX."""
+    """Return the charter's envelope. Raises InvalidLocal if it exceeds CHARTER_BYTES_MAX."""
     envelope = seal(key, CHARTER_DOMAIN, CHARTER_PAYLOAD_TYPE, charter.to_bytes())
     if len(envelope) > limits.CHARTER_BYTES_MAX:
         raise InvalidLocal(
-            f"a charter of {len(envelope)} bytes, at most {limits.CHARTER_BYTES_MAX} are allowed: name fewer "
-            "addresses"
+            f"a charter of {len(envelope)} bytes, at most {limits.CHARTER_BYTES_MAX} are allowed: "
+            "name fewer addresses"
         )
     return envelope
 
 
 def join_charter(author: PeerId, charter: Charter, signature: bytes) -> bytes:
-    """The envelope of a charter that was kept in parts, as in a manifest file. Checks no signature.
+    """Return the envelope of a charter whose parts were stored separately, as in a manifest file.
 
-    Raises RejectedRecord(key) for an unusable author.
+    Does not check the signature. Raises RejectedRecord(key) if `author` is not a usable peer id.
     """
     return assemble(public_key_from_peer_id(author), CHARTER_PAYLOAD_TYPE, charter.to_bytes(), signature)
 
 
 def verify_charter(data: bytes, *, author: PeerId | None = None) -> VerifiedCharter:
-    """Check received bytes in the order of SPEC section 8.9. `author`: who must have signed, if known.
+    """Check received bytes in the order of SPEC section 8.9. `author`: the expected signer, if known.
 
     Raises RejectedRecord.
     """

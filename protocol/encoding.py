@@ -1,9 +1,9 @@
-"""Deterministic CBOR (RFC 8949 section 4.2.1) in the profile of SPEC section 4.
+"""Deterministic CBOR (RFC 8949 section 4.2.1), restricted to the profile of SPEC section 4.
 
-Integers, byte strings, text strings, arrays, maps with text keys, true, false and null. The decoder is our
-own because a general one acts on tags (bignums, dates, regular expressions) before its caller can refuse
-them; this one has no code for what the profile leaves out. It reads any head length and key order and then
-compares with its own encoding, so that there is one definition of canonical.
+The profile has integers, byte strings, text strings, arrays, maps with text keys, true, false and null. A
+general decoder would act on tags (bignums, dates, regular expressions) before its caller could refuse them,
+so this package has its own, which has no code for anything outside the profile. It accepts any head length
+and key order, encodes the result again and compares the bytes, so "canonical" is defined in one place.
 """
 
 from __future__ import annotations
@@ -21,9 +21,11 @@ _ARGUMENT_BYTES = {24: 1, 25: 2, 26: 4, 27: 8}
 
 
 def encode(value: object) -> bytes:
-    """The one encoding of `value`: int, bytes, str, bool, None, tuple or list, mapping with str keys.
+    """Return the canonical encoding of `value`: int, bytes, str, bool, None, tuple or list, mapping with str
+    keys.
 
-    Raises InvalidLocal for anything else, integers beyond +-(2**53 - 1), lone surrogates and deep nesting.
+    Raises InvalidLocal for other types, integers beyond +-(2**53 - 1), lone surrogates and nesting beyond
+    DEPTH_MAX.
     """
     out = bytearray()
     _write(out, value, DEPTH_MAX)
@@ -31,23 +33,23 @@ def encode(value: object) -> bytes:
 
 
 def decode(data: bytes, *, items_max: int = INT_MAX) -> object:
-    """The value whose encoding is `data`; arrays come back as tuples, maps as dicts.
+    """Return the value that `data` encodes. Arrays become tuples, maps become dicts.
 
-    `items_max` bounds the data items, containers and map keys included: a reader of strangers' bytes must
-    not be made to build 65,536 zeros.
-    Raises RejectedRecord: `encoding` for data outside the profile, `not_canonical` for data that
-    is not the canonical encoding of its value.
+    `items_max` bounds the number of data items, including containers and map keys, so that a stranger cannot
+    make the reader build 65,536 zeros.
+    Raises RejectedRecord: `encoding` for data outside the profile, `not_canonical` for data that is not the
+    canonical encoding of its value.
     """
     value, end = _read(data, 0, DEPTH_MAX, iter(range(items_max)))
     if end != len(data):
         raise RejectedRecord(Reason.ENCODING, f"{len(data) - end} bytes after the value")
     if encode(value) != data:
-        raise RejectedRecord(Reason.NOT_CANONICAL, "the value has another, canonical encoding")
+        raise RejectedRecord(Reason.NOT_CANONICAL, "not the canonical encoding of its value")
     return value
 
 
 def sha256_of(value: object) -> bytes:
-    """SHA-256 (32 bytes) over the encoding of `value`: how every id and key of the protocol is derived."""
+    """Return the SHA-256 (32 bytes) of the encoding of `value`. All ids and keys derive from it."""
     return hashlib.sha256(encode(value)).digest()
 
 
@@ -113,7 +115,7 @@ def _write_head(out: bytearray, major: int, argument: int) -> None:
 
 def _read(data: bytes, offset: int, depth: int, left: Iterator[int]) -> tuple[object, int]:
     if next(left, None) is None:
-        raise RejectedRecord(Reason.ENCODING, "more data items than this kind of payload may have")
+        raise RejectedRecord(Reason.ENCODING, "more data items than this kind of payload can have")
     major, argument, offset = _read_head(data, offset)
     if major in (_UNSIGNED, _NEGATIVE):
         value = argument if major == _UNSIGNED else -1 - argument
@@ -129,7 +131,7 @@ def _read(data: bytes, offset: int, depth: int, left: Iterator[int]) -> tuple[ob
         return read(data, offset, argument, depth - 1, left)
     if major == _SIMPLE and argument in _SIMPLE_VALUES and data[offset - 1] == major << 5 | argument:
         return _SIMPLE_VALUES[argument], offset
-    raise RejectedRecord(Reason.ENCODING, "a tag, a float or another simple value than true, false and null")
+    raise RejectedRecord(Reason.ENCODING, "a tag, a float, or a simple value other than true, false and null")
 
 
 def _read_head(data: bytes, offset: int) -> tuple[int, int, int]:
@@ -162,7 +164,8 @@ def _read_string(data: bytes, offset: int, size: int, *, is_text: bool) -> tuple
 
 def _read_array(data: bytes, offset: int, count: int, depth: int, left: Iterator[int]) -> tuple[object, int]:
     items: list[object] = []
-    for _ in range(count):  # a lying count ends at the first missing item: an item takes a byte
+    # a false count ends at the first missing item, because every item takes at least a byte
+    for _ in range(count):
         item, offset = _read(data, offset, depth, left)
         items.append(item)
     return tuple(items), offset
@@ -170,7 +173,7 @@ def _read_array(data: bytes, offset: int, count: int, depth: int, left: Iterator
 
 def _read_map(data: bytes, offset: int, count: int, depth: int, left: Iterator[int]) -> tuple[object, int]:
     items: dict[str, object] = {}
-    for _ in range(count):  # a key given twice is kept once and so fails the comparison in `decode`
+    for _ in range(count):  # a duplicate key is stored once, so the comparison in `decode` fails
         key, offset = _read(data, offset, depth, left)
         if not isinstance(key, str):
             raise RejectedRecord(Reason.ENCODING, "a map key that is not text")

@@ -2,8 +2,9 @@
 
 message Envelope { PublicKey public_key = 1; bytes payload_type = 2; bytes payload = 3; bytes signature = 5; }
 
-Protobuf lets fields repeat, move and carry padded lengths; here each comes once, in order, in its shortest
-form, so an envelope has exactly one byte string and its SHA-256 names it. Payloads are opaque to this file.
+Protobuf allows fields to repeat, to come in any order, and to have padded lengths. Here each field occurs
+once, in order, in its shortest form. An envelope therefore has exactly one byte string, and its SHA-256
+identifies it. This module treats payloads as opaque.
 """
 
 from __future__ import annotations
@@ -22,12 +23,12 @@ from protocol.keys import (
 
 _PUBLIC_KEY, _PAYLOAD_TYPE, _PAYLOAD, _SIGNATURE = 0x0A, 0x12, 0x1A, 0x2A  # field number << 3 | 2 (bytes)
 _SIGNATURE_BYTES = 64
-_VARINT_BYTES_MAX = 4  # 2**28: far above every message; keeps lengths small before they are compared
+_VARINT_BYTES_MAX = 4  # 2**28: far above any message; bounds a length before it is compared
 
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """An envelope whose signature holds: who signed, and what. The payload is still unread bytes."""
+    """The signer and payload of an envelope whose signature is valid. The payload has not been parsed."""
 
     peer_id: PeerId
     payload: bytes
@@ -35,7 +36,7 @@ class Opened:
 
 
 def seal(key: KeyPair, domain: str, payload_type: bytes, payload: bytes) -> bytes:
-    """The signed envelope of `payload`. Raises InvalidLocal for an empty domain, payload type or payload."""
+    """Return the signed envelope of `payload`. Raises InvalidLocal if an argument is empty."""
     if not (domain and payload_type and payload):
         raise InvalidLocal("domain, payload type and payload of an envelope must not be empty")
     signature = key.sign(_signed_bytes(domain, payload_type, payload))
@@ -43,7 +44,7 @@ def seal(key: KeyPair, domain: str, payload_type: bytes, payload: bytes) -> byte
 
 
 def assemble(public_key: bytes, payload_type: bytes, payload: bytes, signature: bytes) -> bytes:
-    """The envelope of parts that were kept apart. Checks nothing: `open_envelope` does."""
+    """Build an envelope from parts that were stored separately. Checks nothing; `open_envelope` does."""
     fields = (
         (_PUBLIC_KEY, public_key_to_libp2p(public_key)),
         (_PAYLOAD_TYPE, payload_type),
@@ -54,9 +55,9 @@ def assemble(public_key: bytes, payload_type: bytes, payload: bytes, signature: 
 
 
 def open_envelope(data: bytes, domain: str, payload_type: bytes, size_max: int, *others: bytes) -> Opened:
-    """Check `data` in the order of SPEC section 8.1 and return signer and payload.
+    """Check `data` in the order of SPEC section 8.1 and return its signer and payload.
 
-    `others` are payload types that will do as well: other versions of the same thing.
+    `others` are further payload types to accept, such as other versions of the same payload.
     Raises RejectedRecord with reason size, envelope, key, payload_type or signature.
     """
     if len(data) > size_max:
@@ -71,9 +72,7 @@ def open_envelope(data: bytes, domain: str, payload_type: bytes, size_max: int, 
         raise RejectedRecord(Reason.ENVELOPE, "an empty payload")
     public_key = public_key_from_libp2p(public)
     if kind not in (payload_type, *others):
-        raise RejectedRecord(
-            Reason.PAYLOAD_TYPE, f"payload type {kind[:64]!r} where {payload_type!r} belongs"
-        )
+        raise RejectedRecord(Reason.PAYLOAD_TYPE, f"payload type {kind[:64]!r} instead of {payload_type!r}")
     if len(signature) != _SIGNATURE_BYTES:
         raise RejectedRecord(
             Reason.SIGNATURE, f"a signature of {len(signature)} bytes, not {_SIGNATURE_BYTES}"
@@ -115,6 +114,6 @@ def _read_uvarint(data: bytes, offset: int) -> tuple[int, int]:
         number |= (byte & 0x7F) << 7 * position
         if byte < 0x80:
             if byte == 0 and position > 0:
-                break  # a padded length: the same number has a shorter form
+                break  # a padded length: the same number has a shorter encoding
             return number, offset + position + 1
     raise RejectedRecord(Reason.ENVELOPE, "a length is cut off, padded or too large")

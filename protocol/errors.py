@@ -1,7 +1,7 @@
 """The protocol's error tree.
 
 ProtocolError
-+-- RejectedRecord   theirs: received bytes that must not be used; carries one `Reason`
++-- RejectedRecord   theirs: received bytes that must not be used, with one `Reason`
 +-- InvalidLocal     ours: this side tried to build or ask for something the protocol forbids
 """
 
@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from enum import StrEnum, unique
 
-_DETAIL_CHARS_MAX = 240  # details hold pieces of hostile input and end up in logs and in a ledger
+_DETAIL_CHARS_MAX = 240  # details quote hostile input and end up in logs and in the ledger
 
 
 @unique
 class Reason(StrEnum):
-    """Why something received was refused (SPEC section 8). The values are stable: ledgers count them."""
+    """Why received bytes were refused (SPEC section 8). The values are stable because ledgers count them."""
 
     SIZE = "size"
     """larger than its kind may be"""
@@ -68,8 +68,8 @@ class ProtocolError(Exception):
     """Root of the tree."""
 
 
-class RejectedRecord(ProtocolError):  # noqa: N818  a verdict on received bytes, and the project's word for it
-    """Received bytes that must not be used, with the one reason."""
+class RejectedRecord(ProtocolError):  # noqa: N818  a verdict on received bytes, and the project's term for it
+    """Received bytes that must not be used, with a single reason."""
 
     def __init__(self, reason: Reason, detail: str) -> None:
         self.reason = reason
@@ -77,5 +77,5 @@ class RejectedRecord(ProtocolError):  # noqa: N818  a verdict on received bytes,
         super().__init__(f"{reason.value}: {self.detail}")
 
 
-class InvalidLocal(ProtocolError):  # noqa: N818  counterpart of RejectedRecord
-    """A value of our own that the protocol forbids; the message says which bound it breaks."""
+class InvalidLocal(ProtocolError):  # noqa: N818  the counterpart of RejectedRecord
+    """A value built by this side that the protocol forbids. The message names the bound it breaks."""

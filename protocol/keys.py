@@ -1,7 +1,7 @@
-"""Ed25519 keys and libp2p peer ids: the peer id *is* the public key, so a signature proves its author.
+"""Ed25519 keys and libp2p peer ids. A peer id contains the public key, so a signature proves its author.
 
 Sources: libp2p specs "peer-ids" (protobuf keys, identity multihash, base58btc), RFC 8032 (Ed25519).
-Only Ed25519 keys are accepted. Nothing here is random: seeds come from the caller.
+Only Ed25519 keys are accepted. This module uses no randomness: callers supply the seeds.
 """
 
 from __future__ import annotations
@@ -15,14 +15,15 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from protocol.errors import InvalidLocal, Reason, RejectedRecord
 
 PeerId = NewType("PeerId", str)
-"""base58btc text of an Ed25519 peer id, "12D3KooW...", 52 characters."""
+"""The base58btc text of an Ed25519 peer id, "12D3KooW...", 52 characters."""
 
 PEER_ID_BYTES = 52
-"""Base58 characters of every Ed25519 peer id, and so its bytes in ASCII."""
+"""Base58 characters in every Ed25519 peer id, equal to its length in ASCII bytes."""
 
 PEER_IDS_REMEMBERED = 4_096
-"""Peers whose text and key are remembered, some 250 bytes each. Base 58 takes 20 us and more, and a peer
-meets the same few hundred again and again."""
+"""Peer ids and keys cached, about 250 bytes each. Base58 takes 20 us or more, and a peer meets the same few
+hundred peers repeatedly.
+"""
 
 _KEY_BYTES = 32
 _ED25519_PUBLIC = bytes.fromhex("08011220")  # protobuf PublicKey{Type=Ed25519(1), Data=32 bytes}
@@ -43,11 +44,11 @@ SMALL_ORDER_Y = frozenset(
         "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
     )
 )
-"""y of the eight points whose order divides 8: under such a key one signature fits every message."""
+"""y of the eight points whose order divides 8. Under such a key, one signature is valid for every message."""
 
 
 class KeyPair:
-    """A peer's private key. Its text form names the peer, never the secret."""
+    """A peer's private key. Its `repr` shows the peer id, never the secret."""
 
     __slots__ = ("_private", "_seed", "peer_id", "public_key")
 
@@ -59,14 +60,14 @@ class KeyPair:
 
     @classmethod
     def from_seed(cls, seed: bytes) -> KeyPair:
-        """The key pair of a 32-byte RFC 8032 seed. Raises InvalidLocal for another length."""
+        """Return the key pair of a 32-byte RFC 8032 seed. Raises InvalidLocal for any other length."""
         if len(seed) != _KEY_BYTES:
             raise InvalidLocal(f"an Ed25519 seed has {_KEY_BYTES} bytes, not {len(seed)}")
         return cls(Ed25519PrivateKey.from_private_bytes(seed))
 
     @classmethod
     def from_libp2p(cls, data: bytes) -> KeyPair:
-        """Read a libp2p key file. Raises InvalidLocal if it is not one: the file is our own."""
+        """Read a libp2p key file. Raises InvalidLocal if it is not one, since the file is this peer's own."""
         seed, public = data[4:36], data[36:]
         if data[:4] != _ED25519_PRIVATE or len(public) != _KEY_BYTES:
             raise InvalidLocal("not a libp2p Ed25519 private key: expected protobuf 08 01 12 40 and 64 bytes")
@@ -78,7 +79,7 @@ class KeyPair:
         return pair
 
     def to_libp2p(self) -> bytes:
-        """The protobuf PrivateKey that libp2p implementations read as an identity file: 68 bytes."""
+        """Return the 68-byte protobuf PrivateKey that libp2p implementations read as an identity file."""
         return _ED25519_PRIVATE + self._seed + self.public_key
 
     def sign(self, message: bytes) -> bytes:
@@ -90,28 +91,28 @@ class KeyPair:
 
 
 def public_key_to_libp2p(public_key: bytes) -> bytes:
-    """The protobuf PublicKey of 32 raw bytes: 36 bytes."""
+    """Return the 36-byte protobuf PublicKey of 32 raw bytes."""
     return _ED25519_PUBLIC + public_key
 
 
 def public_key_from_libp2p(data: bytes) -> bytes:
-    """32 raw bytes of a protobuf PublicKey. Raises RejectedRecord(key) unless it is a usable Ed25519 key."""
+    """Return the 32 raw bytes of a protobuf PublicKey. Raises RejectedRecord(key) if it is not usable."""
     if data[:4] != _ED25519_PUBLIC:
         raise RejectedRecord(Reason.KEY, "not a libp2p Ed25519 public key")
     return _checked(data[4:])
 
 
 def peer_id_from_public_key(public_key: bytes) -> PeerId:
-    """The peer id of 32 raw bytes. Raises RejectedRecord(key) unless they are a usable Ed25519 key."""
+    """Return the peer id of 32 raw bytes. Raises RejectedRecord(key) unless they are a usable Ed25519 key."""
     return _peer_id_of(public_key)
 
 
 def public_key_from_peer_id(peer_id: str) -> bytes:
-    """The 32 raw bytes inside `peer_id`. Raises RejectedRecord(key) for anything but an Ed25519 peer id."""
+    """Return the 32 raw bytes inside an Ed25519 `peer_id`. Raises RejectedRecord(key) for anything else."""
     return _public_key_in(peer_id)
 
 
-@lru_cache(PEER_IDS_REMEMBERED)  # what raises is not kept
+@lru_cache(PEER_IDS_REMEMBERED)  # exceptions are not cached
 def _peer_id_of(public_key: bytes) -> PeerId:
     return PeerId(_base58_encode(_IDENTITY_MULTIHASH + public_key_to_libp2p(_checked(public_key))))
 
@@ -125,12 +126,12 @@ def _public_key_in(peer_id: str) -> bytes:
 
 
 def verify_signature(public_key: bytes, signature: bytes, message: bytes) -> None:
-    """RFC 8032 section 5.1.7. Raises RejectedRecord(signature) unless it holds."""
+    """Check a signature (RFC 8032 section 5.1.7). Raises RejectedRecord(signature) if it is not valid."""
     try:
         Ed25519PublicKey.from_public_bytes(public_key).verify(signature, message)
     except InvalidSignature:
         raise RejectedRecord(
-            Reason.SIGNATURE, "the signature does not fit these bytes and this key"
+            Reason.SIGNATURE, "the signature is not valid for these bytes and this key"
         ) from None
 
 

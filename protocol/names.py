@@ -1,9 +1,10 @@
-"""The characters that a name may hold (SPEC section 6.1): what prints as itself and moves nothing beside it.
+"""The characters allowed in a name (SPEC section 6.1): only those that print as themselves and leave the text
+around them alone.
 
-Names end up in terminals, logs and pages. Controls, format characters and separators could change how the
-text around a name is shown, right-to-left letters could reorder it, combining marks could cover it. All of
-them are outside these ranges, as are private and unassigned code points. The list is fixed, so that readers
-with different versions of Unicode agree: all of it is in Unicode 13.
+Names end up in terminals, logs and web pages. Controls, format characters and separators can change how
+surrounding text is shown, right-to-left letters can reorder it, and combining marks can cover it. These
+ranges exclude all of them, and private and unassigned code points. The list is fixed, so readers with
+different versions of Unicode agree; every character in it is in Unicode 13.
 """
 
 from __future__ import annotations
@@ -54,6 +55,6 @@ _OUTSIDE = re.compile("[^" + "".join(f"\\U{first:08x}-\\U{last:08x}" for first, 
 
 
 def outside_of_names(text: str) -> str | None:
-    """The first character of `text` that no name may hold; None if there is none."""
+    """Return the first character of `text` that is not allowed in a name, or None."""
     found = _OUTSIDE.search(text)
     return None if found is None else found.group()

@@ -1,7 +1,7 @@
-"""What all payloads have in common: frozen, strict, nothing unknown, and the bounded field types.
+"""The base of all payloads (frozen, strict, no unknown fields) and the bounded field types.
 
-A malformed payload raises InvalidLocal if our own side built it, and RejectedRecord(schema) if it was
-received. The field types are named for what they hold.
+A malformed payload raises InvalidLocal if this side built it, and RejectedRecord(schema) if it was received.
+Field types are named for what they hold.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ from protocol.errors import InvalidLocal, Reason, RejectedRecord
 from protocol.keys import public_key_from_peer_id
 from protocol.names import outside_of_names
 
-_RECEIVED = "received"  # the validation context that tells their mistakes from ours
+_RECEIVED = "received"  # the validation context that distinguishes received payloads from our own
 
 
 class Payload(BaseModel):
-    """Base of everything that is encoded: a map from field names to values, every field present.
+    """Base of everything that is encoded: a map from field names to values, with every field present.
 
-    A check across fields belongs to the last of them: a subclass's model validator would run outside
-    `_name_the_culprit` and let pydantic's own error out.
+    Attach a check across several fields to the last of them. A subclass's model validator would run outside
+    `_name_the_culprit` and let pydantic's own error escape.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     ITEMS_MAX: ClassVar[int] = limits.RECORD_ITEMS_MAX
-    """data items of its encoding that are read before it is refused"""
+    """data items in its encoding beyond which it is refused"""
 
     @model_validator(mode="wrap")
     @classmethod
@@ -61,12 +61,12 @@ class Payload(BaseModel):
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Self:
-        """Parse received bytes; `to_bytes` gives the same bytes back.
+        """Parse received bytes; `to_bytes` returns the same bytes.
 
         Raises RejectedRecord: encoding, not_canonical or schema.
 
-        `decode` compares with the canonical encoding. Validation is strict and changes no value, so a second
-        comparison would say the same.
+        `decode` has compared the bytes with the canonical encoding. Validation is strict and changes no
+        value, so a second comparison would find nothing new.
         """
         return cls.model_validate(decode(data, items_max=cls.ITEMS_MAX), context=_RECEIVED)
 
@@ -93,12 +93,12 @@ def _check_name(value: str) -> None:
 
 
 def free_text(bytes_max: int) -> AfterValidator:
-    """Any Unicode text up to `bytes_max` bytes of UTF-8; may be empty, may hold control characters."""
+    """Any Unicode text of at most `bytes_max` UTF-8 bytes. Can be empty or hold control characters."""
     return _text(bytes_max, is_name=False)
 
 
 def name_text(bytes_max: int) -> AfterValidator:
-    """One line for people: not empty, up to `bytes_max` bytes of UTF-8, of the characters of `names.py`."""
+    """A non-empty line for people: at most `bytes_max` UTF-8 bytes, characters from `names.py` only."""
     return _text(bytes_max, is_name=True)
 
 
@@ -133,4 +133,4 @@ Model = Annotated[str, name_text(limits.MODEL_BYTES_MAX)]
 Label = Annotated[str, name_text(limits.LABEL_BYTES_MAX)]
 Address = Annotated[str, name_text(limits.ADDRESS_BYTES_MAX), AfterValidator(_address)]
 PeerIdText = Annotated[str, AfterValidator(_peer_id)]
-"""A peer id in the one form of SPEC section 2.3."""
+"""A peer id in the only form that SPEC section 2.3 allows."""

@@ -1,7 +1,8 @@
-"""The payloads that peers sign: record and peer status in two versions, announcement (SPEC section 6).
+"""The payloads that peers sign: records in two versions, announcements, and peer statuses in three (SPEC
+section 6).
 
-Everything a publisher says about its own rollouts (rewards, logprobs, pass rates, models) is a
-hint: a receiver regenerates the question and scores the completions itself. This file signs nothing.
+What a publisher says about its own rollouts (rewards, logprobs, pass rates, models) is a hint: a receiver
+regenerates the question and scores the completions itself. This module signs nothing.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ class TaskSpec(Payload):
     source: Name
     dataset: Name
     config: Annotated[str, free_text(limits.CONFIG_BYTES_MAX)]
-    """as in the manifest's family, byte for byte"""
+    """byte for byte as in the manifest's family"""
     version: Name
     seed: Annotated[int, Field(ge=0, le=limits.SEED_MAX)]
     index: Annotated[int, Field(ge=0, le=limits.INDEX_MAX)]
@@ -58,17 +59,17 @@ class TaskSpec(Payload):
 
 
 class Turn(Payload):
-    """What the publisher's policy wrote in one go, as decoded text."""
+    """Text that the publisher's policy wrote in one turn, decoded."""
 
     text: Annotated[str, free_text(limits.COMPLETION_TEXT_BYTES_MAX)]
     logprob_sum_micro: Annotated[int, Field(ge=-limits.INT_MAX, le=0)]
     """nats x 10^6, summed over the tokens, under the behaviour policy at its temperature"""
     tokens: Annotated[int, Field(ge=0, le=limits.COMPLETION_TOKENS_MAX)]
-    """in the publisher's tokenizer, the end token included"""
+    """in the publisher's tokenizer, including the end token"""
     bytes: Annotated[int, Field(ge=0, le=limits.COMPLETION_TEXT_BYTES_MAX)]
-    """of `text` in UTF-8: surprisal is compared per byte, since tokens differ from peer to peer"""
+    """of `text` in UTF-8; surprisal is compared per byte because tokens differ between peers"""
     finished: bool
-    """the policy ended the text itself; false: it was cut off"""
+    """true if the policy ended the text itself, false if it was cut off"""
 
     @field_validator("bytes")
     @classmethod
@@ -79,34 +80,35 @@ class Turn(Payload):
 
 
 class Completion(Turn):
-    """One answer of the publisher's policy, with the publisher's view of it."""
+    """One answer by the publisher's policy, and what the publisher reports about it."""
 
     reward_micro: Micro
     """the publisher's score; the receiver computes its own"""
 
     @property
     def turns(self) -> tuple[Turn, ...]:
-        """An answer is one turn."""
+        """The answer itself, as a single turn."""
         return (self,)
 
 
 class Episode(Payload):
-    """One completion of a task of several turns: what the policy wrote, not what it was told in between.
+    """One completion of a task with several turns: what the policy wrote, without the observations in
+    between.
 
-    The receiver makes the observations again, from the question and the turns.
+    The receiver regenerates the observations from the question and the turns.
     """
 
     turns: Annotated[tuple[Turn, ...], Field(min_length=1, max_length=limits.TURNS_MAX)]
     reward_micro: Micro
-    """the publisher's score of all turns together; the receiver computes its own"""
+    """the publisher's score for all turns together; the receiver computes its own"""
 
 
 class RecordHead(Payload):
-    """What records of both versions say of a group."""
+    """The fields that records of both versions share."""
 
     swarm: Digest
     round: Count
-    """the swarm's clock epoch that holds `created`"""
+    """the round of the swarm's clock that contains `created`"""
     step: Count
     """the publisher's own counter of policy updates"""
     created: Timestamp
@@ -119,7 +121,7 @@ class RecordHead(Payload):
 
 
 class Record(RecordHead):
-    """A group: one question and its completions by one policy. Its digest is `question_digest`."""
+    """A group: one question and its completions by one policy. `question_digest` identifies the question."""
 
     completions: Annotated[
         tuple[Completion, ...], Field(min_length=limits.COMPLETIONS_MIN, max_length=limits.COMPLETIONS_MAX)
@@ -127,7 +129,7 @@ class Record(RecordHead):
 
 
 class TurnsRecord(RecordHead):
-    """Version 2: a group of a task of several turns, or with images. Its digest is `prompt_digest`."""
+    """Version 2: a group of a task with turns or images. `prompt_digest` identifies the question."""
 
     ITEMS_MAX: ClassVar[int] = limits.TURNS_RECORD_ITEMS_MAX
 
@@ -141,7 +143,7 @@ AnyCompletion = Completion | Episode
 
 
 class Announcement(Payload):
-    """Where to get a record, and whether it may be worth pulling."""
+    """Where to get a record, and hints about whether it is worth pulling."""
 
     ITEMS_MAX: ClassVar[int] = limits.ANNOUNCEMENT_ITEMS_MAX
 
@@ -154,14 +156,14 @@ class Announcement(Payload):
     size: Annotated[int, Field(ge=1, le=limits.RECORD_BYTES_MAX)]
     """bytes of the record's envelope"""
     pass_rate_milli: Milli
-    """mean reward of the group, as the publisher scored it"""
+    """mean reward of the group, as scored by the publisher"""
     model: Annotated[str, name_text(limits.ANNOUNCED_MODEL_BYTES_MAX)]
     tokenizer: Fingerprint
     expires: Timestamp
 
 
 class PeerStatus(Payload):
-    """A peer's entry in the membership: how to reach it and how it is doing."""
+    """A peer's membership entry: how to reach it, and its progress."""
 
     ITEMS_MAX: ClassVar[int] = limits.STATUS_ITEMS_MAX
 
@@ -169,7 +171,7 @@ class PeerStatus(Payload):
     created: Timestamp
     expires: Timestamp
     addresses: Annotated[tuple[Address, ...], Field(max_length=limits.ADDRESSES_MAX)]
-    """multiaddrs that end in this peer's own /p2p/ id; empty for a peer that cannot be dialled"""
+    """multiaddrs that end in this peer's own /p2p/ id; empty if the peer cannot be dialled"""
     round: Count
     step: Count
     phase: Annotated[str, name_text(limits.PHASE_BYTES_MAX)]
@@ -182,11 +184,11 @@ class PeerStatus(Payload):
     groups_external_used: Count
     agent: Label
     eval_milli: Milli | None
-    """success on the held-out partition, or null if it was not measured"""
+    """success on the held-out partition, or null if not measured"""
 
 
 class Used(Payload):
-    """How much of one publisher's work a peer trained on."""
+    """How many of one publisher's groups a peer trained on."""
 
     publisher: PeerIdText
     groups: Annotated[int, Field(ge=1, le=limits.INT_MAX)]
@@ -194,35 +196,35 @@ class Used(Payload):
 
 
 class FullStatus(PeerStatus):
-    """A peer status, and whom the peer learned from: version 2, which peers give to whoever asks them."""
+    """Version 2: a peer status that also lists whom the peer learned from. Sent on request only."""
 
     ITEMS_MAX: ClassVar[int] = limits.FULL_STATUS_ITEMS_MAX
 
     used: Annotated[tuple[Used, ...], Field(max_length=limits.USED_MAX)]
-    """the publishers whose groups it trained on most; its own claim, which nobody can check"""
+    """the publishers whose groups it trained on most; a claim that nobody can check"""
 
     @field_validator("used")
     @classmethod
-    def _names_nobody_twice(cls, value: tuple[Used, ...]) -> tuple[Used, ...]:
+    def _has_no_duplicates(cls, value: tuple[Used, ...]) -> tuple[Used, ...]:
         if len({used.publisher for used in value}) < len(value):
             raise ValueError("names a publisher twice")
         return value
 
 
 class Credit(Payload):
-    """What a peer measured one publisher's groups to do for it (SPEC 6.15). A claim for everybody else."""
+    """The effect that a peer measured for one publisher's groups (SPEC 6.15). For others it is a claim."""
 
     publisher: PeerIdText
     people: bool
-    """whether these are the groups that say that a person wrote them"""
+    """whether these are the groups that claim to be written by a person"""
     groups: Annotated[int, Field(ge=1, le=limits.INT_MAX)]
-    """measured, since the peer began"""
+    """groups measured since the peer began"""
     gain_milli: Annotated[int, Field(ge=-limits.INT_MAX, le=limits.INT_MAX)]
-    """nats x 1000 that a group added to the log-probability of a held-out right answer, in the mean"""
+    """mean change per group in the log-probability of a held-out right answer, in nats x 1000"""
 
 
 class CreditStatus(FullStatus):
-    """A full status, and what was measured of whom: version 3, given to whoever asks for it."""
+    """Version 3: a full status with the measured effect of each publisher. Sent on request only."""
 
     ITEMS_MAX: ClassVar[int] = limits.CREDIT_STATUS_ITEMS_MAX
 
@@ -230,7 +232,7 @@ class CreditStatus(FullStatus):
 
     @field_validator("credits")
     @classmethod
-    def _credits_nobody_twice(cls, value: tuple[Credit, ...]) -> tuple[Credit, ...]:
+    def _has_no_duplicate_credits(cls, value: tuple[Credit, ...]) -> tuple[Credit, ...]:
         if len({(credit.publisher, credit.people) for credit in value}) < len(value):
             raise ValueError("credits the same groups twice")
         return value

@@ -1,8 +1,8 @@
-"""What is stored in the DHT: where a signed thing belongs, and what is accepted there (SPEC section 7.5).
+"""What the DHT stores: where each signed envelope belongs, and which are accepted there (SPEC section 7.5).
 
-A storing node applies `check_stored` to what it is asked to hold, a reader to what it is given. So nobody can
-store under another's name, give anything a longer life than its publisher signed, or hide a dictionary behind
-a plain value.
+A storing node applies `check_stored` to what it is asked to hold, and a reader to what it receives. Nobody
+can therefore store under another peer's name, extend the life that a publisher signed, or hide a dictionary
+behind a plain value.
 """
 
 from __future__ import annotations
@@ -18,14 +18,15 @@ from protocol.topics import announcement_key, body_key, dht_id, membership_key, 
 from protocol.verify import verify_announcement, verify_record, verify_status
 
 _DIGEST_PREFIX_BYTES = 8
-"""Bytes of a digest in an announcement's subkey: a publisher's records must not collide, others' cannot."""
+"""Bytes of a digest in an announcement's subkey. They need to be unique only among one publisher's records.
+"""
 
 _ANNOUNCEMENT_SUBKEY_BYTES = PEER_ID_BYTES + _DIGEST_PREFIX_BYTES
 
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """Where a signed thing is stored: DHT key, subkey (None for a plain value) and expiry in Unix seconds."""
+    """Where an envelope is stored: DHT key, subkey (None for a plain value) and expiry in Unix seconds."""
 
     key: bytes
     subkey: bytes | None
@@ -34,7 +35,7 @@ class Placement:
 
 
 class Place(Protocol):
-    """One of the three functions below."""
+    """The type of the three functions below."""
 
     __name__: str
 
@@ -42,7 +43,7 @@ class Place(Protocol):
 
 
 def place_announcement(envelope: bytes, *, manifest: Manifest, now: float) -> Placement:
-    """Raises RejectedRecord unless `verify_announcement` accepts it."""
+    """Return where an announcement belongs. Raises RejectedRecord unless `verify_announcement` accepts it."""
     verified = verify_announcement(envelope, manifest=manifest, now=now)
     announcement = verified.announcement
     return Placement(
@@ -54,7 +55,7 @@ def place_announcement(envelope: bytes, *, manifest: Manifest, now: float) -> Pl
 
 
 def place_status(envelope: bytes, *, manifest: Manifest, now: float) -> Placement:
-    """Raises RejectedRecord unless `verify_status` accepts it."""
+    """Return where a status belongs. Raises RejectedRecord unless `verify_status` accepts it."""
     verified = verify_status(envelope, swarm=manifest.swarm_id, now=now)
     status = verified.status
     shard = shard_of(verified.publisher, status.swarm, MEMBERSHIP_SHARDS)
@@ -63,7 +64,7 @@ def place_status(envelope: bytes, *, manifest: Manifest, now: float) -> Placemen
 
 
 def place_body(envelope: bytes, *, manifest: Manifest, now: float) -> Placement:
-    """Raises RejectedRecord unless `verify_record` accepts it."""
+    """Return where a record's body belongs. Raises RejectedRecord unless `verify_record` accepts it."""
     verified = verify_record(envelope, manifest=manifest, now=now)
     key = body_key(manifest.swarm_id, verified.digest)
     return Placement(key, None, envelope, float(verified.record.expires))
@@ -78,19 +79,19 @@ def check_stored(
     manifest: Manifest,
     now: float,
 ) -> None:
-    """Raises RejectedRecord unless `value` may be stored, and believed when it is read.
+    """Check that `value` can be stored here, and believed when it is read. Raises RejectedRecord otherwise.
 
-    `stored_at`: the `dht_id` of its key. `subkey`: None for a plain value. `expiry`: Unix seconds, as the DHT
-    holds it; any number, NaN and infinities included. The checks are in the order of SPEC section 7.5.
+    `stored_at`: the `dht_id` of its key. `subkey`: None for a plain value. `expiry`: Unix seconds as held by
+    the DHT; any number, including NaN and infinities. The order of the checks is that of SPEC section 7.5.
     """
     place = _place_for(subkey)
     if not now < expiry:
         raise RejectedRecord(Reason.EXPIRED, f"expiry {expiry} is not in the future")
     if expiry > now + RECORD_LIFETIME_S_MAX + CLOCK_SKEW_S_MAX:
-        raise RejectedRecord(Reason.LIFETIME, f"expiry {expiry} is further away than any record's")
+        raise RejectedRecord(Reason.LIFETIME, f"expiry {expiry} is later than any record can expire")
     placement = place(value, manifest=manifest, now=now)
     if (dht_id(placement.key), placement.subkey) != (stored_at, subkey):
-        raise RejectedRecord(Reason.TOPIC, "not under the key and subkey that follow from its contents")
+        raise RejectedRecord(Reason.TOPIC, "key and subkey do not follow from the contents")
     if placement.expires != expiry:
         raise RejectedRecord(Reason.LIFETIME, f"stored until {expiry}, signed until {placement.expires:.0f}")
 
@@ -102,4 +103,4 @@ def _place_for(subkey: bytes | None) -> Place:
         return place_status
     if len(subkey) == _ANNOUNCEMENT_SUBKEY_BYTES:
         return place_announcement
-    raise RejectedRecord(Reason.TOPIC, f"a subkey of {len(subkey)} bytes is nobody's")
+    raise RejectedRecord(Reason.TOPIC, f"no kind of value has a subkey of {len(subkey)} bytes")

@@ -1,7 +1,8 @@
-"""DHT keys and shards (SPEC section 7): pure functions of what is looked for, so nobody has to be asked.
+"""DHT keys and shards (SPEC section 7). All are pure functions, so a peer computes them without asking
+anyone.
 
-Shard counts are powers of two and indices nest: a peer's index among 2n shards, modulo n, is its index
-among n. A swarm can thus change the count from round to round, and readers of different counts agree.
+Shard counts are powers of two and indices nest: a peer's index among 2n shards, modulo n, is its index among
+n. A swarm can therefore change the count from round to round, and readers with different counts agree.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from protocol.limits import DIGEST_BYTES, INT_MAX, MEMBERSHIP_SHARDS, SHARDS_MAX
 
 
 def announcement_key(swarm: bytes, round: int, task_id: bytes, shard: int) -> bytes:  # noqa: A002
-    """The DHT key (32 bytes) of the announcements of one task in one round and shard."""
+    """Return the DHT key (32 bytes) for the announcements of one task in one round and shard."""
     _check_width("swarm", swarm, DIGEST_BYTES)
     _check_width("task_id", task_id, TASK_ID_BYTES)
     _check_range("round", round, INT_MAX + 1)
@@ -24,7 +25,7 @@ def announcement_key(swarm: bytes, round: int, task_id: bytes, shard: int) -> by
 
 
 def membership_key(swarm: bytes, shard: int) -> bytes:
-    """The DHT key (32 bytes) of one shard of the swarm's peer statuses.
+    """Return the DHT key (32 bytes) of one shard of the swarm's peer statuses.
 
     A peer's own shard is `shard_of(peer_id, swarm, MEMBERSHIP_SHARDS)`.
     """
@@ -34,22 +35,22 @@ def membership_key(swarm: bytes, shard: int) -> bytes:
 
 
 def body_key(swarm: bytes, digest: bytes) -> bytes:
-    """The DHT key (32 bytes) of the inline copy of a record whose publisher cannot be dialled."""
+    """Return the DHT key (32 bytes) for the inline copy of a record whose publisher cannot be dialled."""
     _check_width("swarm", swarm, DIGEST_BYTES)
     _check_width("digest", digest, DIGEST_BYTES)
     return sha256_of(["swarmd-body", swarm, digest])
 
 
 def dht_id(key: bytes) -> bytes:
-    """The 20 bytes under which the DHT holds `key`, or a node of these peer id bytes (SPEC section 7.6)."""
+    """Return the 20-byte DHT id of a key, or of a node given the bytes of its peer id (SPEC section 7.6)."""
     return hashlib.sha1(key, usedforsecurity=False).digest()
 
 
 def shard_of(peer_id: PeerId, salt: bytes, shards: int) -> int:
-    """The index in [0, shards) of `peer_id`; `shards` is a power of two up to SHARDS_MAX.
+    """Return the index of `peer_id` in [0, shards). `shards` is a power of two of at most SHARDS_MAX.
 
-    The salt gives a peer other neighbours in every topic: it is the swarm id for membership, the task
-    id for announcements. Raises InvalidLocal for another count.
+    The salt gives a peer different neighbours in each topic: it is the swarm id for membership and the task
+    id for announcements. Raises InvalidLocal for any other count.
     """
     if not 1 <= shards <= SHARDS_MAX or shards & (shards - 1):
         raise InvalidLocal(f"{shards} shards: the count must be a power of two from 1 to {SHARDS_MAX}")
@@ -58,7 +59,7 @@ def shard_of(peer_id: PeerId, salt: bytes, shards: int) -> int:
 
 
 def is_shard_of(shard: int, peer_id: PeerId, salt: bytes) -> bool:
-    """True if `shard` is the index of `peer_id` under one of the shard counts: seven of the 64 at most."""
+    """Return whether `shard` is the index of `peer_id` for some shard count. At most seven of the 64 are."""
     widest = shard_of(peer_id, salt, SHARDS_MAX)
     return any(shard == widest % (1 << bits) for bits in range(SHARDS_MAX.bit_length()))
 

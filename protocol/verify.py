@@ -1,8 +1,8 @@
-"""From a payload to signed bytes, and from received bytes to something verified (SPEC section 8).
+"""Signing payloads, and verifying received bytes (SPEC section 8).
 
-Bytes received, `Opened` and `Verified...` are three types: a value of one type has passed the checks before
-it. Verified means signed by its publisher, well formed, in time and allowed by the swarm. It does not mean
-true: only a peer that regenerates the question and scores the completions can check that.
+Received bytes, `Opened` and `Verified...` are three types, and a value of one type has passed the checks of
+the types before it. Verified means signed by its publisher, well formed, in time and allowed by the swarm. It
+does not mean true: to know that, a peer must regenerate the question and score the completions.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class VerifiedAnnouncement:
 
 @dataclass(frozen=True, slots=True)
 class VerifiedStatus:
-    """A peer's own word about itself that has not expired, with the bytes that prove it."""
+    """A peer's statement about itself that has not expired, with the bytes that prove it."""
 
     status: PeerStatus
     publisher: PeerId
@@ -67,7 +67,7 @@ class VerifiedStatus:
 
 @dataclass(frozen=True, slots=True)
 class VerifiedFullStatus:
-    """As `VerifiedStatus`, of version 2 or 3."""
+    """Like `VerifiedStatus`, for a status of version 2 or 3."""
 
     status: FullStatus
     publisher: PeerId
@@ -75,18 +75,18 @@ class VerifiedFullStatus:
 
 
 def digest_of(envelope: bytes) -> bytes:
-    """SHA-256 (32 bytes) of a record's envelope: its name in announcements, stores and pulls."""
+    """Return the SHA-256 (32 bytes) of a record's envelope, its name in announcements, stores and pulls."""
     return hashlib.sha256(envelope).digest()
 
 
 def sign_record(key: KeyPair, record: AnyRecord) -> bytes:
-    """The record's envelope. Raises InvalidLocal above RECORD_BYTES_MAX."""
+    """Return the record's envelope. Raises InvalidLocal if it exceeds RECORD_BYTES_MAX."""
     payload_type = RECORD_PAYLOAD_TYPE if isinstance(record, Record) else TURNS_RECORD_PAYLOAD_TYPE
     return _sign(key, RECORD_DOMAIN, payload_type, record, limits.RECORD_BYTES_MAX)
 
 
 def open_record(data: bytes) -> tuple[AnyRecord, PeerId]:
-    """A record of either version and its signer. What needs a manifest or a clock is not checked.
+    """Return a record of either version, and its signer. Skips all checks that need a manifest or a clock.
 
     Raises RejectedRecord with the first reason of SPEC sections 8.1 and 6.
     """
@@ -97,24 +97,24 @@ def open_record(data: bytes) -> tuple[AnyRecord, PeerId]:
 
 
 def sign_announcement(key: KeyPair, announcement: Announcement) -> bytes:
-    """The announcement's envelope, at most ANNOUNCEMENT_BYTES_MAX."""
+    """Return the announcement's envelope. Raises InvalidLocal if it exceeds ANNOUNCEMENT_BYTES_MAX."""
     return _sign(
         key, ANNOUNCEMENT_DOMAIN, ANNOUNCEMENT_PAYLOAD_TYPE, announcement, limits.ANNOUNCEMENT_BYTES_MAX
     )
 
 
 def sign_status(key: KeyPair, status: PeerStatus) -> bytes:
-    """The status's envelope, at most STATUS_BYTES_MAX."""
+    """Return the status's envelope. Raises InvalidLocal if it exceeds STATUS_BYTES_MAX."""
     return _sign(key, STATUS_DOMAIN, STATUS_PAYLOAD_TYPE, status, limits.STATUS_BYTES_MAX)
 
 
 def sign_full_status(key: KeyPair, status: FullStatus) -> bytes:
-    """The full status's envelope, at most FULL_STATUS_BYTES_MAX."""
+    """Return the full status's envelope. Raises InvalidLocal if it exceeds FULL_STATUS_BYTES_MAX."""
     return _sign(key, STATUS_DOMAIN, FULL_STATUS_PAYLOAD_TYPE, status, limits.FULL_STATUS_BYTES_MAX)
 
 
 def sign_credit_status(key: KeyPair, status: CreditStatus) -> bytes:
-    """The envelope of a full status with credits, at most CREDIT_STATUS_BYTES_MAX."""
+    """Return the envelope of a status with credits. Raises InvalidLocal above CREDIT_STATUS_BYTES_MAX."""
     return _sign(key, STATUS_DOMAIN, CREDIT_STATUS_PAYLOAD_TYPE, status, limits.CREDIT_STATUS_BYTES_MAX)
 
 
@@ -128,13 +128,13 @@ def verify_record(
 ) -> VerifiedRecord:
     """Check everything about a record that needs neither its question nor a scorer.
 
-    `now`: unix seconds. `digest`, `publisher`: what was asked for, if that is known.
+    `now`: Unix seconds. `digest`, `publisher`: those that were asked for, if known.
     Raises RejectedRecord with the first reason in the order of SPEC section 8.
     """
     _check_size(data, limits.RECORD_BYTES_MAX)
     found = digest_of(data)
     if digest is not None and found != digest:
-        raise RejectedRecord(Reason.DIGEST, f"SHA-256 is {found.hex()}, asked for {digest.hex()}")
+        raise RejectedRecord(Reason.DIGEST, f"SHA-256 is {found.hex()}, expected {digest.hex()}")
     opened = open_envelope(
         data, RECORD_DOMAIN, RECORD_PAYLOAD_TYPE, limits.RECORD_BYTES_MAX, TURNS_RECORD_PAYLOAD_TYPE
     )
@@ -153,7 +153,7 @@ def verify_record(
 
 
 def verify_announcement(data: bytes, *, manifest: Manifest, now: float) -> VerifiedAnnouncement:
-    """Check an announcement of this swarm. `now`: unix seconds. Raises RejectedRecord."""
+    """Check an announcement of this swarm. `now`: Unix seconds. Raises RejectedRecord."""
     opened = open_envelope(
         data, ANNOUNCEMENT_DOMAIN, ANNOUNCEMENT_PAYLOAD_TYPE, limits.ANNOUNCEMENT_BYTES_MAX
     )
@@ -161,12 +161,12 @@ def verify_announcement(data: bytes, *, manifest: Manifest, now: float) -> Verif
     _check_swarm(announcement.swarm, manifest.swarm_id)
     _check_announced_times(announcement, manifest, now)
     if not is_shard_of(announcement.shard, opened.peer_id, announcement.task_id):
-        raise RejectedRecord(Reason.TOPIC, f"shard {announcement.shard} is never this publisher's")
+        raise RejectedRecord(Reason.TOPIC, f"this publisher never uses shard {announcement.shard}")
     return VerifiedAnnouncement(announcement, opened.peer_id, data)
 
 
 def verify_status(data: bytes, *, swarm: bytes, now: float) -> VerifiedStatus:
-    """Check a peer status. `swarm`: the id it must be for; `now`: unix seconds. Raises RejectedRecord."""
+    """Check a peer status. `swarm`: the expected swarm id; `now`: Unix seconds. Raises RejectedRecord."""
     opened = open_envelope(data, STATUS_DOMAIN, STATUS_PAYLOAD_TYPE, limits.STATUS_BYTES_MAX)
     status = PeerStatus.from_bytes(opened.payload)
     _check_swarm(status.swarm, swarm)
@@ -175,9 +175,9 @@ def verify_status(data: bytes, *, swarm: bytes, now: float) -> VerifiedStatus:
 
 
 def verify_full_status(data: bytes, *, swarm: bytes, now: float, publisher: PeerId) -> VerifiedFullStatus:
-    """Check the full status, of version 2 or 3, that `publisher` was asked for. Otherwise as `verify_status`.
+    """Check a full status (version 2 or 3) that `publisher` was asked for. Otherwise like `verify_status`.
 
-    Only that of version 3 is a CreditStatus.
+    Returns a CreditStatus only for version 3.
     """
     opened = open_envelope(
         data,
@@ -199,11 +199,11 @@ def verify_full_status(data: bytes, *, swarm: bytes, now: float, publisher: Peer
 
 
 def _sign(key: KeyPair, domain: str, payload_type: bytes, payload: Payload, size_max: int) -> bytes:
-    sound = type(payload).model_validate(payload.model_dump())  # `model_copy(update=...)` checks nothing
+    sound = type(payload).model_validate(payload.model_dump())  # `model_copy(update=...)` does not validate
     envelope = seal(key, domain, payload_type, sound.to_bytes())
     if len(envelope) > size_max:
         raise InvalidLocal(
-            f"{type(payload).__name__}: an envelope of {len(envelope)} bytes, at most {size_max}"
+            f"{type(payload).__name__}: an envelope of {len(envelope)} bytes, at most {size_max} are allowed"
         )
     return envelope
 
@@ -224,7 +224,7 @@ def _check_times(created: int, expires: int, now: float, lifetime_max: int) -> N
             Reason.CLOCK, f"created {created - now:.0f} s in the future: one of the two clocks is wrong"
         )
     if not 0 < expires - created <= lifetime_max:
-        raise RejectedRecord(Reason.LIFETIME, f"lives {expires - created} s, allowed are 1 to {lifetime_max}")
+        raise RejectedRecord(Reason.LIFETIME, f"a lifetime of {expires - created} s, not 1 to {lifetime_max}")
     if expires <= now:
         raise RejectedRecord(Reason.EXPIRED, f"expired {now - expires:.0f} s ago")
 
@@ -242,7 +242,7 @@ def _check_announced_times(announcement: Announcement, manifest: Manifest, now: 
     if not start < expires < end:
         raise RejectedRecord(
             Reason.LIFETIME,
-            f"expires {expires - start} s after round {round_} began, allowed are 1 to {end - start - 1}",
+            f"expires {expires - start} s after round {round_} began, not 1 to {end - start - 1}",
         )
 
 
@@ -255,10 +255,10 @@ def _check_allowed(record: AnyRecord, manifest: Manifest) -> None:
     family = manifest.family(record.task.task_id)
     if family is None:
         raise RejectedRecord(
-            Reason.TASK, f"the manifest has no task {record.task.dataset} of this configuration"
+            Reason.TASK, f"the manifest has no task {record.task.dataset} with this configuration"
         )
     turns = (turn for completion in record.completions for turn in completion.turns)
     if any(turn.tokens > manifest.max_new_tokens for turn in turns):
         raise RejectedRecord(
-            Reason.TASK, f"a completion, or a turn of one, of more than {manifest.max_new_tokens} tokens"
+            Reason.TASK, f"a completion or a turn has more than {manifest.max_new_tokens} tokens"
         )

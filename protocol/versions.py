@@ -1,4 +1,4 @@
-"""Which versions of the protocol a peer speaks, in a form that no version changes (SPEC section 10.6)."""
+"""Which protocol versions a peer supports, in a format that never changes (SPEC section 10.6)."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from protocol import limits
 from protocol.payload import Label, Payload
 
 PROTOCOL_VERSIONS = (1, 1)
-"""The oldest and the newest that this code speaks."""
+"""The oldest and newest version that this code supports."""
 
 Version = Annotated[int, Field(ge=1, le=limits.INT_MAX)]
 
 
 class Versions(Payload):
-    """What a peer answers."""
+    """A peer's answer to a versions request."""
 
     ITEMS_MAX: ClassVar[int] = limits.VERSIONS_ITEMS_MAX
 
@@ -26,5 +26,5 @@ class Versions(Payload):
     """software and version, such as swarmd/0.1.0"""
 
     def meets(self, oldest: int, newest: int) -> bool:
-        """Whether one version is spoken by both sides."""
+        """Return whether both sides share a version."""
         return self.oldest <= newest and oldest <= self.newest

@@ -1,7 +1,7 @@
-"""Finding a swarm: what `--swarm` names, whose word it is, where its peers are, and what is new.
+"""Finding a swarm: what `--swarm` names, who signed it, where its peers are, and new versions of it.
 
-Everything here was written by others: files, web pages, DNS records, packets of the local network. Sizes and
-times are bounded before anything is read, and only a signature is believed.
+All input here is written by others: files, web pages, DNS records, packets of the local network. Sizes and
+times are bounded before anything is read, and only signatures are trusted.
 """
 
 from swarmd.finding.author import require_charter, require_newer

@@ -1,8 +1,8 @@
-"""Addresses with DNS names: what they stand for now, and a word to the operator if that is nothing.
+"""Resolves addresses with DNS names, and warns the operator about names that resolve to nothing.
 
-/dns4, /dns6 and /dns stay as they are: p2pd and the knocking at doors look them up each time, so a home whose
-address changes stays reachable. /dnsaddr is a list kept by the owner of a name, and is replaced by what it
-lists.
+/dns4, /dns6 and /dns are kept as they are: p2pd and the probes of doors resolve them each time, so a peer
+whose address changes stays reachable. /dnsaddr is a list kept by the owner of a name, and is replaced by its
+entries.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from swarmd.addresses import parse_dnsaddr, parse_peer_address
 from swarmd.errors import ConfigError
 from swarmd.finding.records import LOOKUP_S, Lookup, look_up
 
-LISTED_MAX = 16  # addresses taken from one /dnsaddr list, and those it names: a start dials as many
-NESTED_MAX = 2  # a list may name another list; libp2p's own bootstrap nodes do so once
-LISTS_MAX = 6  # lists that one list may name: each takes LOOKUP_S where the DNS does not answer
+LISTED_MAX = 16  # addresses taken from one /dnsaddr list and the lists it names: as many as a start dials
+NESTED_MAX = 2  # a list can name another list; libp2p's own bootstrap nodes do so once
+LISTS_MAX = 6  # lists that one list can name; each takes LOOKUP_S if the DNS does not answer
 
 _PREFIX = "dnsaddr="
 
@@ -37,9 +37,10 @@ async def look_up_addresses(
     lookup: Lookup = look_up,
     resolve: Resolve = _resolve,
 ) -> tuple[str, ...]:
-    """`addresses` without /dnsaddr, each once. Warns of malformed ones and of names that give nothing.
+    """Return `addresses` with /dnsaddr resolved and duplicates removed. Warns about malformed addresses and
+    names that do not resolve.
 
-    A name without an address stays: the next try may find one.
+    A name without an address is kept, because it may resolve at the next attempt.
     """
     found: dict[str, None] = {}
     for text in addresses:
@@ -57,23 +58,24 @@ async def look_up_addresses(
 
 
 async def look_up_named(addresses: Sequence[str], warn: Callable[[str], None]) -> tuple[str, ...]:
-    """The same for addresses that the operator gave, of which at least one must be left.
+    """Like `look_up_addresses`, for the operator's addresses, of which at least one must remain.
 
-    Raises ConfigError if there is none: a peer that then went elsewhere would be in the wrong swarm for good.
+    Raises ConfigError if none does: a peer that went elsewhere instead would permanently join the wrong
+    swarm.
     """
     found = await look_up_addresses(addresses, warn)
     if addresses and not found:
         raise ConfigError(
-            f"none of the addresses given with --peer leads anywhere ({', '.join(addresses)[:300]}): see the "
+            f"none of the --peer addresses can be used ({', '.join(addresses)[:300]}): see the "
             "warnings above; check the DNS, or name a peer by its IP address"
         )
     return found
 
 
 def _listed(name: str, peer_id: str | None, lookup: Lookup, levels: int) -> list[str]:
-    """The addresses in the list of `name`, those of `peer_id` if one is asked for.
+    """Return the addresses in the list of `name`, limited to those of `peer_id` if given.
 
-    Raises ConfigError if there is none.
+    Raises ConfigError if there are none.
     """
     several: list[str] = []
     lists = 0
@@ -90,11 +92,11 @@ def _listed(name: str, peer_id: str | None, lookup: Lookup, levels: int) -> list
                 lists += 1
                 several += _listed(*inner, lookup, levels - 1)
         except ConfigError:
-            continue  # other libp2p nodes may have addresses that swarmd cannot dial
+            continue  # other libp2p nodes can have addresses that swarmd cannot dial
     if not several:
         whose = "" if peer_id is None else f" of {peer_id}"
         raise ConfigError(
-            f"the DNS name {name} lists no address{whose}: its owner publishes TXT records at "
+            f"the DNS name {name} lists no address{whose}: its owner must publish TXT records at "
             f"_dnsaddr.{name} such "
             'as "dnsaddr=/ip4/ADDRESS/tcp/PORT/p2p/PEER_ID"; check the spelling, or name another peer'
         )
@@ -102,7 +104,7 @@ def _listed(name: str, peer_id: str | None, lookup: Lookup, levels: int) -> list
 
 
 async def _require_address(address: str, resolve: Resolve) -> None:
-    """Raises ConfigError if the DNS name in an address gives nothing."""
+    """Raise ConfigError if the DNS name in an address does not resolve."""
     _, kind, name, *_ = address.split("/")
     if kind not in _FAMILIES:
         return
@@ -110,14 +112,18 @@ async def _require_address(address: str, resolve: Resolve) -> None:
         async with asyncio.timeout(LOOKUP_S):
             found = list(await asyncio.to_thread(resolve, name, _FAMILIES[kind]))
     except TimeoutError:
-        raise ConfigError(f"the DNS did not answer for {name} within {LOOKUP_S:.0f} s; trying on") from None
+        raise ConfigError(
+            f"the DNS did not answer for {name} within {LOOKUP_S:.0f} s; retrying later"
+        ) from None
     except (OSError, UnicodeError) as error:
         raise ConfigError(
             f"the DNS name {name} of the peer address {address} gives no address ({_why(error)}): check the "
-            "spelling and this machine's DNS, or name another peer; trying on"
+            "spelling and this machine's DNS, or name another peer; retrying later"
         ) from error
     if not found:
-        raise ConfigError(f"the DNS name {name} of the peer address {address} gives no address; trying on")
+        raise ConfigError(
+            f"the DNS name {name} of the peer address {address} gives no address; retrying later"
+        )
 
 
 def _why(error: OSError | UnicodeError) -> str:

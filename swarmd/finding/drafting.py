@@ -1,4 +1,4 @@
-"""The text of a new swarm's manifest: that of another one under a new name, beginning now."""
+"""The text of a new swarm's manifest: a copy of another one with a new name, starting now."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ _GENESIS = re.compile(r"^genesis\s*=.*$", re.MULTILINE)
 
 
 def draft(like: str, name: str, genesis: int) -> str:
-    """`like`: any swarm that can be named; the comments at its top are left out: they speak of that one.
+    """Return the text. `like`: any name of a swarm. Its leading comments are omitted, because they describe
+    that swarm.
 
-    `genesis`: Unix seconds. Raises ConfigError for what cannot be read or has no `name` and `genesis` line.
+    `genesis`: Unix seconds. Raises ConfigError if it cannot be read, or has no `name` or `genesis` line.
     """
     text = look_at_swarm(like).unsigned()
     plain = "\n".join(dropwhile(_is_comment, text.splitlines())).strip() + "\n"
@@ -33,5 +34,5 @@ def draft(like: str, name: str, genesis: int) -> str:
 
 
 def _is_comment(line: str) -> bool:
-    """Asked of the lines above the first key alone: further down, such a line may be part of a text."""
+    """Whether a line above the first key is a comment. Further down, such a line can be part of a text."""
     return not line.strip() or line.lstrip().startswith("#")

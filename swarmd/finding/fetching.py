@@ -1,10 +1,10 @@
-"""Gets one small text from an https address that a stranger may have chosen.
+"""Fetches one small text from an https URL that a stranger may have chosen.
 
-Neither a redirect nor a DNS record may lead to this machine or its network: then a stranger could make a peer
-ask its owner's router. The operator's own URL may be local. Names are resolved before such a request, and the
-request goes to the address that was checked, so a name cannot change its mind in between.
+Neither a redirect nor a DNS record may lead to this machine or its network; otherwise a stranger could make a
+peer send requests to its owner's router. The operator's own URL may be local. Names are resolved before the
+request, which then goes to the checked address, so that a name cannot change its meaning in between.
 
-Bytes are taken as they are: a compressed answer of some KB can be many GB.
+Compressed answers are refused: a few KB can expand to many GB.
 """
 
 from __future__ import annotations
@@ -19,26 +19,26 @@ import httpx
 from swarmd.errors import ConfigError
 from swarmd.finding.urls import require_https
 
-BYTES_MAX = 262_144  # as many as a manifest may have
-FETCH_S = 20.0  # for all of it, redirects included
+BYTES_MAX = 262_144  # as large as a manifest can be
+FETCH_S = 20.0  # in total, including redirects
 STEP_S = 8.0  # to connect, and between two pieces of the answer
-REDIRECTS_MAX = 3  # http://example.org -> https://example.org -> https://www.example.org, and one to spare
-PIECE_BYTES = 16_384  # read at once: the size is looked at after each
-NAT64 = ipaddress.ip_network("64:ff9b::/96")  # how networks without IPv4 say IPv4 addresses (RFC 6052)
-REASON_CHARS_MAX = 64  # of the server's own words on a status
+REDIRECTS_MAX = 3  # http://example.org -> https://example.org -> https://www.example.org, and one spare
+PIECE_BYTES = 16_384  # read at a time; the size is checked after each
+NAT64 = ipaddress.ip_network("64:ff9b::/96")  # how networks without IPv4 represent IPv4 addresses (RFC 6052)
+REASON_CHARS_MAX = 64  # of the server's reason phrase
 PORT = 443
 
 
 def fetch_text(url: str, *, local: bool = True, transport: httpx.AsyncBaseTransport | None = None) -> str:
-    """The text at `url`, UTF-8. `local`: it may be at a local address. `transport`: instead of the network.
+    """Fetch the UTF-8 text at `url`. `local`: allow a local address. `transport`: replaces the network.
 
-    Not to be called on an event loop. Raises ConfigError: not https, no answer, too large, too slow, too many
+    Do not call on an event loop. Raises ConfigError: not https, no answer, too large, too slow, too many
     redirects, a local address.
     """
     try:
         return asyncio.run(_fetch(url, local, transport))
     except TimeoutError as error:
-        raise ConfigError(f"{url} takes longer than {FETCH_S:.0f} s: try again, or another place") from error
+        raise ConfigError(f"{url} takes over {FETCH_S:.0f} s: try again, or use another URL") from error
 
 
 async def _fetch(asked: str, local: bool, transport: httpx.AsyncBaseTransport | None) -> str:
@@ -68,7 +68,7 @@ async def _fetch(asked: str, local: bool, transport: httpx.AsyncBaseTransport | 
             if isinstance(answer, str):
                 return answer
             at = urljoin(at, answer.target)
-    raise ConfigError(f"{asked} redirects more than {REDIRECTS_MAX} times: give the address where it ends")
+    raise ConfigError(f"{asked} redirects more than {REDIRECTS_MAX} times: give the final URL")
 
 
 class _Redirect:
@@ -77,7 +77,7 @@ class _Redirect:
 
 
 async def _get(client: httpx.AsyncClient, asked: str, request: httpx.Request) -> str | _Redirect:
-    """One request. Returns the text, or where it is said to be."""
+    """Send one request. Return the text, or the redirect."""
     data = bytearray()
     response = await client.send(request, stream=True)
     try:
@@ -87,23 +87,23 @@ async def _get(client: httpx.AsyncClient, asked: str, request: httpx.Request) ->
             reason = response.reason_phrase[:REASON_CHARS_MAX]
             raise ConfigError(f"{asked} answers {response.status_code} {reason}: check the address")
         if response.headers.get("content-encoding", "identity") != "identity":
-            raise ConfigError(f"{asked} answers with compressed bytes unasked: put the plain file there")
+            raise ConfigError(f"{asked} sends compressed data that was not requested: serve the plain file")
         async for piece in response.aiter_bytes(PIECE_BYTES):
             data += piece
             if len(data) > BYTES_MAX:
-                raise ConfigError(f"{asked} is larger than {BYTES_MAX} bytes: it is no swarm manifest")
+                raise ConfigError(f"{asked} is larger than {BYTES_MAX} bytes: not a swarm manifest")
     finally:
         await response.aclose()
     try:
         return data.decode()
     except UnicodeDecodeError as error:
-        raise ConfigError(f"{asked} is no text: it is no swarm manifest") from error
+        raise ConfigError(f"{asked} is not UTF-8 text: not a swarm manifest") from error
 
 
 async def _to_public(client: httpx.AsyncClient, asked: str, at: str) -> httpx.Request:
-    """The request for where a stranger's word leads. It goes to the address that is checked here.
+    """Build the request for a URL given by a stranger. It goes to the address that is checked here.
 
-    Raises ConfigError if that is not on the internet.
+    Raises ConfigError if the address is not public.
     """
     url = httpx.URL(at)
     leads = "is" if at == asked else "redirects to"
@@ -117,7 +117,7 @@ async def _to_public(client: httpx.AsyncClient, asked: str, at: str) -> httpx.Re
     if local:
         raise ConfigError(
             f"{asked} {leads} {url.host[:100]} ({local[0]}), which is no public address: refused, "
-            "because a stranger must not reach into this network. Give that address itself if you mean it"
+            "because a stranger must not reach into this network. If you want that address, give it directly"
         )
     return client.build_request(
         "GET",
@@ -128,7 +128,7 @@ async def _to_public(client: httpx.AsyncClient, asked: str, at: str) -> httpx.Re
 
 
 def _is_public(address: str) -> bool:
-    """Whether it is on the internet, also if it says an IPv4 address in another form."""
+    """Whether the address is public, including IPv4 addresses embedded in IPv6."""
     ip = ipaddress.ip_address(address)
     if isinstance(ip, ipaddress.IPv6Address):
         within = ipaddress.IPv4Address(int(ip) % 2**32) if ip in NAT64 else None

@@ -1,9 +1,9 @@
-"""Peers of one swarm in one local network find each other by mDNS (RFC 6762, RFC 6763), without any address.
+"""Discovers peers of the same swarm in the local network by mDNS (RFC 6762, RFC 6763), without any address.
 
-A peer registers the service `_swarmd._tcp` with its peer id and the beginning of its swarm's id, and looks
-for others. Anybody in the network can answer anything. So only addresses of private ranges are taken, few at
-a time, and whoever dials them applies the rules for strangers (`network/dialling.py`). The connection itself
-proves the peer id.
+A peer registers the service `_swarmd._tcp` with its peer id and the start of its swarm's id, and browses for
+others. Anyone in the network can answer anything. Therefore only addresses in private ranges are accepted, a
+few at a time, and dialling them follows the rules for strangers (`network/dialling.py`). The connection
+itself proves the peer id.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ from swarmd.addresses import PORT_MAX, parse_peer_address
 from swarmd.errors import ConfigError
 
 SERVICE = "_swarmd._tcp.local."
-SWARM_DIGITS = 16  # of the swarm id in hex: enough to tell swarms apart, and a packet stays small
-WAITING_MAX = 64  # names heard and not yet looked at; further ones are heard again later
-LOOK_EVERY_S = 2.0  # between two looks at a name: thirty a minute, whoever shouts
+SWARM_DIGITS = 16  # hex digits of the swarm id: enough to tell swarms apart, and packets stay small
+WAITING_MAX = 64  # names in the queue; further ones are announced again later
+LOOK_EVERY_S = 2.0  # between two name lookups: thirty per minute, however many are announced
 ANSWER_MS = 3_000  # milliseconds for the details of a name; a local network answers at once
-AGAIN_S = 300.0  # before an address that was dialled is dialled once more because it was heard
-REMEMBERED_MAX = 1_024  # addresses that were dialled; the oldest is forgotten first
+AGAIN_S = 300.0  # before an address that was announced is dialled again
+REMEMBERED_MAX = 1_024  # addresses that were dialled; the oldest is dropped first
 ADDRESSES_MAX = 4  # dialled at a time: a machine with two interfaces, on IPv4 and IPv6
-READ_MAX = 16  # of one answer: others in the network can add some to a peer's own
+READ_MAX = 16  # addresses read from one answer; others in the network can add some to a peer's own
 
 Dial = Callable[[Sequence[str]], Awaitable[object]]
 
 
 @dataclass(frozen=True)
 class Self:
-    """What a peer tells its local network."""
+    """What a peer announces in its local network."""
 
     peer_id: PeerId
     swarm_id: bytes
@@ -50,7 +50,7 @@ class Self:
 
 
 def private_ips(addresses: Sequence[str]) -> list[str]:
-    """The IP addresses of private networks among own multiaddrs. Loopback leads to nobody else."""
+    """Return the private IP addresses among a peer's own multiaddrs. Loopback leads to no other machine."""
     found: dict[str, None] = {}
     for address in addresses:
         _, kind, host, *_ = address.split("/")
@@ -62,7 +62,7 @@ def private_ips(addresses: Sequence[str]) -> list[str]:
 def read_answer(
     me: Self, properties: Mapping[bytes, bytes | None], ips: Sequence[str], port: int | None
 ) -> tuple[str, ...]:
-    """The multiaddrs of a peer of this swarm; none if the answer is another's, or makes no sense."""
+    """Return the multiaddrs of a peer of this swarm; empty if the answer is for another swarm or invalid."""
     if properties.get(b"swarm") != me.tag.encode():
         return ()
     peer = (properties.get(b"peer") or b"").decode("ascii", "replace")
@@ -82,15 +82,16 @@ def read_answer(
 
 @dataclass
 class Heard:
-    """Which addresses were dialled lately. Pure: `now` is in seconds of any clock that never goes back.
+    """Which addresses were dialled recently. Pure: `now` is in seconds of any monotonic clock.
 
-    Addresses and not peers: a false answer under a peer's id must not keep others from dialling the true one.
+    It tracks addresses instead of peers, so that a false answer under a peer's id does not block the true
+    one.
     """
 
     _at: OrderedDict[str, float] = field(default_factory=OrderedDict)
 
     def due(self, addresses: Sequence[str], now: float) -> tuple[str, ...]:
-        """Those of one peer's addresses to dial now; they count as dialled then."""
+        """Return which of one peer's addresses to dial now, and record them as dialled."""
         fresh = [each for each in addresses if now - self._at.get(each, float("-inf")) >= AGAIN_S]
         for address in fresh[:ADDRESSES_MAX]:
             self._at.pop(address, None)
@@ -101,7 +102,7 @@ class Heard:
 
 
 class LocalNetwork:
-    """One peer's ear and voice in its local network, from `run` until its task is cancelled."""
+    """One peer's announcements and discovery in its local network, from `run` until cancelled."""
 
     def __init__(self, me: Self, ips: Sequence[str], dial: Dial, warn: Callable[[str], None]) -> None:
         """`ips`: this peer's own private addresses."""
@@ -113,7 +114,7 @@ class LocalNetwork:
         self._heard = Heard()
 
     async def run(self) -> None:
-        """Tell and look until cancelled. Ends at once, with one warning, where there is no multicast."""
+        """Announce and browse until cancelled. Ends at once, with a warning, if there is no multicast."""
         from zeroconf import Error, IPVersion
         from zeroconf.asyncio import AsyncServiceBrowser, AsyncServiceInfo, AsyncZeroconf
 
@@ -123,7 +124,7 @@ class LocalNetwork:
         try:
             mdns = AsyncZeroconf(interfaces=speaking, ip_version=IPVersion.V4Only)
         except (OSError, Error) as error:
-            self._warn(f"peers in the local network are not looked for, mDNS does not work here: {error}")
+            self._warn(f"discovery in the local network is off: mDNS does not work here: {error}")
             return
         info = AsyncServiceInfo(
             SERVICE,
@@ -141,14 +142,12 @@ class LocalNetwork:
             finally:
                 await browser.async_cancel()
         except (OSError, Error) as error:
-            self._warn(
-                f"peers in the local network are no longer looked for: {error or type(error).__name__}"
-            )
+            self._warn(f"discovery in the local network has stopped: {error or type(error).__name__}")
         finally:
             await mdns.async_close()
 
     def _on_change(self, name: str, state_change: Any, **_: Any) -> None:
-        """zeroconf heard of a service, of a change of it, or of its end."""
+        """zeroconf reports that a service appeared, changed or ended."""
         if state_change.name != "Removed" and not self._names.full():
             self._names.put_nowait(name)
 
@@ -162,7 +161,7 @@ class LocalNetwork:
                 info = AsyncServiceInfo(SERVICE, name)
                 answered = await info.async_request(zeroconf, ANSWER_MS)
             except Error:
-                answered = False  # a name that is none
+                answered = False  # an invalid name
             if answered:
                 addresses = read_answer(self._me, info.properties, info.parsed_addresses(), info.port)
                 if due := self._heard.due(addresses, asyncio.get_running_loop().time()):
@@ -171,7 +170,7 @@ class LocalNetwork:
 
 
 def _is_private(ip: str) -> bool:
-    """Whether the address is one of a local network; link-local ones need an interface to be dialled."""
+    """Whether the address is private and can be dialled; link-local ones would need an interface."""
     try:
         address = ipaddress.ip_address(ip)
     except ValueError:

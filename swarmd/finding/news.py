@@ -1,4 +1,4 @@
-"""A newer version of the swarm that a home is in: heard of, passed on, and never joined by itself. Pure."""
+"""News of a newer version of the home's swarm. It is passed on, but never joined automatically. Pure."""
 
 from __future__ import annotations
 
@@ -11,16 +11,15 @@ from swarmd.names import name_of
 
 @dataclass(frozen=True)
 class News:
-    """What a peer knows of its swarm's versions."""
+    """What a peer knows about its swarm's versions."""
 
     mine: VerifiedCharter | None
-    """The author's word on the version that this home is in. None: no author is known, and nobody is
-    believed."""
+    """The charter for this home's version. None: the author is unknown, and no news is believed."""
     newest: VerifiedCharter | None = None
-    """The newest that was heard of; None: no other."""
+    """The newest charter received, or None."""
 
     def after(self, envelope: bytes) -> News:
-        """The same, having heard this charter; it changes nothing unless it is the author's, and newer."""
+        """Return the news after receiving a charter. Unchanged unless it is newer and by the same author."""
         if self.mine is None:
             return self
         try:
@@ -31,12 +30,12 @@ class News:
 
     @property
     def to_tell(self) -> bytes | None:
-        """The envelope for whoever asks."""
+        """The envelope to send on request."""
         newest = self.newest or self.mine
         return None if newest is None else newest.envelope
 
     def words(self, home: str) -> str | None:
-        """For the operator: what is new, and how to join it. None if the rules are the same."""
+        """Describe the new version for the operator, and how to join it. None if the rules are unchanged."""
         if self.mine is None or self.newest is None:
             return None
         if self.newest.charter.swarm == self.mine.charter.swarm:
@@ -48,7 +47,7 @@ class News:
         )
 
     def words_for_observer(self, swarm: bytes) -> str | None:
-        """The same for whoever observes the swarm of this id, and may have come after the new version."""
+        """Like `words`, for an observer of the swarm with this id, who may have joined after it."""
         newest = self.newest or self.mine
         if newest is None or newest.charter.swarm == swarm:
             return None
@@ -57,8 +56,8 @@ class News:
 
 def _announced(newest: VerifiedCharter) -> str:
     new = newest.charter
-    places = " or ".join(new.urls)
-    where = f"its file is at {places}" if places else "get its file from the author"
+    locations = " or ".join(new.urls)
+    where = f"its file is at {locations}" if locations else "get its file from the author"
     return (
         f"a new version of the swarm is there: {new.name}, version {new.version}, signed by "
         f"{name_of(newest.author)}; {where}"

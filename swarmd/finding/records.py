@@ -1,9 +1,9 @@
-"""TXT records of the DNS: one that says where a swarm's manifest is, and libp2p's that list addresses.
+"""DNS TXT records: ours, which says where a swarm's manifest is, and libp2p's, which lists addresses.
 
     _swarmd.example.org.   TXT  "swarmd=1 url=https://example.org/swarm.toml author=12D3KooW..."
     _dnsaddr.example.org.  TXT  "dnsaddr=/ip4/192.0.2.7/tcp/41000/p2p/12D3KooW..."
 
-A record is not secret and not safe: it only points. The signature in the file is what is believed.
+A record is neither secret nor trusted; it is only a pointer. Trust comes from the signature in the file.
 Source of the second: https://github.com/multiformats/multiaddr/blob/master/protocols/DNSADDR.md
 """
 
@@ -18,43 +18,44 @@ from swarmd.addresses import DNS_NAME
 from swarmd.errors import ConfigError
 
 DNS_PREFIX = "dns:"
-LOOKUP_S = 5.0  # for one name, all its servers together
-RECORDS_MAX = 32  # TXT records of one name that are looked at
-RECORD_CHARS_MAX = 512  # of one record: a URL and a peer id take 320
+LOOKUP_S = 5.0  # for one name, over all of its servers
+RECORDS_MAX = 32  # TXT records of one name that are examined
+RECORD_CHARS_MAX = 512  # per record; a URL and a peer id take 320
 
 _FIRST_WORD = "swarmd=1"
 _WORD = re.compile(r"(url|author)=([!-~]+)")
 
 Lookup = Callable[[str], Sequence[str]]
-"""name -> its TXT records. Raises ConfigError."""
+"""(name) -> its TXT records. Raises ConfigError."""
 
 
 @dataclass(frozen=True)
 class Pointer:
-    """What the owner of a DNS name says about a swarm."""
+    """What the owner of a DNS name states about a swarm."""
 
     url: str
     author: PeerId | None
 
 
 def find_pointer(wanted: str, lookup: Lookup | None = None) -> Pointer:
-    """The record of `dns:NAME`. Raises ConfigError if there is none, more than one, or a wrong one."""
+    """Return the record of `dns:NAME`. Raises ConfigError unless there is exactly one valid record."""
     place = f"_swarmd.{dns_name(wanted)}"
     mine = [text for text in (lookup or look_up)(place) if text.split(" ")[0] == _FIRST_WORD]
     if len(mine) != 1:
         raise ConfigError(
-            f"{wanted}: {place} has {'no' if not mine else len(mine)} TXT record that begins with "
-            f'{_FIRST_WORD}: its owner publishes exactly one, "{_FIRST_WORD} url=https://... author=PEER_ID"'
+            f"{wanted}: {place} has {'no' if not mine else len(mine)} TXT records that begin with "
+            f"{_FIRST_WORD}: its owner must publish exactly one, "
+            f'"{_FIRST_WORD} url=https://... author=PEER_ID"'
         )
     return _read(place, mine[0])
 
 
 def dns_name(wanted: str) -> str:
-    """The name in `dns:NAME`. Raises ConfigError if nothing can have it; nobody is asked."""
+    """Return the name in `dns:NAME`. Raises ConfigError if it is not a valid name. Sends nothing."""
     name = wanted.removeprefix(DNS_PREFIX)
     if not DNS_NAME.fullmatch(name):
         raise ConfigError(
-            f"{wanted[:100]!r} names no swarm: expected dns:NAME, such as dns:swarm.example.org"
+            f"{wanted[:100]!r} is not a DNS name: expected dns:NAME, such as dns:swarm.example.org"
         )
     return name
 
@@ -65,23 +66,25 @@ def _read(place: str, text: str) -> Pointer:
         found = _WORD.fullmatch(word)
         if found is None or found[1] in words:
             raise ConfigError(
-                f"the TXT record of {place} has a word that is not understood, {word[:60]!r}: expected "
+                f"the TXT record of {place} has an unknown or repeated word, {word[:60]!r}: expected "
                 f'"{_FIRST_WORD} url=https://... author=PEER_ID"'
             )
         words[found[1]] = found[2]
     if "url" not in words:
-        raise ConfigError(f"the TXT record of {place} says no url=: its owner adds it")
+        raise ConfigError(f"the TXT record of {place} has no url=: its owner must add it")
     author = words.get("author")
     try:
         if author is not None:
             public_key_from_peer_id(author)
     except ProtocolError as error:
-        raise ConfigError(f"the TXT record of {place} names an author that is no peer id: {error}") from error
+        raise ConfigError(
+            f"the TXT record of {place} names an author that is not a peer id: {error}"
+        ) from error
     return Pointer(words["url"], None if author is None else PeerId(author))
 
 
 def look_up(name: str) -> list[str]:
-    """The TXT records of a name, at most RECORDS_MAX; none that is not ASCII. Raises ConfigError."""
+    """Look up the TXT records of a name, at most RECORDS_MAX and only ASCII ones. Raises ConfigError."""
     import dns.exception
     import dns.resolver
 

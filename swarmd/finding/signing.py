@@ -22,21 +22,21 @@ from swarmd.tasks.signed import read_signature, with_signature, without_signatur
 
 
 def signed_before(place: str, text: str, author: PeerId) -> VerifiedCharter | None:
-    """What `author` signed in an earlier version of the text; None if nothing was signed.
+    """Return what `author` signed in an earlier version of the text, or None.
 
-    The rules may have changed since. Raises ConfigError if the file is another author's.
+    The rules may have changed since. Raises ConfigError if the file is signed by someone else.
     """
     try:
         before = read_signature(text)
     except ValueError as error:
         raise ConfigError(
-            f"{place} has a [signed] table that does not hold: {error}. To sign it as a new swarm, remove "
+            f"{place} has an invalid [signed] table: {error}. To sign it as a new swarm, remove "
             "the table first"
         ) from error
     if before is not None and before.author != author:
         raise ConfigError(
-            f"{place} is signed by {before.author}, and this key is that of {author}: members of that swarm "
-            "would refuse the file. Sign with the author's key (--key FILE); to found a swarm of your own, "
+            f"{place} is signed by {before.author}, but this key is {author}'s: members of that swarm "
+            "would refuse the file. Sign with the author's key (--key FILE); to create your own swarm, "
             "copy the file, remove [signed], and give the swarm another name"
         )
     return before
@@ -53,19 +53,20 @@ def sign(
     now: int,
     before: VerifiedCharter | None,
 ) -> str:
-    """The text with its signature. `version`, `bootstrap` and `urls`: None is as `before`, a version later.
+    """Return the text with its signature. `bootstrap`, `urls`: None keeps those of `before`.
+    `version`: None is the next one after `before`.
 
-    Raises ConfigError for a mistake in the text, an address or a URL, and for a version that is no higher.
+    Raises ConfigError for a mistake in the text, an address or a URL, and for a version that is not higher.
     """
     last = None if before is None else before.charter
     number = (1 if last is None else last.version + 1) if version is None else version
     if last is not None and number <= last.version:
         raise ConfigError(
-            f"{place} is signed as version {last.version} already, and --version says {number}: members "
-            f"keep the higher one; leave --version out for {last.version + 1}"
+            f"{place} is already signed as version {last.version}, but --version is {number}: members "
+            f"keep the higher version; omit --version for {last.version + 1}"
         )
     addresses = (() if last is None else last.bootstrap) if bootstrap is None else bootstrap
-    places = (() if last is None else last.urls) if urls is None else urls
+    locations = (() if last is None else last.urls) if urls is None else urls
 
     def envelope(manifest: Manifest) -> bytes:
         try:
@@ -75,7 +76,7 @@ def sign(
                 swarm=manifest.swarm_id,
                 created=now,
                 bootstrap=tuple(map(check_named_address, addresses)),
-                urls=tuple(places),
+                urls=tuple(locations),
             )
             return sign_charter(author, charter)
         except InvalidLocal as error:
@@ -84,6 +85,6 @@ def sign(
     rules = without_signature(text)
     envelope(
         read_swarm_file(place, rules)[0].manifest
-    )  # a mistake is told before the tasks are tried: seconds
+    )  # report a mistake before loading the tasks, which takes seconds
     found = load_swarm_file(place, rules)
     return with_signature(text, verify_charter(envelope(found.manifest)), found.sources)

@@ -1,4 +1,4 @@
-"""What an address must be before anything is fetched from it. Pure: loads no HTTP library."""
+"""What a URL must be before anything is fetched from it. Pure: loads no HTTP library."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from swarmd.errors import ConfigError
 
 
 def require_https(asked: str, at: str) -> None:
-    """`at` is `asked`, or where it redirects. Raises ConfigError if it is no https URL."""
+    """Raise ConfigError unless `at`, which is `asked` or where it redirects, is an https URL."""
     try:
         parts = urlsplit(at)
         host, _ = parts.hostname, parts.port
     except ValueError as error:
-        raise ConfigError(f"{asked} is no URL: {error}") from error
+        raise ConfigError(f"{asked} is not a URL: {error}") from error
     if parts.scheme != "https" or not host:
         through = "" if asked == at else f"{asked} redirects to "
         raise ConfigError(
-            f"{through}{at[:200]} is not https://, so nobody can be sure who answers there: give an https "
-            "address, or save the file and give --swarm FILE"
+            f"{through}{at[:200]} is not https://, so the server cannot be authenticated: give an https "
+            "URL, or save the file and give --swarm FILE"
         )

@@ -1,10 +1,10 @@
 """One peer per device, from one command: `swarmd join --devices cuda:0,cuda:1`.
 
-The command becomes a parent that starts one `swarmd join` per device, passes their output on under the
-device's name, and stops them together. Each is a whole peer with a home of its own; they share through the
-swarm, as any other peers do. The parent holds no model, no driver and no key, and imports no torch: it lives
-as long as its children and leaves the devices' memory to them. `swarmd testnet` and experiments run their
-peers with the same `Fleet`.
+The command becomes a parent that starts one `swarmd join` per device, forwards their output with the device's
+name, and stops them together. Each is a complete peer with its own home; they share through the swarm like
+any other peers. The parent holds no model, driver or key and does not import torch, because it lives as long
+as its children and must leave the devices' memory to them. `swarmd testnet` and experiments run their peers
+with the same `Fleet`.
 """
 
 from swarmd.fleet.devices import Device, Equipment, choose_devices, look_at_machine

@@ -1,8 +1,8 @@
-"""Homes of the peers of one machine: HOME/devices/cuda-0 and so on, each a home like any other.
+"""The homes of the peers on one machine: HOME/devices/cuda-0 and so on, each a home like any other.
 
-A device's home stays with its name, so that nothing is lost when devices are added, left out or reordered.
-Its config.toml is a link to that of HOME: one file holds the settings of all. To change a setting for one
-device only, put a file there instead of the link.
+A device's home is tied to its name, so nothing is lost when devices are added, removed or reordered. Its
+config.toml is a link to HOME's, so that one file holds the settings of all. To change a setting for one
+device only, replace the link with a file.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from swarmd.storage import Home
 from swarmd.storage.durable import remedy
 
 ADDRESSES = "addresses"
-"""File in a device's home where its peer says how to reach it; written again at each start."""
+"""The file in a device's home with its peer's addresses, written at each start."""
 
 
 def home_of(home: Path, device: Device) -> Home:
-    """The home of the peer of `device`. Makes nothing."""
+    """Return the home of the peer on `device`. Creates nothing."""
     return Home(Home(home).devices_path / device.directory)
 
 
 def prepare_homes(home: Path, devices: Sequence[Device]) -> None:
-    """Make the homes that are not there yet, keys included. Raises ConfigError."""
+    """Create missing homes, including keys. Raises ConfigError."""
     config_path = Home(home).config_path
     for device in devices:
         made = home_of(home, device)
@@ -43,8 +43,11 @@ def prepare_homes(home: Path, devices: Sequence[Device]) -> None:
 
 
 def own_settings(home: Home) -> frozenset[str]:
-    """Keys, such as "policy.threads", that a device's own config.toml sets; none if it is the link.
-    Raises ConfigError for a file that cannot be used."""
+    """Return the keys, such as "policy.threads", that a device's own config.toml sets; empty if it is the
+    link.
+
+    Raises ConfigError for an invalid file.
+    """
     from pydantic import BaseModel
 
     from swarmd.config import load_config
@@ -62,7 +65,7 @@ def own_settings(home: Home) -> frozenset[str]:
 
 
 def device_homes(home: Path) -> tuple[Home, ...]:
-    """Homes of devices under `home`, by name; none if `home` is that of one peer."""
+    """Return the homes of devices under `home`, by name; empty if `home` is that of one peer."""
     try:
         found = sorted(Home(home).devices_path.iterdir())
     except (FileNotFoundError, NotADirectoryError):

@@ -1,4 +1,4 @@
-"""How the parent passes on what a child prints: each line says which device it is about."""
+"""Labels the lines that children print with the name of their device."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from typing import Any
 
 from swarmd.observe import printable
 
-FIELD = "on"  # of every JSON line; `device` is a field of some events already
+FIELD = "on"  # in every JSON line; some events already have a field `device`
 
 
 def labelled(line: str, name: str, width: int) -> str:
-    """`line` for people, after `name` padded to `width` characters.
+    """Return `line` for people, after `name` padded to `width` characters.
 
-    A progress bar overwrites itself, so its last state is shown.
+    A progress bar overwrites itself, so only its last state is shown.
     """
     last = [part for part in line.rstrip("\r\n").split("\r") if part][-1:]
     return f"{name:<{width}} | {printable(''.join(last))}"
 
 
 def labelled_json(line: str, name: str) -> str:
-    """`line`, one JSON object, with the field `on` in front; anything else becomes an event `output`."""
+    """Return `line`, a JSON object, with the field `on` first. Anything else becomes an `output` event."""
     try:
         event: Any = json.loads(line)
     except ValueError:

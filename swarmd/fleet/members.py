@@ -1,4 +1,4 @@
-"""The peers of one machine, and what each is started with. Makes values from settings, and starts nothing."""
+"""The peers on one machine, and the settings each is started with. Computes values and starts nothing."""
 
 from __future__ import annotations
 
@@ -17,15 +17,16 @@ from swarmd.storage import Home
 if TYPE_CHECKING:
     from swarmd.config import Config
 
-ACCELERATOR_HOST_THREADS = 4  # what a single peer takes: its host side only tokenises and launches kernels
-# Too small for a second thread, which the hardware plan knows.
+ACCELERATOR_HOST_THREADS = 4  # what a single peer uses; its host side only tokenises and launches kernels
+# Too small to use a second thread, according to the hardware plan.
 ONE_THREAD_MODELS = frozenset({"embedded", "embedded-visual"})
 
 
 @dataclass(frozen=True)
 class Member:
-    """One peer: its device, its home, its settings by name ("policy.device"), and its environment variables
-    besides the parent's; None takes one of those away."""
+    """One peer: its device, home, settings by name ("policy.device"), and environment variables that
+    differ from the parent's. A value of None removes the variable.
+    """
 
     device: Device
     home: Home
@@ -49,13 +50,13 @@ def members_of(
     equipment: Equipment,
     terminal: bool,
 ) -> tuple[Member, ...]:
-    """One peer per device, in that order.
+    """Return one peer per device, in that order.
 
-    Each peer gets what was `given` on the command line, and otherwise only what must differ from peer to
-    peer: device, address file, ports (counted up from the first) and a share of cores and main memory. Ports
-    and shares that a device's own config.toml sets stay as they are. `config` is the whole configuration of
-    the parent's home; `terminal` says whether people read the output. Each peer sees only its own GPU, and so
-    calls it cuda:0: looking at a GPU takes memory on it, and some libraries take the first that they see.
+    Each peer gets what was `given` on the command line, and otherwise only what must differ between peers:
+    device, address file, ports (counted up from the first), and a share of the cores and main memory. Ports
+    and shares that a device's own config.toml sets are kept. `config` is the full configuration of the
+    parent's home; `terminal` says whether people read the output. Each peer sees only its own GPU, as cuda:0,
+    because inspecting a GPU allocates memory on it, and some libraries use the first GPU that they see.
     Raises ConfigError.
     """
     _require_room_for_ports(config, len(devices))
@@ -74,17 +75,18 @@ def members_of(
             "network.port": config.network.port + index if config.network.port else None,
             "observe.http": _http(config.observe.http, index),
         }
-        said = {key for key in own_settings(home) if given.get(key) is None}
-        share = {key: value for key, value in share.items() if value is not None and key not in said}
+        own = {key for key in own_settings(home) if given.get(key) is None}
+        share = {key: value for key, value in share.items() if value is not None and key not in own}
         settings = {**given, **fixed, **share}
         members.append(Member(device, home, settings, {CUDA_VISIBLE: _visible(device, equipment)}))
     return tuple(members)
 
 
 def address_on_this_machine(member: Member, host: str) -> str | None:
-    """Where a sibling dials `member`, once it listens. `host` is the IP address that it listens on.
+    """Return the address at which a sibling dials `member` once it listens. `host`: the IP address it listens
+    on.
 
-    It is not one of the addresses that it announces: those may lead to a router that does not lead back.
+    Announced addresses are not used: they may lead to a router that does not lead back.
     """
     port = member.home.read_port()
     if port is None:
@@ -96,15 +98,15 @@ def address_on_this_machine(member: Member, host: str) -> str | None:
 
 
 def require_addresses_apart(configs: Mapping[str, Config]) -> None:
-    """`configs` by the names of their devices. Raises ConfigError when two would announce one address."""
+    """Raise ConfigError if two peers would announce the same address. `configs`: by device name."""
     announced: dict[str, str] = {}
     for name, config in configs.items():
         for address in config.network.announce:
             if address in announced:
                 raise ConfigError(
-                    f"{announced[address]} and {name} would both announce {address}, and they are two peers: "
-                    f"leave out --announce, and put a config.toml with network.announce into each device's "
-                    f"home instead of the link ({config.home} and the like)"
+                    f"{announced[address]} and {name} would both announce {address}, but they are two peers: "
+                    f"omit --announce, and put a config.toml with network.announce into each device's "
+                    f"home (such as {config.home}) instead of the link"
                 )
             announced[address] = name
 
@@ -116,13 +118,13 @@ def _require_room_for_ports(config: Config, count: int) -> None:
     for flag, port in ports.items():
         if port and port + count - 1 > PORT_MAX:
             raise ConfigError(
-                f"{flag}: {count} peers take {count} ports from {port} on, and the last is {PORT_MAX}: "
-                "choose a smaller one"
+                f"{flag}: {count} peers take {count} ports starting at {port}, but the last is {PORT_MAX}: "
+                "choose a lower port"
             )
 
 
 def _http(wish: str | None, index: int) -> str | None:
-    """The same host, and the port counted up. 0 stays 0: each peer takes a free port."""
+    """Count up the port for the same host. 0 stays 0: each peer takes a free port."""
     if wish is None:
         return None
     host, port = parse_http(wish)
@@ -130,7 +132,7 @@ def _http(wish: str | None, index: int) -> str | None:
 
 
 def _log_format(config: Config, terminal: bool) -> str:
-    """A child never sees the terminal, and several live views do not fit into one."""
+    """Choose the format, because a child has no terminal, and several live views do not fit into one."""
     if config.observe.log_format != "auto":
         return config.observe.log_format
     return "console" if terminal else "json"
@@ -142,7 +144,7 @@ def _cuda_index(device: Device) -> int | None:
 
 
 def _visible(device: Device, equipment: Equipment) -> str:
-    """CUDA_VISIBLE_DEVICES for its GPU; empty for a peer on another kind of device."""
+    """Return CUDA_VISIBLE_DEVICES for its GPU; empty for a peer on any other kind of device."""
     index = _cuda_index(device)
     if index is None:
         return ""
@@ -150,7 +152,7 @@ def _visible(device: Device, equipment: Equipment) -> str:
 
 
 def _memory_limit(device: Device, config: Config, on_cpu: int) -> str | None:
-    """A share of the free main memory is divided among the peers on the CPU; a size is for each of them."""
+    """Divide a share of free main memory among the peers on the CPU. A size applies to each of them."""
     limit = config.policy.memory_limit.strip()
     if device.device != "cpu" or on_cpu == 1 or not limit.endswith("%"):
         return None
@@ -158,9 +160,9 @@ def _memory_limit(device: Device, config: Config, on_cpu: int) -> str | None:
 
 
 def _threads(device: Device, config: Config, equipment: Equipment, count: int) -> int | None:
-    """An equal share of the cores: otherwise peers that start together would each take all of them.
+    """Return an equal share of the cores; otherwise peers that start together would each take all of them.
 
-    None leaves it to the hardware plan of each.
+    None leaves the choice to each peer's hardware plan.
     """
     if config.policy.threads is not None or equipment.omp_threads is not None:
         return None

@@ -1,4 +1,4 @@
-"""Who hears what the members of a fleet say, and the one who prints it all, line by line."""
+"""The listener for a fleet's output, and an implementation that prints everything line by line."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from swarmd.fleet.members import Member
 
 
 class Listener(Protocol):
-    """Hears a fleet. It is called on the event loop, and must not wait."""
+    """Receives a fleet's events. Called on the event loop, so it must not block."""
 
     def said(self, member: Member, line: str) -> None:
         """`member` wrote this line to standard output."""
@@ -20,7 +20,7 @@ class Listener(Protocol):
         ...
 
     def reachable(self, member: Member, *, first: bool) -> None:
-        """Others can reach `member` now; `first`: before anybody else, so the others join through it."""
+        """`member` is reachable. `first`: no other is yet, so the others join through it."""
         ...
 
     def failed(self, member: Member, why: str) -> None:
@@ -28,19 +28,19 @@ class Listener(Protocol):
         ...
 
     def ended(self, member: Member) -> None:
-        """`member` has ended, well or not, and is not started again."""
+        """`member` has ended, successfully or not, and will not be restarted."""
         ...
 
     def told(self, text: str) -> None:
-        """The fleet itself says this."""
+        """A message from the fleet itself."""
         ...
 
 
 class Printed:
-    """Passes lines on under the names of their members, as text or as JSON."""
+    """Forwards lines with the name of their member, as text or as JSON."""
 
     def __init__(self, out: TextIO, err: TextIO, *, as_json: bool, width: int) -> None:
-        """`width`: characters that a name takes in front of a line of text."""
+        """`width`: characters reserved for the name in front of a line of text."""
         self._out: TextIO | None = out
         self._err: TextIO | None = err
         self._as_json = as_json
@@ -54,13 +54,13 @@ class Printed:
         self._err = print_to(self._err, self._labelled(member, line))
 
     def reachable(self, member: Member, *, first: bool) -> None:
-        """Its own lines say so."""
+        """The member's own output reports this."""
 
     def failed(self, member: Member, why: str) -> None:
         self.told(f"error: the peer on {member.name} failed: {why}")
 
     def ended(self, member: Member) -> None:
-        """Its own lines say so."""
+        """The member's own output reports this."""
 
     def told(self, text: str) -> None:
         self._err = print_to(self._err, text)
@@ -70,12 +70,12 @@ class Printed:
 
 
 def print_to(stream: TextIO | None, text: str) -> TextIO | None:
-    """The stream, or None once it cannot be written: the peers go on without a reader."""
+    """Print, and return the stream, or None once it cannot be written. The peers run without a reader."""
     if stream is None:
         return None
     try:
         print(text, file=stream, flush=True)
-    except UnicodeEncodeError:  # the child wrote letters that the terminal does not have
+    except UnicodeEncodeError:  # the child wrote characters that the terminal cannot encode
         return print_to(stream, text.encode("ascii", "backslashreplace").decode())
     except OSError:
         return None

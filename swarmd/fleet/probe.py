@@ -1,4 +1,4 @@
-"""Run as a process: prints this machine's accelerators and usable cores as one line of JSON, and ends."""
+"""Runs as a process: prints this machine's accelerators and usable cores as one line of JSON, and exits."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from swarmd.hardware.probe import probe_hardware
 
 
 def main() -> None:
-    """See `look_at_machine`, which reads the line."""
+    """Print the line that `look_at_machine` reads."""
     probe = probe_hardware()
     found = {
         "accelerators": [each.device for each in probe.accelerators],

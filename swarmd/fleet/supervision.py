@@ -1,9 +1,9 @@
-"""Runs the peers of one machine as processes: start, output, stop, and a report of those that failed.
+"""Runs the peers on one machine as processes: start, output, stop, and a report of failures.
 
-The others join through the first that is up. So all are in one swarm, and a model that must be downloaded is
-downloaded once. A peer that ends takes no other with it. Each has a small parent of its own
-(`swarmd.parent`), which starts it again when it dies of a fault or for lack of memory. On the first signal
-all are asked to stop, and each writes its checkpoint. On the second they are killed.
+The other peers join through the first one that is up, so all are in one swarm, and a model is downloaded only
+once. A peer that ends takes no other with it. Each has its own small parent (`swarmd.parent`), which restarts
+it when it dies of a fault or a lack of memory. On the first signal all are asked to stop, and each writes its
+checkpoint. On the second they are killed.
 """
 
 from __future__ import annotations
@@ -25,15 +25,16 @@ from swarmd.fleet.output import Listener
 from swarmd.parent.lifeline import STOP
 from swarmd.storage.durable import remedy
 
-FORCED_EXIT_CODE = exit_codes.FORCED  # as for a peer that is started by itself
-LOOK_EVERY_S = 0.2  # between two checks whether a peer wrote its addresses, which takes it seconds
-LINE_BYTES_MAX = 2**20  # an event takes a few KiB; a longer line is left out, not kept in memory
+FORCED_EXIT_CODE = exit_codes.FORCED  # as for a peer that runs alone
+LOOK_EVERY_S = 0.2  # between two checks whether a peer has written its addresses, which takes seconds
+LINE_BYTES_MAX = 2**20  # an event takes a few KiB; a longer line is omitted instead of kept in memory
 LAST_LINES = 20  # of standard error: enough for a message; the last line is quoted
-DRAIN_S = 2.0  # what a dead child wrote is there at once; its own children may hold the pipe a little longer
-ABANDONED_S = 60.0  # for a checkpoint, when a bug or a cancellation here ends the fleet; then all are killed
+DRAIN_S = 2.0  # a dead child's output arrives at once, but its own children may hold the pipe a little longer
+# to write a checkpoint if a bug or a cancellation here ends the fleet; then all are killed
+ABANDONED_S = 60.0
 
 Command = Callable[[Member, Sequence[str]], Sequence[str]]
-"""The program and arguments that start a member, given the addresses of siblings to join through."""
+"""Returns the program and arguments that start a member, given addresses of siblings to join through."""
 
 
 @dataclass
@@ -41,34 +42,34 @@ class _Child:
     member: Member
     process: Process
     settled: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set once it can be reached or has ended."""
+    """Set once the peer is reachable or has ended."""
     address: str | None = None
     last_words: deque[str] = field(default_factory=lambda: deque(maxlen=LAST_LINES))
     again: bool = False
-    """Whether it is started again when it has ended in order."""
+    """Whether to start the peer again after an orderly end."""
 
 
 async def supervise(members: Sequence[Member], *, command: Command, host: str, listener: Listener) -> int:
-    """Run all members to their end; returns the exit code for orderly ends, forced or not.
+    """Run all members until they end. Return the exit code of an orderly or forced end.
 
-    `host` is the IP address they listen on. Takes SIGINT, SIGTERM and SIGHUP for itself. Raises SwarmdError
-    naming those that failed.
+    `host`: the IP address that they listen on. Takes over SIGINT, SIGTERM and SIGHUP. Raises SwarmdError
+    naming the members that failed.
     """
     return await Fleet(members, command, host, listener).run()
 
 
 @dataclass
 class Fleet:
-    """One run of the parent; see `supervise`. Use it directly to stop, restart or add members meanwhile."""
+    """One run of the parent; see `supervise`. Use directly to stop, restart or add members while it runs."""
 
     members: Sequence[Member]
     command: Command
     host: str
     listener: Listener
     stops_at_failure: bool = False
-    """Whether all are asked to stop when one has failed."""
+    """Whether all members are asked to stop when one fails."""
     together: bool = False
-    """Whether all are started at once: `command` knows how they reach one another before anybody is up."""
+    """Whether all start at once: `command` then knows how they reach one another before any is up."""
     failed: list[str] = field(default_factory=list)
     _children: dict[str, _Child] = field(default_factory=dict)
     """The newest process of each member, by the member's name."""
@@ -89,14 +90,14 @@ class Fleet:
         if self.failed:
             raise SwarmdError(
                 f"{len(self.failed)} of {len(self.members)} peers failed: {', '.join(self.failed)}; "
-                "see what they said above"
+                "see their output above"
             )
         return exit_codes.DONE
 
-    # What can be asked meanwhile ------------------------------------------------------------------
+    # Requests while it runs -----------------------------------------------------------------------
 
     def stop(self, why: str) -> None:
-        """Ask all to stop, and tell why; nothing if that was done before."""
+        """Ask all members to stop, and report why. Does nothing the second time."""
         if self._stops:
             return
         self._stops = 1
@@ -105,25 +106,25 @@ class Fleet:
             _ask_to_stop(child.process)
 
     def add(self, member: Member) -> None:
-        """Start one more. Only while others run."""
+        """Start another member. Call only while others run."""
         self.members = (*self.members, member)
         self._group.create_task(self._begin(member), name=f"start {member.name}")
 
     def restart(self, member: Member) -> None:
-        """Ask a member to stop, and start it again once it has ended in order."""
+        """Ask a member to stop, and start it again after an orderly end."""
         child = self._children[member.name]
         child.again = True
         _ask_to_stop(child.process)
 
     def parent_pid(self, member: Member) -> int | None:
-        """The process id of its small parent; None while it does not run."""
+        """Return the process id of the member's small parent; None while it is not running."""
         child = self._children.get(member.name)
         return None if child is None or child.process.returncode is not None else child.process.pid
 
-    # The life of one ------------------------------------------------------------------------------
+    # One member -----------------------------------------------------------------------------------
 
     async def _begin(self, member: Member) -> None:
-        """Start it, and wait until it is up if nobody is yet."""
+        """Start a member. If no other is up yet, wait until it is."""
         if self._stops:
             return
         way_in = self._ways_in()
@@ -136,7 +137,7 @@ class Fleet:
             await child.settled.wait()
 
     def _ways_in(self) -> list[str]:
-        """Addresses of the peers that are up."""
+        """Return the addresses of the members that are up."""
         return [
             child.address
             for child in self._children.values()
@@ -144,9 +145,10 @@ class Fleet:
         ]
 
     async def _start(self, member: Member, way_in: Sequence[str]) -> _Child | None:
-        """Start it in a session of its own: a Ctrl-C in the terminal is for the parent, which passes it on.
+        """Start a member in its own session: Ctrl-C in the terminal goes to the parent, which passes it on.
 
-        None if the system starts no more processes, or the home cannot be written. That is told as a failure.
+        Returns None, and reports a failure, if the system cannot start more processes or the home cannot be
+        written.
         """
         try:
             member.addresses_path.unlink(missing_ok=True)
@@ -163,12 +165,12 @@ class Fleet:
             self._fail(member, "it could not be started", remedy(error))
             return None
         child = self._children[member.name] = _Child(member, process)
-        if self._stops:  # while it was being started
+        if self._stops:  # a stop was requested while it was being started
             _ask_to_stop(process)
         return child
 
     async def _live(self, child: _Child) -> None:
-        """Watch it to its end, and through each start that was asked for."""
+        """Watch a member until it ends, and through each requested restart."""
         following: _Child | None = child
         while following is not None:
             child = following
@@ -178,7 +180,7 @@ class Fleet:
         self.listener.ended(child.member)
 
     async def _watch(self, child: _Child) -> None:
-        """Pass on what the child says, until it has ended."""
+        """Forward the child's output until it has ended."""
         process = child.process
         async with asyncio.TaskGroup() as group:
             meeting = group.create_task(self._meet(child))
@@ -194,15 +196,15 @@ class Fleet:
             for pump in pumps:
                 pump.cancel()
         child.settled.set()
-        # If a child did not listen for signals yet, the signal itself ended it.
+        # A child that does not handle signals yet is ended by the signal itself.
         stopped_early = self._stops > 0 and code == -signal.SIGTERM
         if code != 0 and not stopped_early and self._stops < 2:
-            words = child.last_words[-1] if child.last_words else "it said nothing on standard error"
+            words = child.last_words[-1] if child.last_words else "nothing on standard error"
             self._fail(child.member, _how_it_ended(code), words)
 
     async def _meet(self, child: _Child) -> None:
-        """Wait until the child wrote its addresses, without limit: it may have to download its model."""
-        while not _is_written(child.member):  # noqa: ASYNC110  it is another process that writes it
+        """Wait, without limit, until the child has written its addresses: it may download its model first."""
+        while not _is_written(child.member):  # noqa: ASYNC110  another process writes the file
             await asyncio.sleep(LOOK_EVERY_S)
         first = not self._ways_in()
         child.address = address_on_this_machine(child.member, self.host)
@@ -220,11 +222,11 @@ class Fleet:
         if self.stops_at_failure:
             self.stop("stopping the others: each finishes or drops its step")
 
-    # The end of all -------------------------------------------------------------------------------
+    # Shutdown -------------------------------------------------------------------------------------
 
     def _on_signal(self) -> None:
         if not self._stops:
-            self.stop("stopping: each peer finishes or drops its step; press Ctrl-C again to end all at once")
+            self.stop("stopping: each peer finishes or drops its step; press Ctrl-C again to kill them all")
             return
         self._stops += 1
         self._kill_all()
@@ -251,7 +253,7 @@ class Fleet:
 
 @contextmanager
 def _listening(on_signal: Callable[[], None]) -> Iterator[None]:
-    """Takes the signals that stop a process, and gives them back: the caller may go on with other work."""
+    """Handle the signals that stop a process, and restore the handlers afterwards."""
     loop = asyncio.get_running_loop()
     before = {number: signal.getsignal(number) for number in STOP}
     if before.get(signal.SIGHUP) is signal.SIG_IGN:  # nohup
@@ -272,7 +274,7 @@ def _environment(member: Member) -> dict[str, str]:
 
 
 def _ask_to_stop(process: Process) -> None:
-    """See `swarmd.parent.__main__`."""
+    """Ask by closing standard input; see `swarmd.parent.__main__`."""
     if process.stdin is not None:
         process.stdin.close()
 
@@ -291,7 +293,7 @@ async def _each_line(stream: asyncio.StreamReader | None, take: Callable[[str], 
         try:
             line = await stream.readline()
         except ValueError:  # longer than the limit
-            take(f"(a line of more than {LINE_BYTES_MAX} bytes was left out)")
+            take(f"(a line of more than {LINE_BYTES_MAX} bytes was omitted)")
             continue
         if not line:
             return

@@ -1,6 +1,7 @@
-"""Which groups to publish, read, pull and drop, and which peers to dial: a pure state machine.
+"""Decides which groups to publish, read, pull and drop, and which peers to dial, as a pure state machine.
 
-`Gossip.handle(event, now)` returns commands; the daemon carries each out with one await and reports back.
+`Gossip.handle(event, now)` returns commands. The daemon executes each with one await and reports the result
+as an event.
 """
 
 from swarmd.gossip.contacts import Acquaintance, Party

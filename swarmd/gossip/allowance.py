@@ -1,6 +1,6 @@
-"""How many groups may be pulled now: a token bucket filled by what the trainer uses.
+"""Limits pulls to what the trainer can use, with a token bucket.
 
-Rounds may last 15 s while steps take 1 s, or the reverse. Only the trainer's own pace counts.
+Rounds can last 15 s while steps take 1 s, or the reverse. Only the trainer's pace matters.
 """
 
 from __future__ import annotations
@@ -9,12 +9,12 @@ import math
 
 from swarmd.gossip.limits import GossipLimits
 
-STEP_S_MIN = 0.05  # no step is faster; a zero would mean an endless rate
-LOOK_AHEAD_S = 5.0  # seconds of pulls for which candidates are collected
+STEP_S_MIN = 0.05  # no step is faster, and zero would make the rate infinite
+LOOK_AHEAD_S = 5.0  # seconds of pulls for which candidates are collected in advance
 
 
 class Allowance:
-    """`overpull` x J groups per step, and no more than that many saved up."""
+    """Allows `overpull` x J groups per step, and saves up at most that many."""
 
     def __init__(self, limits: GossipLimits) -> None:
         self._limits = limits
@@ -41,19 +41,19 @@ class Allowance:
         return self._tokens >= 1.0
 
     def spend(self) -> None:
-        """Take one; only while `ready`."""
+        """Spend one token. Call only when `ready`."""
         self._tokens -= 1.0
 
     def refund(self) -> None:
-        """Give one back: the pull brought nothing."""
+        """Return one token, because the pull brought nothing."""
         self._tokens = min(self.burst, self._tokens + 1.0)
 
     def seconds_to_next(self) -> float:
-        """Until there is one to spend; infinite without demand."""
+        """Seconds until a token is available; `math.inf` if there is no demand."""
         if self.ready:
             return 0.0
         return (1.0 - self._tokens) / self.per_second if self.per_second else math.inf
 
     def candidates_wanted(self) -> int:
-        """Enough for the pulls of the next LOOK_AHEAD_S, twice over so that there is a choice."""
+        """Return how many candidates to collect: twice the pulls of LOOK_AHEAD_S, to leave a choice."""
         return int(2 * (self._tokens + self.per_second * LOOK_AHEAD_S) + 0.999)

@@ -1,7 +1,7 @@
-"""Asks connected peers for their full status, one after the other: whom each says that it learned from.
+"""Asks connected peers for their full status, one at a time. It lists which peers each one learned from.
 
-What they answer is their claim. It is shown to people and decides nothing. Only peers that are connected are
-asked, so no question makes the transport dial.
+The answers are claims: they are shown to people and decide nothing. Only connected peers are asked, so a
+request never makes the transport dial.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ from swarmd.gossip.timer import Timer
 
 @dataclass(frozen=True)
 class Told:
-    """The full status that a peer gave."""
+    """The full status in a peer's answer."""
 
     status: FullStatus
     read_at: float
 
 
 class Asking:
-    """At most one question is open. The peer that was asked longest ago is next."""
+    """At most one request is open. The peer that was asked longest ago is next."""
 
     def __init__(self, swarm: bytes, limits: GossipLimits) -> None:
         self._swarm = swarm
         self._limits = limits
         self._due: Kept[PeerId, float] = Kept(limits.peers_max)
-        """When each peer may be asked again; who is not in here was never asked."""
+        """When each peer can be asked again. A peer that is not listed was never asked."""
         self._misses: Kept[PeerId, int] = Kept(limits.peers_max)
-        """How often in a row each peer gave nothing."""
+        """How many times in a row each peer gave no answer."""
         self._told: Kept[PeerId, Told] = Kept(limits.full_statuses_max)
         self._timer = Timer()
         self._open: PeerId | None = None
@@ -42,15 +42,15 @@ class Asking:
 
     @property
     def junk(self) -> Mapping[str, int]:
-        """Answers refused, by reason."""
+        """Counts of refused answers, by reason."""
         return dict(self._junk)
 
     def told(self, peer: PeerId) -> Told | None:
-        """What the peer answered last."""
+        """Return the peer's latest answer."""
         return self._told.get(peer)
 
     def next(self, connected: Iterable[PeerId], now: float) -> PeerId | None:
-        """Whom to ask now, if it is time."""
+        """Return the peer to ask now, or None if it is not time."""
         if not self._timer.due(now):
             return None
         waits = {peer: self._due.get(peer) or 0.0 for peer in connected}
@@ -63,7 +63,7 @@ class Asking:
         return self._open
 
     def answered(self, peer: PeerId, envelope: bytes | None, now: float) -> FullStatus | None:
-        """`peer` answered with `envelope`, or not at all. Returns the status if it is sound and new."""
+        """Take the answer of `peer` (None: no answer). Return the status if it is valid and new."""
         if peer == self._open:
             self._open = None
             self._timer.pause(now, self._limits.ask_interval_s)
@@ -83,11 +83,11 @@ class Asking:
         return status
 
     def forget(self, peer: PeerId) -> None:
-        """It is banned: what it said is not shown."""
+        """Forget the answer of a peer that was banned, so it is no longer shown."""
         self._told.pop(peer)
 
     def _missed(self, peer: PeerId, now: float) -> None:
-        """Until it answers, it is asked half as often each time."""
+        """Double the interval between requests until the peer answers."""
         misses = self._misses.get(peer) or 0
         self._misses.put(peer, misses + 1, close=False)
         pause = min(self._limits.unanswered_s, self._limits.ask_peer_interval_s * 2.0**misses)
@@ -95,7 +95,7 @@ class Asking:
 
 
 def claims(own: PeerId, peer: PeerId, status: FullStatus) -> list[Command]:
-    """What `peer` says that it used of `own`'s groups and what that did for it, if it says so."""
+    """Return what `peer` claims to have used of `own`'s groups, and the effect it claims to have measured."""
     found = status.credits if isinstance(status, CreditStatus) else ()
     return [
         *(RememberClaim(peer, use.groups) for use in status.used if use.publisher == own),

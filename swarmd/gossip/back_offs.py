@@ -1,4 +1,4 @@
-"""Backing off from peers that could not deliver: patience, not punishment."""
+"""Back-off from peers that could not deliver. This is not a penalty."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from swarmd.gossip.limits import GossipLimits
 
 @dataclass(frozen=True)
 class BackOff:
-    """Nothing is pulled from the peer before `until`; it failed `times` times in a row."""
+    """No pulls from the peer before `until`. It failed `times` times in a row."""
 
     until: float
     times: int
 
 
 class BackOffs:
-    """Each one in a row is twice as long as the one before, up to `back_off_s_max`."""
+    """Each consecutive back-off of a peer is twice as long as the one before, up to `back_off_s_max`."""
 
     def __init__(self, limits: GossipLimits) -> None:
         self._limits = limits
         self._back_offs: Kept[PeerId, BackOff] = Kept(limits.peers_max)
 
     def begin(self, peer: PeerId, now: float, *, again: bool, close: bool) -> BackOff:
-        """`again`: count one more failure in a row. `close`: the peer is a contact."""
+        """Start a back-off. `again`: count one more consecutive failure. `close`: the peer is a contact."""
         before = self._back_offs.get(peer)
         times = (before.times if before else 0) + (1 if again else 0)
         seconds = min(
@@ -36,15 +36,15 @@ class BackOffs:
         return back_off
 
     def end(self, peer: PeerId) -> None:
-        """The peer delivered, or is back."""
+        """End the back-off of a peer that delivered or returned."""
         self._back_offs.pop(peer)
 
     def end_all(self) -> None:
-        """This machine itself was away."""
+        """End all back-offs, because this machine itself was offline."""
         self._back_offs = Kept(self._limits.peers_max)
 
     def holds(self, peer: PeerId, now: float) -> bool:
-        """Whether nothing is pulled from the peer now."""
+        """Return whether pulls from the peer are suspended."""
         found = self._back_offs.get(peer)
         return found is not None and now < found.until <= now + self._limits.back_off_s_max
 

@@ -1,8 +1,8 @@
-"""Announced groups that might be pulled, and which one is next.
+"""Announced groups that are candidates for a pull, and the choice of the next one.
 
-A party is drawn first, then one of its publishers, then one of the publisher's groups. So a peer that
-announces a thousand groups, or has a thousand names, is drawn no more often than one that announces two
-(`turns.py`). Each peer has a few places here. When all places are taken, the largest party gives one up.
+A party is drawn first, then one of its publishers, then one of the publisher's groups. A peer that announces
+a thousand groups, or has a thousand identities, is therefore drawn no more often than one that announces two
+(`turns.py`). Each peer has a few slots. When all slots are used, the largest party loses one.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ PartyOf = Callable[[PeerId], Party]
 
 @dataclass
 class Candidate:
-    """An announcement worth a pull."""
+    """An announcement of a group worth pulling."""
 
     announced: VerifiedAnnouncement
     tries: int = 0
@@ -30,7 +30,7 @@ class Candidate:
 
 
 class Candidates:
-    """A bounded store of candidates by publisher. Does not judge publishers: callers pass `allowed`."""
+    """A bounded store of candidates by publisher. It does not judge publishers: callers pass `allowed`."""
 
     def __init__(self, limits: GossipLimits, rng: random.Random) -> None:
         self._limits = limits
@@ -43,7 +43,7 @@ class Candidates:
         return self._count
 
     def count(self, per_peer: int, party_of: PartyOf, allowed: Callable[[PeerId], bool]) -> dict[Party, int]:
-        """How many each party has when at most `per_peer` of each publisher that is `allowed` count."""
+        """Count the candidates per party, at most `per_peer` for each `allowed` publisher."""
         counts: Counter[Party] = Counter()
         for peer, waiting in self._by_peer.items():
             if allowed(peer):
@@ -51,7 +51,7 @@ class Candidates:
         return dict(counts)
 
     def add(self, candidate: Candidate) -> None:
-        """Add one. If its peer has no place left, the peer's oldest is dropped. Call `trim` afterwards."""
+        """Add a candidate. If its peer has no slot left, drop the peer's oldest. Call `trim` afterwards."""
         peer = candidate.announced.publisher
         if len(self._by_peer.get(peer, ())) >= self._limits.candidates_per_peer:
             self._remove_oldest(peer)
@@ -59,7 +59,7 @@ class Candidates:
         self._count += 1
 
     def trim(self, party_of: PartyOf) -> None:
-        """Drop what exceeds the bound: in the largest party, the oldest of the peer that has the most."""
+        """Drop what exceeds the bound: in the largest party, the oldest of the peer with the most."""
         if self._count <= self._limits.candidates_max:
             return
         members: defaultdict[Party, list[PeerId]] = defaultdict(list)
@@ -75,7 +75,7 @@ class Candidates:
     def take(
         self, now: float, allowed: Callable[[PeerId], bool], busy: Iterable[bytes], party_of: PartyOf
     ) -> Candidate | None:
-        """Remove and return the next one to pull: its publisher is `allowed`, its digest not in `busy`."""
+        """Remove and return the next candidate with an `allowed` publisher and a digest not in `busy`."""
         self.expire(now)
         in_flight = frozenset(busy)
         ready = {
@@ -104,7 +104,7 @@ class Candidates:
             self._keep(peer, [c for c in self._by_peer[peer] if c.announced.announcement.expires > now])
 
     def retry(self, peers: Iterable[PeerId]) -> None:
-        """Failed groups of these publishers may be pulled again at once."""
+        """Allow an immediate retry of these publishers' failed groups."""
         for peer in peers:
             for candidate in self._by_peer.get(peer, ()):
                 candidate.not_before = 0.0
@@ -113,7 +113,7 @@ class Candidates:
         self.retry(self._by_peer)
 
     def forget(self, peer: PeerId) -> None:
-        """Drop everything of a publisher that is ignored from now on."""
+        """Drop all candidates of a publisher that is ignored from now on."""
         self._keep(peer, [])
 
     def _remove_oldest(self, peer: PeerId) -> None:

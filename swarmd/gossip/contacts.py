@@ -1,8 +1,9 @@
-"""Which peers this one has dealt with, and what it may believe because of them.
+"""Which peers this one has dealt with, and what it believes because of them.
 
-An identity costs nothing, and neither does a signed status. So beliefs about the swarm (its size, how full
-its keys are, where others publish, what time it is) rest on contacts. A contact recently delivered a group
-that was verified and taught something, or it is connected now. Names that were only read count for nothing.
+Identities and signed statuses are free. Estimates about the swarm (its size, how full its keys are, where
+other peers publish, what time it is) therefore use only contacts. A contact is connected now, or recently
+delivered a group that was verified and taught something. Peers known only from statuses or announcements do
+not count.
 """
 
 from __future__ import annotations
@@ -19,24 +20,24 @@ from swarmd.gossip.trials import Trials
 from swarmd.network.address_groups import group_of_address
 from swarmd.network.interface import Standing, Way
 
-PARTIES_REMEMBERED = 8_192  # about as many names as a few reads bring
-COUNT_EVERY_S = 1.0  # beliefs about the swarm need not be newer
-SILENT_DRAWS = 1 / 4  # of the contacts drawn were never read, while others were
+PARTIES_REMEMBERED = 8_192  # about as many identities as a few reads return
+COUNT_EVERY_S = 1.0  # estimates about the swarm need not be newer
+SILENT_DRAWS = 1 / 4  # of the draws go to contacts whose announcements were never read, if others' were
 
 UNMET = "unmet"
-"""The one party of all peers whose groups only ever came through the DHT."""
+"""The single party of all peers whose groups have only ever arrived through the DHT."""
 UNMET_KNOWN = "unmet, known"
-"""The one party of those among them that are known. It takes turns like any other party."""
+"""The single party of those among them that are known. It takes turns like any other party."""
 
 
 @dataclass(frozen=True)
 class Acquaintance:
-    """What one peer delivered that taught something; remembered across restarts."""
+    """What one peer delivered that taught something. Kept across restarts."""
 
     peer_id: PeerId
     groups: int
     first: float
-    """Unix seconds of the first group, and of the last."""
+    """Unix seconds of the first and the last group."""
     last: float
     met_at: str | None = None
     """The address group from which it last delivered over its own connection; None if it never did."""
@@ -44,22 +45,22 @@ class Acquaintance:
 
 @dataclass(frozen=True)
 class Party:
-    """The peers that count as one when turns are taken."""
+    """The peers that count as one when taking turns."""
 
     name: str
     standing: Standing
     on_trial: bool = False
-    """Its peers came later than others that deliver, and have yet to wait (`trials.py`)."""
+    """Its peers came later than others that deliver, and must still wait (`trials.py`)."""
 
     @property
     def is_held_back(self) -> bool:
-        """Whether it shares in draws what strangers may have, while others deliver."""
+        """Whether, in draws, it shares the strangers' portion while other peers deliver."""
         return self.on_trial or self.standing <= Standing.STRANGER
 
 
 @dataclass
 class _Width:
-    """The widest spread seen of a contact's announcements, in its newest round and the one before."""
+    """The largest shard count seen in a contact's announcements, in its newest round and the one before."""
 
     round: int = -1
     now: int = 1
@@ -74,14 +75,14 @@ class _Width:
 
 @dataclass(frozen=True)
 class _Deliveries:
-    """Of one contact: when the last delivery came, and how many came since it became a contact."""
+    """When one contact last delivered, and how many times since it became a contact."""
 
     last: float
     times: int
 
 
 class Contacts:
-    """Bounded memory of deliveries and connections; pure, `now` is unix seconds."""
+    """A bounded memory of deliveries and connections. Pure; `now` is in Unix seconds."""
 
     def __init__(self, limits: GossipLimits) -> None:
         self._limits = limits
@@ -94,17 +95,17 @@ class Contacts:
         self._met_at = -math.inf
         self._connections: Mapping[PeerId, str] = {}
         self._parties: dict[tuple[PeerId, bool], Party] = {}
-        """Answers of `party` since the last change."""
+        """A cache of `party` since the last change."""
         self._counts: Counter[str] = Counter()
         self._target = 1.0
         self._counted_at = -math.inf
         self._size = 1.0
         self._size_at = math.inf
 
-    # What happens ----------------------------------------------------------------------------------
+    # Events ----------------------------------------------------------------------------------------
 
     def remembered(self, acquaintances: Iterable[Acquaintance]) -> None:
-        """Take over acquaintances from earlier runs."""
+        """Load the acquaintances from earlier runs."""
         self._parties.clear()
         for acquaintance in acquaintances:
             self._acquaintances[acquaintance.peer_id] = acquaintance
@@ -113,11 +114,11 @@ class Contacts:
 
     @property
     def connections(self) -> Mapping[PeerId, str]:
-        """The transport's connections, as taken last."""
+        """The transport's connections as last reported."""
         return self._connections
 
     def connected(self, connections: Mapping[PeerId, str], now: float) -> None:
-        """Take the transport's connections. Of each address group the oldest `connected_per_group` count."""
+        """Take the transport's connections. Per address group, the oldest `connected_per_group` count."""
         if connections == self._connections:
             return
         self._trials.connected(connections, now)
@@ -152,19 +153,19 @@ class Contacts:
         return entry
 
     def lost(self, peer: PeerId) -> None:
-        """The peer cannot be reached any more: it is no contact until it delivers again."""
+        """The peer can no longer be reached. It is not a contact until it delivers again."""
         self._lately.pop(peer, None)
         self._widths.pop(peer, None)
 
     def disgraced(self, peer: PeerId) -> None:
-        """The peer lied: what it delivered before no longer counts."""
+        """The peer lied, so its earlier deliveries no longer count."""
         self.lost(peer)
         self._acquaintances.pop(peer, None)
         self._trials.forget(peer)
         self._forget_parties(peer)
 
     def trust(self, peer: PeerId, trusted: bool) -> None:
-        """The operator's word."""
+        """The operator trusts the peer, or no longer does."""
         self._forget_parties(peer)
         if trusted:
             self._trusted.add(peer)
@@ -172,13 +173,13 @@ class Contacts:
             self._trusted.discard(peer)
 
     def announced(self, found: VerifiedAnnouncement) -> None:
-        """Note where a contact publishes. Call it for contacts only."""
+        """Note the shard in which a contact publishes. Call for contacts only."""
         announcement, peer = found.announcement, found.publisher
         width = _width(announcement.shard, shard_of(peer, announcement.task_id, SHARDS_MAX))
         if width:
             self._widths.setdefault(peer, _Width()).see(announcement.round, width)
 
-    # What is believed ------------------------------------------------------------------------------
+    # Standing and estimates ------------------------------------------------------------------------
 
     def is_contact(self, peer: PeerId, now: float) -> bool:
         return peer in self._connected or self._is_lately(peer, now)
@@ -187,12 +188,12 @@ class Contacts:
         return peer in self._trusted
 
     def current(self, now: float) -> list[PeerId]:
-        """The contacts of this moment."""
+        """Return the current contacts."""
         self._expire(now)
         return [*self._lately, *(peer for peer in self._connected if peer not in self._lately)]
 
     def vouching(self, now: float) -> list[PeerId]:
-        """The contacts whose announcements count as load: while others deliver, strangers' do not."""
+        """Return the contacts whose announcements count as load. Strangers' do not while others deliver."""
         contacts = self.current(now)
         if not self.met_lately(now):
             return contacts
@@ -202,7 +203,7 @@ class Contacts:
         return self._acquaintances.get(peer)
 
     def is_known(self, peer: PeerId, now: float) -> bool:
-        """The operator trusts it, or it taught this peer for a long time and is not forgotten."""
+        """Whether the operator trusts the peer, or it taught this one long enough and was not forgotten."""
         if peer in self._trusted:
             return True
         entry, limits = self._acquaintances.get(peer), self._limits
@@ -214,7 +215,7 @@ class Contacts:
         )
 
     def standing(self, peer: PeerId, now: float) -> Standing:
-        """The standing of a peer that is not banned."""
+        """Return the standing of a peer that is not banned."""
         if self.is_known(peer, now):
             return Standing.KNOWN
         entry = self._acquaintances.get(peer)
@@ -222,10 +223,10 @@ class Contacts:
         return Standing.MET if met else Standing.STRANGER
 
     def party(self, peer: PeerId, now: float, *, proved: bool) -> Party:
-        """The party whose turns `peer` shares.
+        """Return the party whose turns `peer` shares.
 
-        `proved`: only a delivery over its own connection shows where the peer is. Otherwise a connection is
-        enough, as for a first pull.
+        `proved`: only a delivery over the peer's own connection determines its address group. Otherwise a
+        connection is enough, as for a first pull.
         """
         found = self._parties.get((peer, proved))
         if found is None:
@@ -248,21 +249,21 @@ class Contacts:
         return Party(group, Standing.MET) if group else Party(UNMET, Standing.STRANGER)
 
     def met_lately(self, now: float) -> bool:
-        """Whether a met or known peer delivered recently: then strangers are not all there is."""
+        """Whether a met or known peer delivered recently, so this one does not depend on strangers."""
         return abs(now - self._met_at) < self._limits.met_lately_s
 
     def parties(self, now: float) -> int:
-        """How many parties the contacts form."""
+        """Return the number of parties among the contacts."""
         self._count(now)
         return len(self._counts)
 
     def size(self, now: float) -> int:
-        """About how many peers there are, this one included.
+        """Estimate the number of peers, including this one.
 
         The estimate takes at least `size_doubles_s` to double or halve.
         """
         self._count(now)
-        if not self._size_at <= now:  # the first time, or a clock that jumped back
+        if not self._size_at <= now:  # the first call, or the clock jumped back
             self._size_at = now
         factor = 2 ** min((now - self._size_at) / self._limits.size_doubles_s, 64.0)
         self._size = min(max(self._target, self._size / factor), max(2.0, self._size) * factor)
@@ -270,10 +271,10 @@ class Contacts:
         return max(1, round(self._size))
 
     def drawn(self, rng: random.Random, now: float) -> PeerId | None:
-        """A random contact: a party is drawn first, then one of its peers. None without contacts.
+        """Return a random contact, drawing a party first and then one of its peers. None without contacts.
 
-        Most draws are of contacts whose announcements were read, if there are any: whoever is connected and
-        publishes nothing must not turn the search away from those that do.
+        Most draws choose contacts whose announcements were read, if there are any. Peers that connect and
+        publish nothing must not divert the search.
         """
         contacts = self.current(now)
         read = [peer for peer in contacts if peer in self._widths]
@@ -286,7 +287,7 @@ class Contacts:
         return rng.choice(by_party[rng.choice(sorted(by_party))]) if by_party else None
 
     def width(self, peer: PeerId) -> int | None:
-        """Over how many shards a contact publishes, as far as its announcements show; None without any."""
+        """Return the shard count that a contact uses, as far as its announcements show; None without any."""
         seen = self._widths.get(peer)
         return max(seen.now, seen.before) if seen is not None else None
 
@@ -297,10 +298,10 @@ class Contacts:
         return found is not None and abs(now - found.last) < self._limits.contact_s
 
     def _unheard(self, now: float) -> float:
-        """Peers that delivered nothing yet, per contact; at most one.
+        """Estimate the peers that have not delivered yet, per contact, at most one.
 
-        If all peers were heard, each delivers again and again. The share of deliveries by peers that were
-        heard once is the share that the unheard would deliver (Good and Turing).
+        Good-Turing: if all peers had been heard, deliveries would repeat. The share of deliveries by peers
+        heard exactly once estimates the share of peers not heard yet.
         """
         heard = [self._lately[peer] for peer in self.vouching(now) if peer in self._lately]
         deliveries = sum(found.times for found in heard)
@@ -308,12 +309,12 @@ class Contacts:
         return min(1.0, once / max(1, deliveries - once))
 
     def _count(self, now: float) -> None:
-        """Count the contacts of each party, and estimate the peers. Once a second: there may be thousands.
+        """Count the contacts of each party and estimate the number of peers, at most once a second.
 
-        Neither a crowd of connections nor a crowd of names whose bodies lie in the DHT may make this peer
-        search, and publish, ever wider. So whoever is connected and delivers nothing counts only as far as
-        deliveries suggest that some are yet unheard. While met peers deliver, strangers that were never met
-        count for at most as many.
+        A crowd of connections, or of identities whose bodies are in the DHT, must not widen the range in
+        which this peer searches and publishes. Connected peers that deliver nothing therefore count only as
+        far as the deliveries suggest that some peers are not heard yet. While met peers deliver, strangers
+        that were never met count for at most as many peers.
         """
         if 0 <= now - self._counted_at < COUNT_EVERY_S:
             return
@@ -339,7 +340,7 @@ class Contacts:
             self._parties.pop((peer, proved), None)
 
     def _make_room(self, now: float) -> None:
-        """Forget the peer that is known least: a crowd of newcomers must not wipe out the known."""
+        """Forget the least known peer, so that a crowd of newcomers cannot displace known peers."""
         if len(self._acquaintances) > self._limits.acquaintances_max:
             newcomer = next((p for p in self._acquaintances if not self.is_known(p, now)), None)
             forgotten = newcomer or next(iter(self._acquaintances))
@@ -348,7 +349,7 @@ class Contacts:
 
 
 def _width(shard: int, widest: int) -> int | None:
-    """The smallest shard count under which a peer's index is `shard`, if it is `widest` under the largest."""
+    """Return the smallest shard count that gives index `shard`; `widest`: the index under the largest."""
     for bits in range(SHARDS_MAX.bit_length()):
         if widest % (1 << bits) == shard:
             return 1 << bits

@@ -1,8 +1,8 @@
-"""What happens to the gossip (events) and what it wants done (commands): plain data, no behaviour.
+"""Gossip's inputs (events) and outputs (commands): plain data without behaviour.
 
-A command is one await on the network, the blob store, the database or the task runner; its docstring
-names the call and the event that reports back. The machine asks again after a time, so an answer
-that gets lost costs a delay and nothing else.
+A command is one await on the network, the blob store, the database or the task runner. Its docstring names
+the call and the event that reports the result. The machine retries after a while, so a lost answer only
+causes a delay.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ from swarmd.network.interface import Misbehaviour, PullFailure, Way
 
 @dataclass(frozen=True)
 class Tick:
-    """Time has passed. Due at `Gossip.next_wakeup`; earlier or later does no harm."""
+    """Time has passed. Due at `Gossip.next_wakeup`; an earlier or later tick does no harm."""
 
     neighbours: int
-    """Peers the transport is connected to (`Network.statistics().connected_peers`)."""
+    """Peers that the transport is connected to (`Network.statistics().connected_peers`)."""
     dialable: bool | None = None
-    """Whether others can dial this peer, as far as the transport knows now; None: as it was."""
+    """Whether other peers can dial this one, as far as the transport knows; None: unchanged."""
     connections: Mapping[PeerId, str] = field(default_factory=dict)
-    """The peers the transport is connected to, each with the multiaddr at the other end."""
+    """The connected peers, each with the multiaddr of the other end."""
     unheard: frozenset[PeerId] = frozenset()
-    """Peers that do not answer the transport now. A peer that is no longer among them is back."""
+    """Peers that currently do not answer the transport. A peer that is no longer listed is back."""
 
 
 @dataclass(frozen=True)
 class Demand:
-    """What the trainer uses: `groups` external groups per step (J). A step lasts `step_seconds`."""
+    """The trainer uses `groups` external groups per step (J), and a step takes `step_seconds`."""
 
     groups: int
     step_seconds: float
@@ -43,34 +43,34 @@ class Demand:
 
 @dataclass(frozen=True)
 class GroupOffer:
-    """A group of our own to publish, generated and scored; never one on a held-out question."""
+    """A group of our own to publish, generated and scored. Never on a held-out question."""
 
     step: int
     task: TaskSpec
     question_digest: bytes
     completions: tuple[Completion, ...] | tuple[Episode, ...]
-    """Episodes if the task has several turns: the record is then of version 2."""
+    """Episodes if the task has several turns; the record is then of version 2."""
     temperature_milli: int
     model: str
     tokenizer: bytes
     even_all_right: bool = False
-    """Publish it although every completion is wholly right: it teaches whoever fails at its task."""
+    """Publish although every completion is right: it teaches peers that fail at its task."""
 
 
 @dataclass(frozen=True)
 class AddressesRemembered:
-    """At start: peers of earlier runs, with the addresses under which they were reached."""
+    """At start: peers of earlier runs, with the addresses at which they were reached."""
 
     peers: tuple[tuple[PeerId, tuple[str, ...]], ...]
 
 
 Word = Literal["ban", "trust", "none"]
-"""What the operator says about a peer; none: it is judged by what it does, starting anew."""
+"""What the operator says about a peer. none: judge it by its conduct, from a clean slate."""
 
 
 @dataclass(frozen=True)
 class PeersRemembered:
-    """At start: who delivered in earlier runs, and the operator's words."""
+    """At start: peers that delivered in earlier runs, and the operator's words."""
 
     acquaintances: tuple[Acquaintance, ...]
     words: Mapping[PeerId, Word]
@@ -86,12 +86,12 @@ class OperatorSaid:
 
 @dataclass(frozen=True)
 class NetworkRestarted:
-    """The transport came back after it had died: what it stored for us may be gone."""
+    """The transport was restarted. What it stored for this peer may be gone."""
 
 
 @dataclass(frozen=True)
 class Paused:
-    """This machine slept, or this process stood still: whatever fails now is nobody else's fault."""
+    """This machine slept, or this process was suspended. Failures in that time are no peer's fault."""
 
 
 @dataclass(frozen=True)
@@ -103,35 +103,35 @@ class Announced:
 
 @dataclass(frozen=True)
 class AnnouncementsRead:
-    """Answer to `ReadAnnouncements`: everything found, unverified; empty after a failure."""
+    """Answer to `ReadAnnouncements`: all envelopes found, unverified; empty after a failure."""
 
     envelopes: tuple[bytes, ...]
 
 
 @dataclass(frozen=True)
 class AnnouncementHeld:
-    """Another peer had this one hold an announcement, and the storing node found it sound."""
+    """Another peer stored an announcement on this one, and it passed the storage rules."""
 
     envelope: bytes
 
 
 @dataclass(frozen=True)
 class StatusesRead:
-    """Answer to `ReadStatuses`: everything found, unverified; empty after a failure."""
+    """Answer to `ReadStatuses`: all envelopes found, unverified; empty after a failure."""
 
     envelopes: tuple[bytes, ...]
 
 
 @dataclass(frozen=True)
 class StatusPublished:
-    """Answer to `PublishStatus`: whether there was room for it."""
+    """Answer to `PublishStatus`: whether there was room for the status."""
 
     kept: bool
 
 
 @dataclass(frozen=True)
 class FullStatusRead:
-    """Answer to `AskStatus`: what `peer` gave, unverified; None if it gave nothing."""
+    """Answer to `AskStatus`: what `peer` sent, unverified; None if it sent nothing."""
 
     peer: PeerId
     envelope: bytes | None
@@ -145,7 +145,7 @@ class BodyArrived:
     envelope: bytes
     way: Way = Way.DIRECT
     address: str | None = None
-    """The multiaddr it came from, if it came directly and the transport knows it."""
+    """The multiaddr that it came from, if it came over a connection and the transport knows it."""
 
 
 @dataclass(frozen=True)
@@ -159,7 +159,7 @@ class PullFailed:
 
 @dataclass(frozen=True)
 class Misbehaved:
-    """The transport reports what a peer did to it."""
+    """The transport reports a peer's offence."""
 
     peer: PeerId
     what: Misbehaviour
@@ -210,7 +210,7 @@ Event = (
 
 @dataclass(frozen=True)
 class StoreBlob:
-    """`BlobStore.put(envelope)`: keep the body of an own record, so that others can pull it."""
+    """`BlobStore.put(envelope)`: keep the body of our own record, so that other peers can pull it."""
 
     digest: bytes
     envelope: bytes
@@ -218,7 +218,7 @@ class StoreBlob:
 
 @dataclass(frozen=True)
 class StoreBody:
-    """`Network.store_body(envelope)`: nobody can dial us, so the DHT holds the body."""
+    """`Network.store_body(envelope)`: store the body in the DHT, because nobody can dial this peer."""
 
     envelope: bytes
 
@@ -253,11 +253,11 @@ class ReadStatuses:
 
 @dataclass(frozen=True)
 class TellStatus:
-    """`Network.tell(envelope, with_credits)`: the full status for whoever asks from now on."""
+    """`Network.tell(envelope, with_credits)`: the full status to send on request from now on."""
 
     envelope: bytes
     with_credits: bytes | None = None
-    """The same, of version 3."""
+    """The same status in version 3."""
 
 
 @dataclass(frozen=True)
@@ -278,7 +278,7 @@ class Pull:
 
 @dataclass(frozen=True)
 class Verify:
-    """Regenerate the question, score the completions -> `GroupScored` or `GroupRejected`."""
+    """Regenerate the question and score the completions -> `GroupScored` or `GroupRejected`."""
 
     record: VerifiedRecord
 
@@ -294,21 +294,21 @@ class Drop:
 
 @dataclass(frozen=True)
 class Connect:
-    """`Network.connect(addresses)`; its success shows in the neighbours of the next `Tick`."""
+    """`Network.connect(addresses)`. Success shows in the neighbours of the next `Tick`."""
 
     addresses: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Disconnect:
-    """`Network.disconnect(peer)`: it is ignored from now on; no answer needed."""
+    """`Network.disconnect(peer)`: the peer is ignored from now on. No answer is needed."""
 
     peer: PeerId
 
 
 @dataclass(frozen=True)
 class RememberPeer:
-    """For the database: dial `peer_id` under `addresses` at the next start."""
+    """For the database: dial `peer_id` at `addresses` at the next start."""
 
     peer_id: PeerId
     addresses: tuple[str, ...]
@@ -323,7 +323,7 @@ class RememberAcquaintance:
 
 @dataclass(frozen=True)
 class RememberClaim:
-    """For the database: `peer` says that it has trained on so many groups of ours since it began."""
+    """For the database: `peer` claims to have trained on this many of our groups since it began."""
 
     peer: PeerId
     groups: int
@@ -331,7 +331,7 @@ class RememberClaim:
 
 @dataclass(frozen=True)
 class RememberCredit:
-    """For the database: what `peer` says that it measured of our groups, those of people or the others."""
+    """For the database: the effect that `peer` claims to have measured for our groups, people's or others."""
 
     peer: PeerId
     people: bool
@@ -341,7 +341,7 @@ class RememberCredit:
 
 @dataclass(frozen=True)
 class ForgetPeer:
-    """For the database and the pool: what a peer delivered no longer counts, and its groups are not drawn."""
+    """For the database and the pool: a peer's deliveries no longer count, and its groups are not drawn."""
 
     peer: PeerId
 
@@ -351,7 +351,7 @@ Change = Literal["ignored", "forgiven", "known", "banned", "trusted", "unjudged"
 
 @dataclass(frozen=True)
 class StandingChanged:
-    """For the log: a peer is judged differently from now on, and why."""
+    """For the log: a peer's standing changed, and why."""
 
     peer: PeerId
     change: Change

@@ -1,4 +1,4 @@
-"""Announcement envelopes as they come from the DHT: each is checked once, however often it is read."""
+"""Verifies announcement envelopes from the DHT, each only once even if it is read many times."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from swarmd.network.rates import Buckets, Rate
 
 
 class Intake:
-    """Verifies what is new and counts what each key holds. It judges nobody: junk proves no author."""
+    """Verifies new envelopes and counts the entries under each key. Judges nobody: junk has no author."""
 
     def __init__(self, manifest: Manifest, limits: GossipLimits) -> None:
         self._manifest = manifest
@@ -33,7 +33,7 @@ class Intake:
 
     @property
     def junk(self) -> Mapping[str, int]:
-        """Envelopes refused, by reason."""
+        """Counts of refused envelopes, by reason."""
         return dict(self._junk)
 
     def read(
@@ -43,10 +43,10 @@ class Intake:
         now: float,
         is_contact: Callable[[PeerId], bool],
     ) -> tuple[list[VerifiedAnnouncement], dict[Topic, int]]:
-        """The announcements not seen before, and the load of each of the `asked` keys.
+        """Return the announcements not seen before, and the load of each of the `asked` keys.
 
-        A load counts live entries of contacts, at most `shard_entries_target` of each: all entries of one
-        contact go to one key, however many shards there are.
+        The load is the number of live entries by contacts, at most `shard_entries_target` for each, because
+        all entries of one contact are under the same key, however many shards there are.
         """
         new: list[VerifiedAnnouncement] = []
         entries: dict[Topic, Counter[PeerId]] = {topic: Counter() for topic in asked}
@@ -61,8 +61,9 @@ class Intake:
                     self._refused.put(digest, None, close=False)
                     continue
                 if _topic(announced) not in entries:
-                    self._junk[Reason.TOPIC.value] += 1  # not its own key, or an answer that comes too late:
-                    continue  # the announcement itself may be sound
+                    # The wrong key, or an answer that came too late. The announcement itself may be valid.
+                    self._junk[Reason.TOPIC.value] += 1
+                    continue
                 new.append(announced)
                 known = _topic(announced), announced.publisher
                 self._known.put(digest, known, close=is_contact(announced.publisher))
@@ -73,15 +74,15 @@ class Intake:
         return new, {topic: sum(min(n, most) for n in counts.values()) for topic, counts in entries.items()}
 
     def may_take(self, envelope: bytes, now: float) -> bool:
-        """Whether an announcement that somebody had this peer hold is to be looked at.
+        """Whether to look at an announcement that another peer stored here.
 
-        It is new, and not one of a flood.
+        It must be new and within the rate limit.
         """
         rate = Rate(self._limits.news_per_s, self._limits.news_burst)
         return digest_of(envelope) not in self._known and self._news.take("held", rate, 1.0, now)
 
     def held(self, envelope: bytes, now: float) -> VerifiedAnnouncement | None:
-        """The same announcement, verified; None if it is not sound."""
+        """Verify such an announcement; None if it is not valid."""
         announced = self._verify(envelope, now)
         if announced is not None:
             known = _topic(announced), announced.publisher

@@ -1,4 +1,4 @@
-"""What follows from a fault: who is charged, who is ignored, and what is forgotten."""
+"""The consequences of a fault: which peer is charged, which is ignored, and what is dropped."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from swarmd.gossip.reputation import FAILURES, UNREACHABLE, Reputation
 
 
 class Judge:
-    """Decides whose fault a failure may be. `Reputation` keeps the points."""
+    """Decides whose fault a failure can be. `Reputation` keeps the points."""
 
     def __init__(self, reputation: Reputation, contacts: Contacts, candidates: Candidates) -> None:
         self._reputation = reputation
@@ -21,7 +21,7 @@ class Judge:
         self._unscored = Outages()
 
     def reached(self, peer: PeerId, now: float) -> None:
-        """A body of `peer` came."""
+        """A body of `peer` arrived."""
         self._unreached.worked(self._party(peer, now), now)
 
     def scored(self, peer: PeerId, now: float) -> None:
@@ -29,12 +29,12 @@ class Judge:
         self._unscored.worked(self._party(peer, now), now)
 
     def unreached(self, peer: PeerId, now: float) -> bool:
-        """`peer` cannot be reached. Returns whether most parties cannot: then this machine itself is away."""
+        """`peer` cannot be reached. Return whether most parties cannot: then this machine is offline."""
         self._unreached.failed(self._party(peer, now), UNREACHABLE, now)
         return self._unreached.most_fail(UNREACHABLE, now)
 
     def penalise(self, peer: PeerId, reason: str, now: float) -> list[Command]:
-        """Charge `peer` the points of `reason`, unless the fault seems to be here. Returns what follows."""
+        """Charge `peer` the points for `reason`, unless the fault seems ours. Return the commands."""
         if self._is_ours(peer, reason, now):
             return []
         may_ignore = reason not in FAILURES or self._spares_half(peer, now)
@@ -43,20 +43,20 @@ class Judge:
         return self.turn_away(peer, reason)
 
     def turn_away(self, peer: PeerId, reason: str) -> list[Command]:
-        """`peer` is ignored from now on: nothing from it waits or counts any longer."""
+        """Ignore `peer` from now on, and drop what is pending from it."""
         self._candidates.forget(peer)
         self._contacts.disgraced(peer)
         return [StandingChanged(peer, "ignored", str(reason)), ForgetPeer(peer), Disconnect(peer)]
 
     def _is_ours(self, peer: PeerId, reason: str, now: float) -> bool:
-        """Whether the scorers here are overloaded: then the peer's fault cannot be told from theirs."""
+        """Whether the scorers here are overloaded, so a failure cannot be attributed to the peer."""
         if reason != Reason.SCORER:
             return False
         self._unscored.failed(self._party(peer, now), str(reason), now)
         return self._unscored.all_fail(str(reason), now)
 
     def _spares_half(self, peer: PeerId, now: float) -> bool:
-        """Whether at least half of the contacts would be left if `peer` were ignored too."""
+        """Whether at least half of the contacts would remain if `peer` were ignored too."""
         contacts = set(self._contacts.current(now))
         if peer not in contacts:
             return True

@@ -1,4 +1,4 @@
-"""A bounded table in which strangers displace only strangers."""
+"""A bounded table in which strangers can displace only strangers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ V = TypeVar("V")
 class Kept(Generic[K, V]):
     """A dictionary of at most `size_max` entries. Close entries are dropped only when no others are left.
 
-    Within each kind, the entry that was written first is dropped first.
+    Within each kind, the entry written first is dropped first.
     """
 
     def __init__(self, size_max: int) -> None:
@@ -21,7 +21,7 @@ class Kept(Generic[K, V]):
         self._far: dict[K, V] = {}
 
     def put(self, key: K, value: V, *, close: bool) -> None:
-        """Write an entry; it is the newest now."""
+        """Write an entry, making it the newest."""
         self.pop(key)
         (self._close if close else self._far)[key] = value
         if len(self) > self._size_max:
@@ -35,14 +35,14 @@ class Kept(Generic[K, V]):
         return self._close.pop(key, None) if key in self._close else self._far.pop(key, None)
 
     def keys(self) -> tuple[K, ...]:
-        """Close keys last; within each kind, the newest last."""
+        """All keys, close ones last; within each kind, newest last."""
         return (*self._far, *self._close)
 
     def close_keys(self) -> tuple[K, ...]:
         return tuple(self._close)
 
     def values(self) -> tuple[V, ...]:
-        """In the order of `keys`."""
+        """All values, in the order of `keys`."""
         return (*self._far.values(), *self._close.values())
 
     def __contains__(self, key: object) -> bool:

@@ -1,8 +1,8 @@
 """The gossip of one peer as a pure state machine: events in, commands out.
 
-It uses no sockets, clock, files or tasks. `now` is unix time in seconds, and `rng` is its only source of
-randomness, so a whole swarm of these machines replays from a seed (tests/sim). It does not score: it hands
-over what arrives with `Verify`, and the verdict comes back as an event.
+It uses no sockets, clock, files or tasks. `now` is Unix time in seconds, and `rng` is its only source of
+randomness, so a whole swarm of these machines can be replayed from a seed (tests/sim). It does not score: it
+hands over what arrives with `Verify`, and the verdict returns as an event.
 """
 
 from __future__ import annotations
@@ -60,11 +60,11 @@ from swarmd.gossip.telling import Telling
 from swarmd.network.clocks import clock_problem
 from swarmd.network.interface import Misbehaviour, Standing, Way
 
-WAKE_S_MIN = 0.1  # never asks for more than ten ticks per second
+WAKE_S_MIN = 0.1  # never request more than ten ticks per second
 
 
 class Gossip:
-    """Decides what to publish, read, pull, verify and drop, and whom to dial, for one peer of one swarm."""
+    """Decides for one peer what to publish, read, pull, verify and drop, and which peers to dial."""
 
     def __init__(
         self,
@@ -103,9 +103,9 @@ class Gossip:
         self._now = 0.0
 
     def handle(self, event: Event, now: float) -> list[Command]:
-        """Take one event at unix time `now` in seconds. Returns the commands to carry out, in order.
+        """Process one event at Unix time `now` in seconds. Return the commands to execute, in order.
 
-        Raises InvalidLocal for an `OwnStatus` with numbers out of bounds: that is a bug in the caller.
+        Raises InvalidLocal for an `OwnStatus` with numbers out of bounds, which is a bug in the caller.
         Nothing that comes from the network makes it raise.
         """
         self._now = now
@@ -216,7 +216,7 @@ class Gossip:
             self._membership.look_again()
         self._membership.expire(now)
         commands: list[Command] = [
-            StandingChanged(peer, "forgiven", "its time is over") for peer in self._reputation.forgiven(now)
+            StandingChanged(peer, "forgiven", "time served") for peer in self._reputation.forgiven(now)
         ]
         if asked := self._asking.next(self._contacts.connections, now):
             commands.append(AskStatus(asked))
@@ -224,15 +224,16 @@ class Gossip:
         return [*commands, dial] if dial else commands
 
     def _missed(self, arrived: list[Command]) -> None:
-        """These bodies came from the DHT, because their publishers did not answer: dial them."""
+        """Dial the publishers of bodies that came from the DHT because they did not answer."""
         for command in arrived:
             if isinstance(command, Verify) and command.record.publisher not in self._contacts.connections:
                 self._membership.missed(command.record.publisher)
 
     def _start_over(self, now: float) -> None:
-        """Announce everything again and look around: what was stored before may be gone or unreachable.
+        """Announce everything again and read at once, because what was stored before may be gone or
+        unreachable.
 
-        Peers that could not be reached until now were unreachable for the same reason.
+        Peers that could not be reached so far were unreachable for the same reason, so their back-offs end.
         """
         self._puller.all_back()
         self._publisher.announce_again(now)
@@ -253,7 +254,7 @@ class Gossip:
         self._reader.answered(self._puller.offer_all(new, now), now)
 
     def _held(self, envelope: bytes, now: float) -> None:
-        """What this peer holds for others it need not look for."""
+        """Process an announcement that another peer stored here; this peer need not search for it."""
         if (announced := self._intake.held(envelope, now)) is None:
             return
         if self._contacts.is_contact(announced.publisher, now):
@@ -282,10 +283,10 @@ class Gossip:
                 self._reputation.forget(peer)
 
     def _misbehaviour(self, peer: PeerId, what: Misbehaviour, now: float) -> list[Command]:
-        told = self._misconduct.reported(peer, what, now)
-        return told + self._puller.judge.penalise(peer, what.value, now)
+        changes = self._misconduct.reported(peer, what, now)
+        return changes + self._puller.judge.penalise(peer, what.value, now)
 
-    # What is due -----------------------------------------------------------------------------------
+    # Due work --------------------------------------------------------------------------------------
 
     def _start_round(self, now: float) -> None:
         round_ = self._manifest.round_at(int(now))
@@ -297,7 +298,7 @@ class Gossip:
         return [*([batch] if batch else []), *self._telling.due(now)]
 
     def goodbye(self, now: float) -> bytes | None:
-        """The last status of this peer, for whom it leaves behind; None before the first."""
+        """Return this peer's last status, to be published when it leaves; None if it published none yet."""
         return self._telling.goodbye(now)
 
     def _read_due(self, now: float) -> list[Command]:
@@ -316,10 +317,10 @@ class Gossip:
     def _missing(self, now: float) -> int:
         return self._puller.missing(self._contacts.size(now) - 1, now)
 
-    # Looking in ------------------------------------------------------------------------------------
+    # Inspection ------------------------------------------------------------------------------------
 
     def statistics(self) -> GossipStatistics:
-        """An immutable snapshot as of the last event."""
+        """Return an immutable snapshot as of the last event."""
         now, puller, publisher = self._now, self._puller, self._publisher
         offset = self._clock.offset_s(now)
         return GossipStatistics(
@@ -353,13 +354,13 @@ class Gossip:
         )
 
     def standing(self, peer: PeerId) -> Standing:
-        """How well `peer` is known, as of the last event."""
+        """Return how well `peer` is known, as of the last event."""
         if self._reputation.is_ignored(peer, self._now):
             return Standing.BANNED
         return self._contacts.standing(peer, self._now)
 
     def party(self, peer: PeerId) -> Party:
-        """The party whose turns the groups of `peer` share, as of the last event."""
+        """Return the party whose turns the groups of `peer` share, as of the last event."""
         return self._contacts.party(peer, self._now, proved=True)
 
     def met_lately(self) -> bool:
@@ -367,11 +368,11 @@ class Gossip:
         return self._contacts.met_lately(self._now)
 
     def trust(self, peer: PeerId) -> float:
-        """Trust in the groups of `peer`, as of the last event: from 0 (ignored) to 1."""
+        """Return the trust in the groups of `peer`, as of the last event: from 0 (ignored) to 1."""
         return self._reputation.trust(peer, self._now)
 
     def _views(self, now: float) -> tuple[PeerView, ...]:
-        """Peers whose status was read, contacts, and peers that lost points, best known first."""
+        """Return peers whose status was read, contacts, and peers that lost points, best known first."""
         seen = {found.peer_id: found for found in self._membership.peers()}
         peers = {*seen, *self._contacts.current(now), *self._reputation.judged()} - {self._key.peer_id}
         views = [self._view(peer, seen.get(peer), now) for peer in peers]

@@ -1,8 +1,8 @@
-"""Who is there: statuses read from the membership shards, addresses worth keeping, and whom to dial.
+"""The members of the swarm: statuses read from the membership shards, addresses to keep, and peers to dial.
 
 Within a minute the tables hold all of a small swarm, or a sample of a large one. A status is its signer's
-word and costs nothing, so the tables serve people and dialling only. Contacts show how large the swarm is. A
-name that was only read never displaces a contact, or a peer that was a contact once.
+claim and costs nothing, so these tables serve only people and dialling; the size of the swarm is estimated
+from contacts. A peer known only from a status never displaces a contact or a former contact.
 """
 
 from __future__ import annotations
@@ -19,18 +19,16 @@ from swarmd.gossip.kept import Kept
 from swarmd.gossip.limits import GossipLimits
 from swarmd.gossip.timer import Timer
 
-STATUSES_PER_READ = 16  # enough to notice newcomers; a read's bytes do not depend on the swarm's size
+STATUSES_PER_READ = 16  # enough to notice newcomers; the bytes of a read do not depend on the swarm's size
 LEFT = "left"
-"""The phase in the last status of a peer that leaves in good order."""
+"""The phase in the last status of a peer that leaves in an orderly way."""
 
-SILENCE_S = (
-    60.0  # a peer is listed this long past its expiry: enough to read all shards of a small swarm twice
-)
+SILENCE_S = 60.0  # a peer is listed this long after its expiry: time to read a small swarm's shards twice
 
 
 @dataclass(frozen=True)
 class PeerSeen:
-    """A peer whose status was read lately."""
+    """A peer whose status was read recently."""
 
     peer_id: PeerId
     status: PeerStatus
@@ -38,11 +36,11 @@ class PeerSeen:
 
 
 IsContact = Callable[[PeerId, float], bool]
-"""Whether a peer is a contact at a time in unix seconds."""
+"""(peer, Unix time in seconds) -> whether the peer is a contact then."""
 
 
 class Membership:
-    """Bounded tables of peers and of addresses; reads a few shards at a time, each in its turn."""
+    """Bounded tables of peers and addresses. Reads a few shards at a time, in turn."""
 
     def __init__(
         self, swarm: bytes, own: PeerId, limits: GossipLimits, rng: random.Random, is_contact: IsContact
@@ -55,7 +53,7 @@ class Membership:
         self._peers: Kept[PeerId, PeerSeen] = Kept(limits.peers_max)
         self._addresses: Kept[PeerId, tuple[str, ...]] = Kept(limits.addresses_max)
         self._told: Kept[PeerId, tuple[str, ...]] = Kept(limits.addresses_max)
-        """What `RememberPeer` was sent for."""
+        """The addresses sent in the last `RememberPeer`."""
         self._left: Kept[PeerId, None] = Kept(limits.peers_max)
         self._turn = list(range(MEMBERSHIP_SHARDS))
         rng.shuffle(self._turn)
@@ -71,7 +69,7 @@ class Membership:
     # Reading ---------------------------------------------------------------------------------------
 
     def keys(self, now: float) -> tuple[bytes, ...]:
-        """Membership keys to read now, if it is time. The more statuses each holds, the fewer are read."""
+        """Return the membership keys to read now, if any. Fewer keys are read if shards are full."""
         if not self.read_timer.due(now):
             return ()
         wanted = round(STATUSES_PER_READ / max(self._entries_per_shard(), 1.0))
@@ -81,8 +79,9 @@ class Membership:
         return tuple(membership_key(self._swarm, shard) for shard in self._asked)
 
     def answered(self, statuses: Sequence[VerifiedStatus], now: float) -> list[Command]:
-        """The read in progress brought `statuses`, verified."""
-        publishers = {verified.publisher for verified in statuses}  # holders may differ about which is newest
+        """The pending read returned `statuses`, verified."""
+        # holders can disagree about which is newest
+        publishers = {verified.publisher for verified in statuses}
         for shard in self._asked:
             self._entries[shard] = len(publishers) / len(self._asked)
         self._asked = ()
@@ -94,7 +93,7 @@ class Membership:
         return [command for command in remembered if command is not None]
 
     def _pause(self, brought: int, now: float) -> None:
-        """Pause after a read, the longer the more it brought: bytes a second do not depend on the swarm."""
+        """Pause in proportion to what a read returned, so the rate does not grow with the swarm."""
         self._read_at = now
         limits = self._limits
         pause = max(limits.membership_interval_s_max, limits.membership_s_per_status * brought)
@@ -103,18 +102,17 @@ class Membership:
         self.read_timer.pause(now, pause * self._rng.uniform(0.75, 1.25))  # never in step with publishers
 
     def look_again(self) -> None:
-        """Somebody fell silent, and may have said goodbye: pause no longer than if the last read had brought
-        little."""
+        """A peer fell silent and may have said goodbye, so read again soon."""
         if not self._asked:
             soon = self._read_at + self._limits.membership_interval_s_max
             self.read_timer.at = min(self.read_timer.at, soon)
 
     def told(self, peer: PeerId, status: PeerStatus, now: float) -> None:
-        """A connected peer told its status itself."""
+        """A connected peer sent its status directly."""
         self._list(peer, status, now)
 
     def hurry(self) -> None:
-        """Something changed (new neighbours, a new transport): look around at once."""
+        """Something changed (new neighbours, a new transport): read and dial at once."""
         self.connect_timer.wake()
         self.reach_out_timer.wake()
         if not self._asked:
@@ -127,14 +125,14 @@ class Membership:
             return None
         close = self._is_contact(peer, now)
         own = self._remember_addresses(peer, status.addresses, close=close)
-        # Also if a peer is back at a known address: it should be among the newest at the next start.
+        # Also if a peer returns at a known address, so that it is among the newest at the next start.
         if not own or not close or (known is not None and self._told.get(peer) == own):
             return None
         self._told.put(peer, own, close=True)
         return RememberPeer(peer, own)
 
     def _list(self, peer: PeerId, status: PeerStatus, now: float) -> bool:
-        """False if a newer status of the peer is known."""
+        """List the peer. Return False if a newer status is known."""
         known = self._peers.get(peer)
         if known is not None and known.status.created > status.created:
             return False
@@ -148,7 +146,7 @@ class Membership:
     def _remember_addresses(
         self, peer: PeerId, addresses: tuple[str, ...], *, close: bool
     ) -> tuple[str, ...]:
-        """Only addresses that name the peer itself: nobody can have a third party dialled. Returns those."""
+        """Keep and return only addresses with the peer's own id, to protect third parties."""
         own = tuple(address for address in addresses if address.endswith(f"/p2p/{peer}"))
         reached = close or peer in self._addresses.close_keys()
         self._addresses.pop(peer)
@@ -156,14 +154,14 @@ class Membership:
             self._addresses.put(peer, own, close=reached)
         return own
 
-    # Knowing ---------------------------------------------------------------------------------------
+    # Lookup ----------------------------------------------------------------------------------------
 
     def peers(self) -> tuple[PeerSeen, ...]:
-        """Peers whose status was read lately, newest last."""
+        """Return the peers whose status was read recently, newest last."""
         return self._peers.values()
 
     def left(self) -> frozenset[PeerId]:
-        """Peers whose last word was that they leave, however long ago."""
+        """Return the peers whose last status said that they leave, however long ago."""
         return frozenset(self._left)
 
     def expire(self, now: float) -> None:
@@ -172,7 +170,7 @@ class Membership:
                 self._peers.pop(seen.peer_id)
 
     def forget(self, peer: PeerId) -> None:
-        """Do not list or dial it."""
+        """Stop listing and dialling the peer."""
         for table in (self._peers, self._addresses, self._told):
             table.pop(peer)
 
@@ -182,14 +180,17 @@ class Membership:
     # Dialling --------------------------------------------------------------------------------------
 
     def remembered(self, peers: Sequence[tuple[PeerId, tuple[str, ...]]]) -> None:
-        """Peers of earlier runs; they were contacts then."""
+        """Load the peers from earlier runs. They were contacts then."""
         for peer, addresses in peers:
             if peer != self._own:
                 self._remember_addresses(peer, addresses, close=True)
 
     def connect(self, neighbours: int, now: float) -> Connect | None:
-        """Dial when neighbours are few, then peers that were missed; also one silent peer now and then, which
-        heals a split swarm."""
+        """Return what to dial now, if anything.
+
+        With few neighbours, dial several peers. Otherwise dial peers that were missed and, at long intervals,
+        one silent peer, which heals a split swarm.
+        """
         few = neighbours < min(self._limits.neighbours_min, len(self._addresses))
         if few and self.connect_timer.due(now):
             self.connect_timer.pause(now, self._limits.connect_interval_s)
@@ -207,14 +208,14 @@ class Membership:
         return None
 
     def missed(self, peer: PeerId) -> None:
-        """A body of it came, and it was not connected: it may live behind a relay. Dial it soon."""
+        """A body arrived from a peer that is not connected and may be behind a relay. Dial it soon."""
         if self._addresses.get(peer):
             self._missed[peer] = None
             if len(self._missed) > self._limits.missed_max:
                 self._missed.popitem(last=False)
 
     def _some(self, count: int) -> list[PeerId]:
-        """Peers to dial: half of them reached before, if there are any."""
+        """Choose peers to dial; half of them were reached before, if there are any."""
         reached = list(self._addresses.close_keys())
         chosen = self._rng.sample(reached, min(count // 2, len(reached)))
         rest = [peer for peer in self._addresses if peer not in chosen]

@@ -1,4 +1,4 @@
-"""What the transport reports of peers: all of it is counted, little of it is told."""
+"""Offences that the transport reports: all are counted, and few are logged."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from swarmd.gossip.kept import Kept
 from swarmd.gossip.limits import GossipLimits
 from swarmd.network.interface import Misbehaviour
 
-TOLD_EVERY_S = 60.0  # between two reports of the same misbehaviour of the same peer
+TOLD_EVERY_S = 60.0  # between two log entries for the same offence by the same peer
 _CHANGES: Mapping[Misbehaviour, Change] = {
     Misbehaviour.FLOOD: "flood",
     Misbehaviour.LIES: "lies",
@@ -20,14 +20,14 @@ _CHANGES: Mapping[Misbehaviour, Change] = {
 
 
 class Misconduct:
-    """Counts by kind of misbehaviour."""
+    """Counts of offences by kind."""
 
     def __init__(self, limits: GossipLimits) -> None:
         self.counts: Counter[str] = Counter()
         self._told: Kept[tuple[PeerId, str], float] = Kept(limits.peers_judged_max)
 
     def reported(self, peer: PeerId, what: Misbehaviour, now: float) -> list[Command]:
-        """Count the report. Returns what is to be told of it, once in TOLD_EVERY_S: they may be hundreds."""
+        """Count an offence. Return what to log, at most once in TOLD_EVERY_S, as there can be hundreds."""
         self.counts[what.value] += 1
         before = self._told.get((peer, what.value))
         if before is not None and abs(now - before) < TOLD_EVERY_S:

@@ -1,8 +1,8 @@
-"""Is another peer running with this peer's key? If a home was copied and started twice, both peers notice.
+"""Detects another running peer with this peer's key. If a home was copied and both are started, both notice.
 
-Both sign statuses under the same name in the same place, and the newer one stays there. So a status under our
-name that we did not sign, and that is newer than this run, is the other peer's. A status that an earlier run
-of ours left is older. It looks newer only if the clock was set back since, and then not for long.
+Both sign statuses with the same id for the same slot, and the newer status stays there. A status under our id
+that we did not sign and that is newer than this run therefore comes from the other peer. A status left by an
+earlier run of ours is older. It looks newer only if the clock has been set back since, and then not for long.
 """
 
 from __future__ import annotations
@@ -12,21 +12,22 @@ from collections import deque
 from protocol import VerifiedStatus, digest_of
 
 SIGNED_MAX = 64
-"""Own statuses remembered: half an hour of them, and the swarm keeps one for two minutes."""
+"""Own statuses remembered: half an hour of them, while the swarm keeps one for two minutes."""
 
 TOLD_S = 600.0
-"""Seconds for which the other peer is still reported after it was last seen: its status and ours are read in
-turns."""
+"""Seconds for which the other peer is reported after it was last seen. Its statuses and ours are read
+alternately.
+"""
 
 
 PROBLEM = (
-    "another swarmd is running with this peer's key: is its home a copy of this one? Stop one of the two; to "
-    "have two peers, move identity.key of one away and start that with --new-identity"
+    "another swarmd is running with this peer's key: is its home a copy of this one? Stop one of the two. To "
+    "have two peers, move one's identity.key away and start it with --new-identity"
 )
 
 
 class NamesakeWatch:
-    """Tells our own statuses from others under our name."""
+    """Distinguishes our own statuses from others under our id."""
 
     def __init__(self) -> None:
         self._signed: deque[bytes] = deque(maxlen=SIGNED_MAX)
@@ -40,14 +41,14 @@ class NamesakeWatch:
         self._signed.append(digest_of(envelope))
 
     def read(self, verified: VerifiedStatus, now: float) -> None:
-        """Take a status under our name that was read."""
+        """Process a status under our id that was read from the DHT."""
         if self._began is None or verified.status.created <= self._began:
             return
         if digest_of(verified.envelope) not in self._signed:
             self._seen_at = now
 
     def problems(self, now: float) -> tuple[str, ...]:
-        """What to tell the operator if another peer with our key was seen recently."""
+        """Return the problem to show the operator if another peer with our key was seen recently."""
         if self._seen_at is None or abs(now - self._seen_at) >= TOLD_S:
             return ()
         return (PROBLEM,)

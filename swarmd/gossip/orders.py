@@ -1,4 +1,4 @@
-"""What an operator may order about peers, and how an order names a peer."""
+"""The orders that an operator can give about peers, and how an order names a peer."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from swarmd.gossip.events import Word
 Order = Literal["ban", "unban", "trust", "untrust"]
 
 LIFTED: Mapping[Order, Word] = {"unban": "ban", "untrust": "trust"}
-"""Orders that take back a word, with that word."""
+"""Orders that revoke a word, with that word."""
 
 
 def word_of(order: Order) -> Word:
-    """The operator's word about a peer once the order is carried out."""
+    """Return the operator's word about a peer after this order."""
     match order:
         case "ban" | "trust":
             return order
@@ -25,7 +25,7 @@ def word_of(order: Order) -> Word:
 
 
 def parse_order(text: str) -> Order:
-    """Raises ConfigError."""
+    """Parse an order. Raises ConfigError."""
     for order in get_args(Order):
         if order == text:
             return order  # type: ignore[no-any-return]
@@ -33,12 +33,12 @@ def parse_order(text: str) -> Order:
 
 
 def parse_peer_id(text: str) -> PeerId:
-    """Raises ConfigError unless `text` is a whole peer id."""
+    """Check that `text` is a full peer id. Raises ConfigError."""
     try:
         public_key_from_peer_id(text)
     except ProtocolError as error:
         raise ConfigError(
             f"{text!r} is not a peer id: expected 52 characters that begin with 12D3KooW; "
-            "`swarmd status --json` shows them whole"
+            "`swarmd status --json` shows them in full"
         ) from error
     return PeerId(text)

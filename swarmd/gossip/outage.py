@@ -1,17 +1,17 @@
-"""Is it them, or is it us? If most or all fail in the same way at the same time, the cause is here."""
+"""Distinguishes peers' failures from our own: if most fail the same way at once, the cause is here."""
 
 from __future__ import annotations
 
 import math
 from collections import defaultdict
 
-WINDOW_S = 60.0  # failures of one cause come within a few pulls of each other
-PARTIES_MIN = 2  # that must fail together: a single one does not show whose fault it is
-ENTRIES_MAX = 1_024  # parties remembered for each way to fail
+WINDOW_S = 60.0  # failures with one cause occur within a few pulls of each other
+PARTIES_MIN = 2  # that must fail together; a single one does not show whose fault it is
+ENTRIES_MAX = 1_024  # parties remembered per way of failing
 
 
 class Outages:
-    """Which parties failed recently, in which way, and which worked."""
+    """Which parties failed recently and how, and which ones worked."""
 
     def __init__(self) -> None:
         self._failed: defaultdict[str, dict[str, float]] = defaultdict(dict)
@@ -24,12 +24,12 @@ class Outages:
         _note(self._worked, party, now)
 
     def most_fail(self, way: str, now: float) -> bool:
-        """Whether, when last tried, more parties failed this way than worked, and more than one failed."""
+        """Whether more than one party failed this way in its last attempt, and more failed than worked."""
         failing, working = self._count(way, now)
         return failing >= PARTIES_MIN and failing > working
 
     def all_fail(self, way: str, now: float) -> bool:
-        """Whether, when last tried, more than one party failed this way and none worked."""
+        """Whether more than one party failed this way in its last attempt, and none worked."""
         failing, working = self._count(way, now)
         return failing >= PARTIES_MIN and working == 0
 

@@ -1,4 +1,4 @@
-"""What the daemon tells gossip of itself, to be signed and published."""
+"""What the daemon reports about this peer, for gossip to sign and publish."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from protocol import Credit, PeerId
 
 @dataclass(frozen=True)
 class OwnStatus:
-    """What this peer says of itself; the newest is published when the next publication is due.
+    """This peer's report about itself. The newest one is published when the next publication is due.
 
-    Groups are counted since the peer began, not since its process did.
+    Groups are counted since the peer began, not since its process started.
     """
 
     addresses: tuple[str, ...]
@@ -28,6 +28,6 @@ class OwnStatus:
     agent: str
     eval_milli: int | None = None
     used: Mapping[PeerId, int] = field(default_factory=dict)
-    """Publisher -> groups of it that this peer trained on. The USED_MAX largest are told."""
+    """Publisher -> number of its groups that this peer trained on. The USED_MAX largest are published."""
     credits: Sequence[Credit] = ()
-    """What was measured of others' groups, the most measured first. The first CREDITS_MAX are told."""
+    """Measured effects of other peers' groups, most measured first. The first CREDITS_MAX are published."""

@@ -1,6 +1,6 @@
-"""Own groups become signed records and announcements; those of the last rounds can be announced again.
+"""Turns own groups into signed records and announcements. Those of recent rounds can be announced again.
 
-Uninformative groups are not published: with equal rewards they teach nobody. If all are wholly
+Uninformative groups are not published, because equal rewards teach nobody. If all completions are entirely
 right, the offer decides.
 """
 
@@ -43,7 +43,7 @@ class _Announced:
 
 
 class Publisher:
-    """Signs, counts and batches. Callers decide the shard count and a round's budget."""
+    """Signs, counts and batches. Callers decide the shard count and the budget of a round."""
 
     def __init__(self, key: KeyPair, manifest: Manifest, limits: GossipLimits, *, dialable: bool) -> None:
         self._key = key
@@ -51,7 +51,7 @@ class Publisher:
         self._swarm = manifest.swarm_id
         self._limits = limits
         self.dialable = dialable
-        """Whether others can pull bodies from here; if not, the DHT holds them."""
+        """Whether other peers can pull bodies from here; if not, the DHT holds them."""
         self._round = -1
         self._this_round = 0
         self._last_round = 0
@@ -59,7 +59,7 @@ class Publisher:
         self._offered: list[_Announced] = []
         self._offered_at = 0.0
         self._tries = 0
-        # Everything unexpired: no more rounds than a record lives.
+        # Everything that has not expired: as many rounds as a record lives.
         rounds = (
             limits.record_lifetime_rounds + int(limits.record_lifetime_s_min // manifest.round_seconds) + 1
         )
@@ -76,12 +76,12 @@ class Publisher:
 
     @property
     def has_waiting(self) -> bool:
-        """Something is to be announced at the next tick."""
+        """Whether something is to be announced at the next tick."""
         return bool(self._waiting) and not self._offered
 
     @property
     def per_round(self) -> int:
-        """Records published per round: the larger number of this round and the last."""
+        """Records published per round: the maximum of this round and the last."""
         return max(self._this_round, self._last_round)
 
     def start_round(self, round_: int) -> None:
@@ -90,7 +90,7 @@ class Publisher:
             self._round, self._this_round = round_, 0
 
     def publish(self, group: GroupOffer, shards: int, budget: int, now: float) -> list[Command]:
-        """Sign `group` if it teaches and this round's `budget` allows; it is announced at the next tick."""
+        """Sign `group` if it teaches and the round's `budget` allows. It is announced at the next tick."""
         refusal = self._refusal(group, budget)
         if refusal:
             self._unpublished[refusal] += 1
@@ -98,7 +98,8 @@ class Publisher:
         try:
             record = self._record(group, now)
             envelope = sign_record(self._key, record)
-            verify_record(envelope, manifest=self._manifest, now=now)  # others refuse what we would refuse
+            # other peers refuse what we would refuse
+            verify_record(envelope, manifest=self._manifest, now=now)
             announcement = self._announce(record, envelope, shards)
         except (InvalidLocal, RejectedRecord) as error:
             self._unpublished["invalid"] += 1
@@ -116,7 +117,7 @@ class Publisher:
         return commands
 
     def batch(self, now: float) -> Announce | None:
-        """What waits, the newest first: once a tick, one batch at a time, no more than a receiver takes."""
+        """Return the next batch, newest first: one per tick, no larger than a receiver accepts."""
         if self._offered:
             if now - self._offered_at < self._limits.announce_answer_s:
                 return None
@@ -128,7 +129,7 @@ class Publisher:
         return Announce(tuple(a.envelope for a in self._offered)) if self._offered else None
 
     def answered(self, stored: int) -> None:
-        """Try a batch once more if some of it was not stored: the network does not say which."""
+        """Retry a batch if some of it was not stored, because the network does not say which part."""
         self.announced += stored
         self._tries += 1
         if stored < len(self._offered) and self._tries < self._limits.announce_tries:
@@ -138,7 +139,7 @@ class Publisher:
         self._offered = []
 
     def announce_again(self, now: float) -> None:
-        """Offer every unexpired announcement once more: its holders may be gone."""
+        """Queue again every announcement that has not expired, because its holders may be gone."""
         self._offered = []
         self._tries = 0
         self._waiting = [a for a in self._recent if a.expires > now]
@@ -190,9 +191,11 @@ class Publisher:
 
 
 def fit(text: str, bytes_max: int) -> str:
-    """`text` as a name of at most `bytes_max` bytes of UTF-8: a model's name may be any directory's path.
+    """Turn `text` into a valid name of at most `bytes_max` UTF-8 bytes. A model's name can be any directory's
+    path.
 
-    A letter that a path holds apart from its accent is joined with it. What no name may hold becomes `_`.
+    Accents that a path stores as separate characters are combined with their letters. Characters not allowed
+    in names become `_`.
     """
     joined = unicodedata.normalize("NFC", text)
     shown = "".join("_" if outside_of_names(character) else character for character in joined)
@@ -200,7 +203,8 @@ def fit(text: str, bytes_max: int) -> str:
 
 
 def pass_rate_milli(completions: tuple[Completion, ...] | tuple[Episode, ...]) -> int:
-    """Mean reward in thousandths, kept off 0 and 1000: peers of earlier versions take either for a group that
-    teaches nothing."""
+    """Return the mean reward in thousandths, but never 0 or 1000: earlier versions take either for a group
+    that teaches nothing.
+    """
     mean_micro = sum(c.reward_micro for c in completions) / len(completions)
     return min(MILLI - 1, max(1, round(mean_micro * MILLI / MICRO)))

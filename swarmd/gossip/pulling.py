@@ -1,7 +1,7 @@
-"""The life of an external group here: candidate, in flight, verifying, accepted or dropped.
+"""The life of an external group on this peer: candidate, in flight, verifying, accepted or dropped.
 
-A pair (publisher, digest) is taken once. The pair counts, not the digest alone, so that nobody can spoil
-another's record by announcing its digest in their own name.
+Each (publisher, digest) pair is accepted once. It is the pair that counts, not the digest alone: otherwise a
+peer could spoil another's record by announcing its digest under its own name.
 """
 
 from __future__ import annotations
@@ -33,12 +33,14 @@ from swarmd.gossip.reputation import ABSENT, OVERDRAWN, PAUSED, UNINFORMATIVE, U
 from swarmd.gossip.turns import StrangersShare
 from swarmd.network.interface import PullFailure, Standing, Way
 
-STRANGERS_PULLS_PER_S = 0.1  # so that a newcomer is heard, however quiet the met peers are
-STRANGERS_ASKED = 8  # strangers over which the share that proved to be there is averaged
+STRANGERS_PULLS_PER_S = 0.1  # so that newcomers are heard even if the met peers deliver little
+STRANGERS_ASKED = 8  # strangers over which the share that proved real is averaged
 STRANGERS_PLACES = 1 / 4  # of the groups in flight, and of those being verified
-AWAY_PLACES = 1 / 2  # of the groups in flight: a publisher without a connection may be gone, and pulls hang
-PARTY_PLACES = 1 / 2  # of the groups in flight and being verified: one party's slow scorers hold up no other
-SPREAD = 1 / 2  # of the candidates wanted may come from one party when there are several
+# of the groups in flight: a publisher without a connection may be gone, and pulls from it hang
+AWAY_PLACES = 1 / 2
+# of the groups in flight and being verified, so one party's slow scoring does not delay the others
+PARTY_PLACES = 1 / 2
+SPREAD = 1 / 2  # of the candidates wanted can come from one party if there are several
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ class _InFlight:
     candidate: Candidate
     since: float
     standing: Standing
-    """The publisher's, when it was asked."""
+    """The publisher's standing when it was asked."""
 
 
 @dataclass(frozen=True)
@@ -57,11 +59,11 @@ class _Verifying:
     way: Way
     address: str | None
     paused: bool = False
-    """This machine stood still while the verdict was pending."""
+    """This machine slept or was suspended while the verdict was pending."""
 
 
 class Puller:
-    """Paced by `allowance`; judged by `reputation`; shared out by party; every table bounded by `limits`."""
+    """Paced by `allowance`, judged by `reputation`, shared out by party; all tables bounded by `limits`."""
 
     def __init__(
         self,
@@ -96,7 +98,7 @@ class Puller:
 
     @property
     def rejected(self) -> Mapping[str, int]:
-        """Groups lost after they were chosen, by reason."""
+        """Counts of groups lost after they were chosen, by reason."""
         return dict(self._rejected)
 
     @property
@@ -108,14 +110,14 @@ class Puller:
         return len(self._verifying)
 
     def pulled_from(self, peer: PeerId) -> int:
-        """Bodies that came from `peer` and verified."""
+        """Return the number of bodies from `peer` that were verified."""
         return self._pulled_from.get(peer) or 0
 
     def offer_all(self, announced: Sequence[VerifiedAnnouncement], now: float) -> int:
-        """Keep announcements as candidates; returns how many are worth a pull and new.
+        """Keep announcements as candidates. Return how many are new and worth a pull.
 
-        While others deliver, strangers' announcements count only if most strangers that were asked recently
-        proved to be there. A crowd of strangers that are not there must not end the search for others.
+        While other peers deliver, strangers' announcements count only if most strangers pulled from recently
+        proved real. Otherwise a crowd of strangers that do not exist would end the search for other groups.
         """
         kept = [found for found in announced if self.offer(found, now)]
         self.candidates.trim(lambda peer: self._party(peer, now))
@@ -124,7 +126,7 @@ class Puller:
         return sum(self._party(found.publisher, now).standing > Standing.STRANGER for found in kept)
 
     def offer(self, announced: VerifiedAnnouncement, now: float) -> bool:
-        """Keep one; False if it is not worth a pull or known already."""
+        """Keep one announcement. Return False if it is known already or not worth a pull."""
         peer, announcement = announced.publisher, announced.announcement
         pair = (peer, announcement.digest)
         worth = (
@@ -141,11 +143,11 @@ class Puller:
         return worth
 
     def missing(self, publishers: int, now: float) -> int:
-        """How many more candidates are wanted, with about `publishers` other peers.
+        """Return how many more candidates are wanted, with about `publishers` other peers.
 
-        A publisher's candidates count for no more than its share, and so do a party's. A flood by one
-        publisher, or in many names, must not end the search for others. Neither must the candidates of
-        publishers that it backs off from: nothing can be pulled from them now.
+        A publisher's candidates count only up to its share, and so do a party's, so that a flood by one
+        publisher, or under many names, does not end the search for others. Candidates of publishers in
+        back-off do not count, because nothing can be pulled from them now.
         """
         self.allowance.refill(now)
         wanted = self.allowance.candidates_wanted()
@@ -162,7 +164,7 @@ class Puller:
         return wanted - have - (strangers if self._strangers_count(now) else 0)
 
     def pulls(self, now: float) -> list[Pull]:
-        """As many pulls as the trainer's pace, the places in flight and the backlog of the sandbox allow."""
+        """Return as many pulls as the trainer's pace, the slots in flight and the sandbox's backlog allow."""
         self._forget_unanswered(now)
         self.allowance.refill(now)
         pulls: list[Pull] = []
@@ -188,18 +190,18 @@ class Puller:
     # Outages ---------------------------------------------------------------------------------------
 
     def back(self, peers: Collection[PeerId]) -> None:
-        """These can be reached again."""
+        """These peers can be reached again."""
         for peer in peers:
             self._back_offs.end(peer)
         self.candidates.retry(peers)
 
     def all_back(self) -> None:
-        """This machine itself reached nobody; now it does."""
+        """This machine could reach nobody, and now it can."""
         self._back_offs.end_all()
         self.candidates.retry_all()
 
     def paused(self) -> None:
-        """Time passed in which nothing could be scored here."""
+        """Time has passed during which nothing could be scored here."""
         self._verifying = {digest: replace(v, paused=True) for digest, v in self._verifying.items()}
 
     # Answers ---------------------------------------------------------------------------------------
@@ -247,7 +249,7 @@ class Puller:
             case PullFailure.UNREACHABLE:
                 candidate.tries += 1
                 return self._unreachable(candidate, now)
-            case PullFailure.BUSY | PullFailure.LOCAL:  # not its fault: there is time until the group expires
+            case PullFailure.BUSY | PullFailure.LOCAL:  # not its fault, so retry until the group expires
                 if kind is PullFailure.BUSY:
                     self._back_off(publisher, now, again=False)
                 self._later(candidate, now)
@@ -283,7 +285,7 @@ class Puller:
     def _note_stranger(self, standing: Standing, *, proved: bool) -> None:
         """Note how a pull from a stranger ended.
 
-        One that delivers over its own connection is a stranger no more.
+        A stranger that delivers over its own connection is no longer one.
         """
         if standing > Standing.STRANGER:
             return
@@ -306,7 +308,7 @@ class Puller:
         return commands
 
     def _unreachable(self, candidate: Candidate, now: float) -> list[Command]:
-        """Try once more after a pause. Pulls that fail together count as one failure, and not as a fault."""
+        """Retry after a pause. Pulls that fail together count as a single failure, and not as a fault."""
         publisher = candidate.announced.publisher
         if not self._back_offs.holds(publisher, now):
             ours = self.judge.unreached(publisher, now)
@@ -335,7 +337,7 @@ class Puller:
         return self._contacts.party(peer, now, proved=False)
 
     def _allowed_now(self, now: float) -> Callable[[PeerId], bool]:
-        """Whether something may be pulled from a peer now, by what is in flight and being verified."""
+        """Return a predicate: whether a peer can be pulled from, given what is in flight and verifying."""
         publishers = [f.candidate.announced.publisher for f in self._in_flight.values()]
         flying = Counter(publishers)
         connected = self._contacts.connections
@@ -376,7 +378,7 @@ class Puller:
         return [Drop(digest, str(reason), publisher), *self.judge.penalise(publisher, reason, now)]
 
     def _within_round_limit(self, peer: PeerId, round_: int, now: float) -> bool:
-        """False for what a publisher announces beyond the manifest's limit in one round."""
+        """False for announcements beyond the manifest's limit per publisher and round."""
         offered = self._offered.get((peer, round_)) or 0
         if offered >= self._manifest.records_per_round_max:
             return False
@@ -390,9 +392,9 @@ class Puller:
 
 
 def _require_as_announced(verified: VerifiedRecord, announced: VerifiedAnnouncement) -> None:
-    """Raises RejectedRecord unless the announcement is about this record."""
+    """Check that the announcement is about this record. Raises RejectedRecord."""
     record, announcement = verified.record, announced.announcement
     if (record.round, record.task.task_id) != (announcement.round, announcement.task_id):
-        raise RejectedRecord(Reason.TOPIC, "announced under another round or task than its own")
+        raise RejectedRecord(Reason.TOPIC, "announced under a round or task that is not its own")
     if len(verified.envelope) != announcement.size:
-        raise RejectedRecord(Reason.SIZE, "announced with another size than its own")
+        raise RejectedRecord(Reason.SIZE, "announced with a size that is not its own")

@@ -1,11 +1,11 @@
-"""Which announcement keys to read next, and when.
+"""Chooses which announcement keys to read next, and when.
 
-Keys are drawn at random among (recent round, task by its weight, shard): peers that read different keys
-pull different groups, and no holder is asked by everybody at once. Half of the draws look where a contact
-publishes, so that it is found even if it sees another swarm size. The other half look for newcomers, among
-as many shards as contacts account for. A key whose round was over when it was read is not read again. The
-pace follows need: no more keys than recent reads suggest are enough, and longer pauses while reads bring
-nothing new, but no longer than a step takes.
+Keys are drawn at random from (recent round, task by its weight, shard). Peers that read different keys pull
+different groups, and no holder is asked by all peers at once. Half of the draws look in the shard of a
+contact, which finds it even if it estimates a different swarm size. The other half look for newcomers, in as
+many shards as the estimate suggests. A key whose round was over when it was read is not read again. The pace
+follows demand: each read asks only for as many keys as recent reads suggest, and pauses grow while reads
+return nothing new, but not beyond the length of a step.
 """
 
 from __future__ import annotations
@@ -19,10 +19,11 @@ from swarmd.gossip.contacts import Contacts
 from swarmd.gossip.limits import GossipLimits
 from swarmd.gossip.timer import Timer
 
-SETTLE_S = 10.0  # after its round ended, a key may still gain entries: batches, slow stores, late clocks
+# for this long after its round, a key can still gain entries: batches, slow stores, late clocks
+SETTLE_S = 10.0
 DRAWS_PER_KEY = 8  # attempts to find a key that is worth reading
-CONTACT_DRAWS = 1 / 2  # of the draws look where a contact publishes
-WIDER_DRAWS = 1 / 8  # of the others look at twice as many shards, of these half at four times as many, ...
+CONTACT_DRAWS = 1 / 2  # of the draws use the shard of a contact
+WIDER_DRAWS = 1 / 8  # of the others use twice as many shards, half of these four times as many, and so on
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Topic:
 
 
 class Reader:
-    """One read at a time; remembers which keys were read to their end."""
+    """One read at a time. Remembers which keys were fully read."""
 
     def __init__(
         self, swarm: bytes, manifest: Manifest, limits: GossipLimits, rng: random.Random, contacts: Contacts
@@ -53,15 +54,15 @@ class Reader:
         self._pause = limits.read_interval_s_min
         self._new_per_key = 1.0
         self._hurried = False
-        self._step_s = math.inf  # nobody waits for groups
+        self._step_s = math.inf  # no trainer is waiting for groups
         self.timer = Timer()
 
     def demand(self, step_seconds: float) -> None:
-        """How long a step of the trainer takes, which uses external groups."""
+        """Set how long a step of the trainer takes that uses external groups."""
         self._step_s = step_seconds
 
     def keys(self, missing: int, shards: int, now: float) -> tuple[bytes, ...]:
-        """Keys to read now to find about `missing` new candidates; empty while none are needed."""
+        """Return the keys to read now to find about `missing` new candidates; empty if none are needed."""
         if missing <= 0 or not self.due(now):
             return ()
         count = min(self._limits.read_keys_max, max(1, round(missing / self._new_per_key)))
@@ -74,15 +75,15 @@ class Reader:
         return tuple(self._asked.values())
 
     def due(self, now: float) -> bool:
-        """Whether it is time for a read, if anything is missing."""
+        """Whether it is time for a read, if candidates are missing."""
         return self.timer.due(now)
 
     def topics_read(self) -> tuple[Topic, ...]:
-        """The topics of the read in progress."""
+        """The topics of the pending read."""
         return tuple(self._asked)
 
     def answered(self, new: int, now: float) -> None:
-        """The read in progress brought `new` candidates."""
+        """The pending read returned `new` candidates."""
         for topic in self._asked:
             if self._manifest.round_start(topic.round + 1) + SETTLE_S <= self._asked_at:
                 self._finished[topic] = None
@@ -103,9 +104,9 @@ class Reader:
             self.hurry()
 
     def hurry(self) -> None:
-        """Something changed (new neighbours, a new transport): read at once, and at the fastest pace again.
+        """Something changed (new neighbours, a new transport): read at once, and return to the fastest pace.
 
-        A read in progress may have begun before the change, so the next one follows when it ends.
+        A pending read may have started before the change, so the next one follows as soon as it ends.
         """
         self._pause = self._limits.read_interval_s_min
         self._hurried = bool(self._asked)
@@ -129,15 +130,15 @@ class Reader:
         return list(drawn)
 
     def _oldest(self, now: float) -> int:
-        """The first round of which keys are read."""
+        """The first round whose keys are read."""
         return max(0, self._manifest.round_at(now) - self._limits.read_rounds_back)
 
     def _shard(self, task_id: bytes, shards: int, now: float) -> int:
-        """Where a contact publishes, or anywhere among the `shards` that are in use as far as we know."""
+        """Return the shard of a contact, or any of the `shards` believed to be in use."""
         rng = self._rng
         if rng.random() < CONTACT_DRAWS and (peer := self._contacts.drawn(rng, now)) is not None:
             width = self._contacts.width(peer)
-            if width is None:  # never read: it may or may not see our swarm size
+            if width is None:  # never read: it may or may not estimate the same swarm size
                 width = shards if rng.random() < 1 / 2 else 1 << rng.randrange(SHARDS_MAX.bit_length())
             return shard_of(peer, task_id, width)
         if rng.random() < WIDER_DRAWS:

@@ -1,11 +1,12 @@
-"""Whom to ignore, why, and for how long. It forgets by itself, and nothing here is ever told to other peers.
+"""Which peers to ignore, why, and for how long. Entries expire on their own and are never shared with other
+peers.
 
-Only what a peer signed, failed to deliver or did to the transport counts against it. Junk that anybody could
-have written in its name does not count. Being unreachable does not count either, even for days.
+Only what a peer signed, failed to deliver or did to the transport counts against it. Junk that anyone could
+have written under its name does not count, nor does being unreachable, even for days.
 
-There are two kinds of fault. A lie is the peer's own, whatever else goes wrong. Peers that go on lying are
-ignored, even if that is all of them. A failure may be caused by this machine. A peer that fails is ignored
-only while that leaves at least half of the contacts (`Judge` decides).
+There are two kinds of fault. A lie is always the peer's own fault. Peers that keep lying are ignored, even if
+that means all of them. A failure can also be caused by this machine. A peer that fails is ignored only if at
+least half of the contacts remain (`Judge` decides).
 """
 
 from __future__ import annotations
@@ -24,14 +25,15 @@ UNREACHABLE = "pull"
 ABSENT = "absent"
 UNINFORMATIVE = "uninformative"
 IGNORED = "ignored"
-"""The group was on its way when its publisher became ignored."""
+"""The group was in flight when its publisher became ignored."""
 PAUSED = "paused"
-"""The group could not be scored because this machine slept or stood still."""
+"""The group could not be scored because this machine slept or was suspended."""
 UNJUDGED = "unjudged"
-"""No judge here found a difference in the group, which another peer's judges may find."""
+"""The judges here found no difference in the group; another peer's judges may find one."""
 OVERDRAWN = "overdrawn"
-"""The group was not scored because its publisher used up its share of this machine's time. That is the whole
-penalty."""
+"""The group was not scored because its publisher used up its share of this machine's time. There is no
+further penalty.
+"""
 NOT_THEIR_FAULT = frozenset(
     {
         Reason.EXPIRED,
@@ -45,21 +47,21 @@ NOT_THEIR_FAULT = frozenset(
         UNJUDGED,
     }
 )
-"""Reasons caused by time, by the network or by this machine, or already held against the peer."""
+"""Reasons caused by time, by the network or by this machine, or already charged to the peer."""
 
-PENALTY_FORGED = 1.5  # a lie: a body that fails verification, a question that is not the task's
+PENALTY_FORGED = 1.5  # a lie: a body that fails verification, or a question that is not the task's
 PENALTIES: Mapping[str, float] = {
-    ABSENT: 0.75,  # it announced what it does not hold
-    UNINFORMATIVE: 0.75,  # the pass rate promised a lesson and all rewards were equal here
-    Reason.SCORER: 0.5,  # slow by the clock, so more likely on a busy machine; text that hangs is a lie
-    Misbehaviour.FLOOD: 1.0,  # the transport reports a flood only if it goes on
+    ABSENT: 0.75,  # it announced a body that it does not hold
+    UNINFORMATIVE: 0.75,  # the pass rate promised different rewards, but all were equal here
+    Reason.SCORER: 0.5,  # a time-out, more likely on a busy machine; text that hangs the scorer is a lie
+    Misbehaviour.FLOOD: 1.0,  # the transport reports only floods that continue
     Misbehaviour.REFUSES: 0.75,
 }
-"""Points by reason. Every other reason is a lie, except those of NOT_THEIR_FAULT."""
+"""Points by reason. Every other reason is a lie, except those in NOT_THEIR_FAULT."""
 FAILURES = frozenset({ABSENT, UNINFORMATIVE, Reason.SCORER, Misbehaviour.REFUSES})
-"""Reasons that this machine may have caused."""
-PROBATION = 0.9  # of the points at which a peer is ignored: a peer that may not be ignored stays here
-CREDIT_INFORMATIVE = 0.25  # a group that teaches makes up for a little
+"""Reasons that can also be caused by this machine."""
+PROBATION = 0.9  # of the points at which a peer is ignored: a peer that must not be ignored stays here
+CREDIT_INFORMATIVE = 0.25  # a group that teaches something makes up for a little
 
 
 @dataclass
@@ -76,28 +78,28 @@ class _Account:
 
 @dataclass(frozen=True)
 class Ignored:
-    """A peer that is ignored now."""
+    """A peer that is currently ignored."""
 
     peer_id: PeerId
     reason: str
     seconds_left: float | None
-    """None: until the operator says otherwise."""
+    """None: until the operator lifts the ban."""
 
 
 class Reputation:
-    """Penalty points of each peer; they halve every `penalty_half_life_s`. The operator's word wins."""
+    """Penalty points per peer, which halve every `penalty_half_life_s`. The operator's word wins."""
 
     def __init__(
         self, limits: GossipLimits, is_close: Callable[[PeerId, float], bool] = lambda _peer, _now: False
     ) -> None:
-        """`is_close`: whose account is kept when room runs out; in a daemon, the contacts'."""
+        """`is_close`: whose accounts are kept when the table is full. In a daemon these are the contacts."""
         self._limits = limits
         self._is_close = is_close
         self._accounts: dict[PeerId, _Account] = {}
         self._banned: set[PeerId] = set()
         self._trusted: set[PeerId] = set()
         self.lost = Counter[str]()
-        """How often anybody lost points, by reason."""
+        """How many times peers lost points, by reason."""
 
     # The operator's word ---------------------------------------------------------------------------
 
@@ -112,7 +114,7 @@ class Reputation:
         self._accounts.pop(peer, None)
 
     def forget(self, peer: PeerId) -> None:
-        """Take back the operator's word and all points: the peer starts anew."""
+        """Revoke the operator's word and all points, so the peer starts from a clean slate."""
         self._banned.discard(peer)
         self._trusted.discard(peer)
         self._accounts.pop(peer, None)
@@ -134,7 +136,7 @@ class Reputation:
         return account is not None and now < account.ignored_until
 
     def trust(self, peer: PeerId, now: float) -> float:
-        """From 0 (ignored) to 1 (nothing is held against it)."""
+        """Return a value from 0 (ignored) to 1 (nothing against it)."""
         if self.is_ignored(peer, now):
             return 0.0
         account = self._accounts.get(peer)
@@ -143,16 +145,16 @@ class Reputation:
         return max(0.0, 1 - self._left(account, now) / self._limits.penalty_ignored_at)
 
     def reasons(self, peer: PeerId) -> Mapping[str, int]:
-        """How often it lost points, by reason."""
+        """Return how many times the peer lost points, by reason."""
         account = self._accounts.get(peer)
         return {} if account is None else dict(account.reasons)
 
     def judged(self) -> tuple[PeerId, ...]:
-        """Peers with an account."""
+        """Return the peers with an account."""
         return tuple(self._accounts)
 
     def ignored(self, now: float) -> list[Ignored]:
-        """Who is ignored now: the banned first, then those with the most time left."""
+        """Return the peers ignored now: banned ones first, then by time left, longest first."""
         found = [
             Ignored(peer, account.ignored_for, account.ignored_until - now)
             for peer, account in self._accounts.items()
@@ -162,7 +164,7 @@ class Reputation:
         return [Ignored(peer, "banned", None) for peer in sorted(self._banned)] + found
 
     def forgiven(self, now: float) -> list[PeerId]:
-        """Peers that have ceased to be ignored since the last call."""
+        """Return the peers that stopped being ignored since the last call."""
         over = [
             p for p, account in self._accounts.items() if account.ignored and now >= account.ignored_until
         ]
@@ -170,12 +172,12 @@ class Reputation:
             self._accounts[peer].ignored = False
         return over
 
-    # What happens ----------------------------------------------------------------------------------
+    # Events ----------------------------------------------------------------------------------------
 
     def penalise(self, peer: PeerId, reason: str, now: float, *, may_ignore: bool = True) -> bool:
-        """Charge the peer the points of `reason`. Returns True if it is ignored from now on.
+        """Charge the peer the points for `reason`. Return True if it is ignored from now on.
 
-        What was in flight when a peer became ignored is not held against it a second time.
+        Groups that were in flight when a peer became ignored are not charged.
         """
         if reason in NOT_THEIR_FAULT or self.is_ignored(peer, now):
             return False
@@ -193,11 +195,11 @@ class Reputation:
         account.ignored_until = now + min(seconds, self._limits.ignore_s_max)
         account.ignored_times += 1
         account.ignored_for, account.ignored = str(reason), True
-        account.points /= 2  # comes back on probation
+        account.points /= 2  # the peer returns on probation
         return True
 
     def credit(self, peer: PeerId, now: float) -> None:
-        """The peer gave something useful."""
+        """The peer delivered something useful."""
         if peer in self._accounts:
             account = self._decayed(peer, now)
             account.points = max(0.0, account.points - CREDIT_INFORMATIVE)
@@ -217,7 +219,7 @@ class Reputation:
         return account
 
     def _make_room(self, now: float) -> None:
-        """Forget the peer most like an unknown one: a crowd of names must not wipe out the ignored."""
+        """Drop the account closest to a blank one; a crowd of identities must not displace ignored peers."""
         if len(self._accounts) >= self._limits.peers_judged_max:
             least = min(
                 self._accounts,

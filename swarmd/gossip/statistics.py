@@ -12,44 +12,44 @@ from swarmd.network.interface import Standing
 
 @dataclass(frozen=True)
 class PeerView:
-    """What is known of another peer; `status` is its own word, None if none was read recently."""
+    """What is known of another peer. `status` is its own claim; None if none was read recently."""
 
     peer_id: PeerId
     status: PeerStatus | None
     age_s: float | None
     """since it wrote the status"""
     groups_pulled: int
-    """bodies of this peer that arrived here and verified, since the start"""
+    """bodies from this peer that were verified here, since the start"""
     groups_taught: int
-    """groups of this peer that taught something, in this run and those before"""
+    """groups from this peer that taught something, in this run and earlier ones"""
     standing: Standing
     trust: float
-    """from 0 (ignored) to 1 (nothing is held against it)"""
+    """from 0 (ignored) to 1 (nothing against it)"""
     points_lost: Mapping[str, int]
-    """how often it lost points, by reason"""
+    """how many times it lost points, by reason"""
     used: Mapping[PeerId, int] = field(default_factory=dict)
-    """publisher -> groups that this peer says it trained on; empty if it said nothing"""
+    """publisher -> groups that this peer says it trained on; empty if it did not say"""
     on_trial: bool = False
     """it came later than others that deliver, and shares a fifth of the turns until it has waited"""
 
 
 @dataclass(frozen=True)
 class GossipStatistics:
-    """Counters are since the start of the process; everything else is as of the last event."""
+    """Counters are since the start of the process. Everything else is as of the last event."""
 
     round: int
     swarm_size: int
-    """estimated number of peers, this one included"""
+    """estimated number of peers, including this one"""
     neighbours: int
     peers: tuple[PeerView, ...]
     shards: int
-    """over which this peer spreads a task's announcements"""
+    """shards over which this peer spreads a task's announcements"""
 
     groups_published: int
     groups_unpublished: Mapping[str, int]
     """own groups not published, by reason: uninformative, round_budget, before_genesis, invalid"""
     last_invalid: str
-    """why the last own group could not be made a record, or empty"""
+    """why the last own group could not become a record, or empty"""
     announcements_stored: int
 
     candidates: int
@@ -57,24 +57,24 @@ class GossipStatistics:
     verifying: int
     groups_pulled: int
     groups_accepted: int
-    """verified and informative here"""
+    """verified, and informative here"""
     groups_rejected: Mapping[str, int]
-    """pulled or chosen, and then lost, by reason (a protocol Reason, "pull" or "uninformative")"""
+    """chosen or pulled but then lost, by reason (a protocol Reason, "pull" or "uninformative")"""
     junk: Mapping[str, int]
     """announcements and statuses refused on reading, by protocol Reason"""
     announcement_keys_read: int
     ignored: tuple[Ignored, ...]
-    """who is ignored now, by the operator's word or for what it did"""
+    """peers ignored now, on the operator's order or for their conduct"""
     trusted: tuple[PeerId, ...]
-    """by the operator's word"""
+    """on the operator's order"""
     left: frozenset[PeerId]
-    """peers that said goodbye, and were not heard since"""
+    """peers that said goodbye and were not heard since"""
     points_lost: Mapping[str, int]
-    """how often any peer lost points, by reason"""
+    """how many times any peer lost points, by reason"""
     misbehaved: Mapping[str, int]
-    """what the transport reported, by `Misbehaviour`"""
+    """offences reported by the transport, by `Misbehaviour`"""
 
     clock_offset_s: float | None
-    """by how much the swarm's clock is ahead of ours, or None while they agree"""
+    """how far the swarm's clock is ahead of this one; None if they agree"""
     problems: tuple[str, ...]
-    """for a person: what is wrong and what to do"""
+    """what is wrong and what to do, for the operator"""

@@ -1,4 +1,4 @@
-"""Signs this peer's own status in both versions, and verifies the statuses of others."""
+"""Signs this peer's own status in all versions, and verifies other peers' statuses."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ from swarmd.gossip.publishing import fit
 def sign_own_status(
     key: KeyPair, manifest: Manifest, limits: GossipLimits, own: OwnStatus, now: float
 ) -> tuple[bytes, bytes, bytes]:
-    """The envelopes of `own` as of `now`: the status for the DHT, and for whoever asks the full one and the
-    one with credits.
+    """Return three envelopes of `own` as of `now`: the status for the DHT, the full status, and the one with
+    credits.
 
-    Long texts are cut; raises InvalidLocal for bad numbers.
+    Long texts are truncated. Raises InvalidLocal for numbers out of bounds.
     """
     status = _status(key, manifest, limits, own, now)
     most = sorted(own.used.items(), key=lambda use: (-use[1], use[0]))[:USED_MAX]
@@ -77,7 +77,7 @@ def _status(key: KeyPair, manifest: Manifest, limits: GossipLimits, own: OwnStat
 
 
 class StatusIntake:
-    """Verifies statuses. Tells the clock watch when contacts wrote theirs, refused ones included."""
+    """Verifies statuses, and reports to the clock watch when contacts wrote theirs, even refused ones."""
 
     def __init__(self, swarm: bytes, clock: ClockWatch, is_contact: Callable[[PeerId, float], bool]) -> None:
         self._swarm = swarm
@@ -87,7 +87,7 @@ class StatusIntake:
 
     @property
     def junk(self) -> Mapping[str, int]:
-        """Envelopes refused, by reason."""
+        """Counts of refused envelopes, by reason."""
         return dict(self._junk)
 
     def read(self, envelopes: Sequence[bytes], now: float) -> list[VerifiedStatus]:
@@ -104,11 +104,11 @@ class StatusIntake:
         return verified
 
     def _observe_untimely(self, envelope: bytes, now: float) -> None:
-        """`envelope` is sound and signed; only its time is wrong, or our clock is."""
+        """Take the time of a valid status that was refused only because its clock or ours is wrong."""
         opened = open_envelope(envelope, STATUS_DOMAIN, STATUS_PAYLOAD_TYPE, STATUS_BYTES_MAX)
         self._observe(opened.peer_id, PeerStatus.from_bytes(opened.payload).created, now)
 
     def _observe(self, peer: PeerId, created: int, now: float) -> None:
-        """Only what contacts say about the time counts: names cost nothing."""
+        """Count only contacts' clocks, because identities are free."""
         if self._is_contact(peer, now):
             self._clock.observe(peer, created, now)

@@ -1,6 +1,6 @@
-"""Tells the swarm about this peer: a signed status every 40 s, and a last one when it leaves.
+"""Publishes this peer's status: a signed one every 40 s, and a last one when it leaves.
 
-Where its shard of the DHT has no room, it is offered ever less often.
+While its shard of the DHT has no room, the status is offered at growing intervals.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from swarmd.gossip.timer import Timer
 
 
 class Telling:
-    """What this peer says of itself, as of the last `own`."""
+    """This peer's status, as of the last `own`."""
 
     def __init__(
         self,
@@ -40,30 +40,33 @@ class Telling:
         """How many times in a row there was no room for the status."""
 
     def due(self, now: float) -> list[Command]:
-        """The status to publish, if it is time. Raises InvalidLocal for numbers out of bounds."""
+        """Return the status to publish, if it is time. Raises InvalidLocal for numbers out of bounds."""
         if self.own is None or not self.timer.due(now):
             return []
         limits = self._limits
         pause = min(limits.status_interval_s_max, limits.status_interval_s * 2.0**self._refused)
-        self.timer.pause(now, pause * self._rng.uniform(0.75, 1.25))  # none in step
+        self.timer.pause(now, pause * self._rng.uniform(0.75, 1.25))  # peers must not publish in step
         envelope, full, with_credits = sign_own_status(self._key, self._manifest, self._limits, self.own, now)
         self._namesake.signed(envelope, now)
         return [PublishStatus(envelope), TellStatus(full, with_credits)]
 
     def answered(self, *, kept: bool) -> None:
-        """Whether there was room for the status. In a swarm of thousands a shard is full with others', and
-        asking its holders every half minute would be a load on them, and nothing but refusals here."""
+        """Note whether there was room for the status.
+
+        In a swarm of thousands a shard is full. Asking its holders every half minute would burden them, and
+        would only be refused.
+        """
         self._refused = 0 if kept else min(self._refused + 1, 16)
 
     def wake(self) -> None:
-        """Publish at once: what was stored before may be gone."""
+        """Publish at once, because what was stored before may be gone."""
         self._refused = 0
         self.timer.wake()
 
     def goodbye(self, now: float) -> bytes | None:
-        """The last status, for whom this peer leaves behind; None before the first.
+        """Return the last status, to be published when this peer leaves; None before the first status.
 
-        It is dated a second ahead, because a status replaces only one that is older.
+        It is dated one second ahead, because a status replaces only an older one.
         """
         if self.own is None:
             return None

@@ -1,4 +1,4 @@
-"""A pause before the next time. A timer is data: its owner asks whether it is due."""
+"""A pause before the next time. A timer is data: its owner checks whether it is due."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import math
 
 
 class Timer:
-    """Due at once when new, then again after every `pause`."""
+    """Due immediately when new, and again after each `pause`."""
 
     def __init__(self) -> None:
         self.at = -math.inf
         self._since = -math.inf
 
     def due(self, now: float) -> bool:
-        """True when the pause is over, or when the clock jumped back so far that it would not end in time."""
+        """True when the pause is over, or if the clock jumped back so far that it would not end in time."""
         return now >= self.at or now < self._since
 
     def pause(self, now: float, seconds: float) -> None:
@@ -21,5 +21,5 @@ class Timer:
         self._since = now
 
     def wake(self) -> None:
-        """Be due at once."""
+        """Be due immediately."""
         self.at = -math.inf

@@ -1,10 +1,11 @@
-"""Who came later than others, and for how long that counts.
+"""Which peers came later than others, and how long they must wait for their turns.
 
-Whoever was there first cannot be overtaken later. So a peer that comes while others deliver is on trial from
-its first delivery on, for some times the delay with which it came. It came when it was connected, or when it
-delivered if it never was: a slow peer that was there from the start is not late. Those that are found
-together, as at a peer's start, wait for seconds. The first is never on trial, nor is anybody while no earlier
-one delivers. An address does not help: a new name beside an old one waits as it would elsewhere.
+Time of arrival is the one advantage that a later identity cannot acquire. A peer that comes while others
+already deliver is on trial from its first delivery, for a multiple of the delay with which it came. It came
+when it was connected, or when it first delivered if it was never connected; a slow peer that was connected
+from the start is not late. Peers found together, as when this peer starts, wait only seconds. The first peer
+is never on trial, and no peer is if no earlier one still delivers. Sharing an address with an older identity
+does not shorten the trial.
 """
 
 from __future__ import annotations
@@ -17,13 +18,12 @@ from dataclasses import dataclass
 from protocol import PeerId
 from swarmd.gossip.limits import GossipLimits
 
-LOOK_EVERY_S = 1.0  # the eldest need not be known more exactly; there may be thousands of peers
+LOOK_EVERY_S = 1.0  # the eldest peer need not be known more precisely, and there may be thousands
 
 
 @dataclass(frozen=True)
 class _Taught:
-    """When a peer came, delivered over its own connection for the first time, and for the last; unix
-    seconds."""
+    """When a peer came, and when it first and last delivered over its own connection, in Unix seconds."""
 
     came: float
     first: float
@@ -31,14 +31,14 @@ class _Taught:
 
 
 class Trials:
-    """Bounded memory of when peers delivered; pure, `now` is unix time in seconds."""
+    """A bounded memory of when peers delivered. Pure; `now` is Unix time in seconds."""
 
     def __init__(self, limits: GossipLimits) -> None:
         self._limits = limits
         self._taught: OrderedDict[PeerId, _Taught] = OrderedDict()
-        """The one that delivered last is last."""
+        """Ordered by last delivery, newest last."""
         self._came: OrderedDict[PeerId, float] = OrderedDict()
-        """When peers were connected for the first time. The one that was connected last is last."""
+        """When peers were first connected, ordered by their latest connection, newest last."""
         self._eldest = math.inf
         self._looked_at = -math.inf
 
@@ -50,7 +50,7 @@ class Trials:
             self._came.popitem(last=False)
 
     def taught(self, peer: PeerId, first: float, last: float) -> None:
-        """The peer delivered over its own connection at `last`, and at `first` before that."""
+        """The peer delivered over its own connection, first at `first` and last at `last`."""
         came = min(first, self._came.get(peer, first))
         before = self._taught.pop(peer, None)
         if before is not None:
@@ -60,12 +60,12 @@ class Trials:
             self._taught.popitem(last=False)
 
     def forget(self, peer: PeerId) -> None:
-        """The peer lied: if it delivers again, it begins anew."""
+        """The peer lied. If it delivers again, it starts over."""
         self._taught.pop(peer, None)
         self._came.pop(peer, None)
 
     def is_on_trial(self, peer: PeerId, now: float) -> bool:
-        """Whether the peer waits because an earlier one delivered lately; not before its first delivery."""
+        """Whether the peer waits for an earlier one that delivered recently. False before it delivers."""
         entry = self._taught.get(peer)
         if entry is None:
             return False
@@ -73,7 +73,7 @@ class Trials:
         return now - entry.first < min(self._limits.trial_s_max, self._limits.trial_delays * delay)
 
     def _first_of_all(self, now: float) -> float:
-        """When the first of those came that delivered lately; infinite without any."""
+        """When the earliest peer that still delivers came; infinite if there is none."""
         if not 0 <= now - self._looked_at < LOOK_EVERY_S:
             self._looked_at = now
             lately = self._limits.trial_elder_s

@@ -1,12 +1,12 @@
-"""Whose turn is next. An identity is free, so parties take turns and identities do not.
+"""Decides whose turn is next. Identities are free, so turns are taken by party, not by identity.
 
-The rule holds at every stage at which groups of others compete for a place:
+The same rules apply wherever external groups compete for a slot:
 
-- all strangers together get at most one place for every four that met or known peers got, as long as such a
-  peer delivered recently; the places that strangers may not have stay empty;
+- all strangers together get at most one slot for every four that met or known peers got, if such a peer
+  delivered recently; slots denied to strangers stay empty;
 - parties on trial, which came later than others (`trials.py`), get at most a fifth of the pulls while those
-  others have something to offer; in draws they share what strangers may have;
-- newcomers (met, not known yet, and strangers) get at most half while known peers have something to offer;
+  others have candidates; in draws they share the strangers' portion;
+- newcomers (met but not known yet, and strangers) get at most half while known peers have candidates;
 - otherwise parties are equal, and so are the peers of one party.
 """
 
@@ -21,14 +21,14 @@ from swarmd.network.interface import Standing
 
 T = TypeVar("T")
 
-STRANGERS_PER_MET = 1 / 4  # so that they are at most a fifth of all
-STRANGERS_SAVED_MAX = 4.0  # unused turns are not saved up for long, so there is no burst
-NEWCOMERS_SHARE_MAX = 1 / 2  # while known peers offer something
-TRIAL_SHARE_MAX = 1 / 5  # while peers that came before offer something: what strangers get
+STRANGERS_PER_MET = 1 / 4  # so that they get at most a fifth of all
+STRANGERS_SAVED_MAX = 4.0  # unused turns are not saved up for long, which prevents bursts
+NEWCOMERS_SHARE_MAX = 1 / 2  # while known peers have candidates
+TRIAL_SHARE_MAX = 1 / 5  # while earlier peers have candidates: as much as strangers get
 
 
 class StrangersShare:
-    """What strangers may have: a part of what others got, plus `trickle_per_s` per second."""
+    """The strangers' share: a fraction of what others got, plus `trickle_per_s` per second."""
 
     def __init__(self, trickle_per_s: float = 0.0) -> None:
         self._trickle_per_s = trickle_per_s
@@ -36,7 +36,7 @@ class StrangersShare:
         self._at: float | None = None
 
     def left(self, now: float) -> int:
-        """How many strangers may have now."""
+        """Return how many strangers can have a turn now."""
         if self._at is not None and now > self._at:
             self._credit += self._trickle_per_s * (now - self._at)
         self._at = now
@@ -44,17 +44,17 @@ class StrangersShare:
         return int(self._credit)
 
     def proved(self) -> None:
-        """Give one back: the peer that got it is a stranger no more."""
+        """Refund one turn, because the peer that got it is no longer a stranger."""
         self._credit = min(self._credit + 1.0, STRANGERS_SAVED_MAX)
 
     def took(self, *, is_held_back: bool) -> None:
-        """One went to a stranger, or whoever shares with strangers, or to somebody else."""
+        """Record a turn of a stranger (or a peer that shares with strangers), or of any other peer."""
         change = -1.0 if is_held_back else STRANGERS_PER_MET
         self._credit = min(max(0.0, self._credit + change), STRANGERS_SAVED_MAX)
 
 
 def next_parties(parties: Sequence[Party], rng: random.Random) -> Sequence[Party]:
-    """Those among whom the next turn goes by chance, of parties that all have something."""
+    """Return the parties from which the next turn is drawn. All `parties` have something to offer."""
     on_trial = [party for party in parties if party.on_trial]
     parties = _either(on_trial, [party for party in parties if not party.on_trial], TRIAL_SHARE_MAX, rng)
     newcomers = [party for party in parties if party.standing < Standing.KNOWN]
@@ -65,7 +65,7 @@ def next_parties(parties: Sequence[Party], rng: random.Random) -> Sequence[Party
 def _either(
     held_back: Sequence[Party], others: Sequence[Party], share_max: float, rng: random.Random
 ) -> Sequence[Party]:
-    """One of the two: those held back as often as is even, and at most at a rate of `share_max`."""
+    """Choose one of the two: `held_back` by its share of parties, with probability at most `share_max`."""
     if not held_back or not others:
         return held_back or others
     even = len(held_back) / (len(held_back) + len(others))
@@ -73,7 +73,7 @@ def _either(
 
 
 def allot(places: int, available: Mapping[T, int], rng: random.Random) -> dict[T, int]:
-    """Deal `places` to takers in turns, to none more than it can use. Chance assigns the odd ones."""
+    """Deal `places` in turns, giving no taker more than it can use. Chance decides who gets the remainder."""
     dealt = dict.fromkeys(available, 0)
     while places > 0:
         takers = [taker for taker in available if dealt[taker] < available[taker]]

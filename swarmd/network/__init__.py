@@ -1,6 +1,7 @@
-"""How peers find each other and move signed envelopes.
+"""How peers find each other and exchange signed envelopes.
 
-Import `HivemindNetwork` from `swarmd.network.hivemind`: it imports torch, which takes seconds.
+Import `HivemindNetwork` from `swarmd.network.hivemind`; it is not exported here because it imports torch,
+which takes seconds.
 """
 
 from swarmd.network.interface import (

@@ -1,8 +1,8 @@
-"""Which addresses count as one party: whoever has one address of a group can have them all. Pure.
+"""Groups addresses that count as one party, because one owner can easily have them all. Pure.
 
-A rented machine often has neighbours in its IPv4 /24, and a tunnel broker gives an IPv6 /48 to everybody who
-asks. On loopback and in private IPv4 networks an address is a machine, and counts alone. In any IPv6 network
-a machine takes as many addresses as it likes.
+A rented machine often has neighbours in its IPv4 /24, and a tunnel broker gives an IPv6 /48 to anyone who
+asks. On loopback and in private IPv4 networks each address is a machine, so it is a group of its own. In an
+IPv6 network a machine can take as many addresses as it wants.
 """
 
 from __future__ import annotations
@@ -11,17 +11,17 @@ import ipaddress
 from functools import lru_cache
 
 UNKNOWN = "unknown"
-"""The one group of all peers whose address is not known or not understood."""
+"""The group shared by all peers whose address is unknown or cannot be parsed."""
 
 IPV4_BITS, IPV6_BITS = 24, 48
 NAT64 = ipaddress.IPv6Network("64:ff9b::/96")  # RFC 6052, section 2.1
 GROUPS_KEPT = 4_096
-"""Answers that are remembered, a few hundred bytes each: connections are asked about again and again."""
+"""Results cached, a few hundred bytes each: the same connections are looked up repeatedly."""
 
 
 @lru_cache(maxsize=GROUPS_KEPT)
 def group_of_ip(ip: bytes) -> str:
-    """The group of 4 or 16 bytes; UNKNOWN for anything else."""
+    """Return the group of an IP address of 4 or 16 bytes; UNKNOWN for any other length."""
     if len(ip) not in (4, 16):
         return UNKNOWN
     address = ipaddress.ip_address(ip)
@@ -34,9 +34,10 @@ def group_of_ip(ip: bytes) -> str:
 
 
 def _inside(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
-    """The IPv4 address that this one stands for.
+    """Return the IPv4 address that this address embeds, if any.
 
-    Behind NAT64 all IPv4 peers would be one group, and with 6to4 each of them would be a group of its own.
+    Without this, all IPv4 peers behind NAT64 would be one group, and each 6to4 peer would be a group of its
+    own.
     """
     if address in NAT64:
         return ipaddress.IPv4Address(address.packed[-4:])
@@ -45,9 +46,9 @@ def _inside(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
 
 @lru_cache(maxsize=GROUPS_KEPT)
 def group_of_address(multiaddr: str | None) -> str:
-    """The group of a multiaddr in text. A DNS name is a group of its own.
+    """Return the group of a multiaddr in text form. A DNS name is a group of its own.
 
-    A relayed address belongs to the relay's group: nobody has seen what is behind the relay.
+    A relayed address belongs to the relay's group, because the address behind the relay has not been seen.
     """
     parts = (multiaddr or "").split("/")
     if len(parts) < 3 or parts[0]:

@@ -1,12 +1,12 @@
-"""Calls to several nodes at once, and how long each is waited for.
+"""Concurrent calls to several nodes, and how long to wait for each.
 
-A node that answers just before its time-out would hold up every search and every store. So:
+A single node that answers just before its time-out would delay every search and every store. Therefore:
 
-- contacts are waited for until their calls end;
-- others are waited for PROMPT_S, and not at all if they were late the last time;
-- while too few have answered, everybody is waited for: all may be far away.
+- calls to contacts are awaited until they end;
+- calls to other nodes are awaited for PROMPT_S, or not at all if the node was late the last time;
+- until enough nodes have answered, all calls are awaited, because all nodes may be far away.
 
-Nobody is cut off. A late answer is still taken if it comes while something else is waited for.
+No call is cancelled. A late answer is still used if it arrives while other calls are awaited.
 """
 
 from __future__ import annotations
@@ -23,32 +23,35 @@ About = TypeVar("About")
 Answer = TypeVar("Answer")
 
 Spawn = Callable[[Coroutine[Any, Any, Any]], asyncio.Task[Any]]
-"""Starts a call that may outlive whoever waits for it. Its owner ends it."""
+"""Starts a call that can outlive the code awaiting it. Its owner ends it."""
 
 PROMPT_S = 0.75
-"""Seconds for which a node is waited for that is no contact: half the time-out of a call. A round trip round
-the world by a relay takes 0.6 s."""
+"""Seconds to wait for a node that is not a contact: half the time-out of a call. A round trip around the
+world through a relay takes 0.6 s.
+"""
 
 ENOUGH = 4
-"""Answers by nodes that are no contacts, or one by a contact, after which late nodes are not waited for."""
+"""Late nodes are no longer awaited after this many answers from nodes that are not contacts, or one from a
+contact.
+"""
 
 LATE_MAX = 1_024
-"""Nodes remembered as late; the one that was late longest ago is forgotten first."""
+"""Nodes remembered as late. The entry that was late longest ago is dropped first."""
 
 
 class Lateness:
-    """Which nodes were late the last time that they were called. Pure."""
+    """Which nodes were late in their last call. Pure."""
 
     def __init__(self) -> None:
         self._late: OrderedDict[int, None] = OrderedDict()
         self._under_way: Counter[int] = Counter()
 
     def began(self, node: int) -> None:
-        """A call to `node` began. `took` must follow."""
+        """A call to `node` began. Must be followed by `took`."""
         self._under_way[node] += 1
 
     def took(self, node: int, seconds: float) -> None:
-        """A call to `node` ended."""
+        """A call to `node` ended after `seconds`."""
         self._under_way[node] -= 1
         if not self._under_way[node]:
             del self._under_way[node]
@@ -60,7 +63,7 @@ class Lateness:
         return node in self._late
 
     def keeps_waiting(self, node: int) -> bool:
-        """Whether the node was late and has yet to answer. One more call to it would only add to a queue."""
+        """Whether the node was late and still has a call open. Another call would only join a queue."""
         return node in self._late and node in self._under_way
 
 
@@ -69,14 +72,14 @@ class _Call(Generic[About]):
     about: About
     contact: bool
     until: float
-    """Of a node that is no contact: when it is no longer waited for."""
+    """When to stop waiting for a node that is not a contact."""
 
 
 class Calls(Generic[About, Answer]):
-    """Calls under way. `about` is what the caller wants back beside the answer."""
+    """Open calls. `about` is returned to the caller with each answer."""
 
     def __init__(self, spawn: Spawn, lateness: Lateness, seconds_max: float) -> None:
-        """`seconds_max`: in all, after which nothing is waited for."""
+        """`seconds_max`: the total time after which no call is awaited."""
         self._spawn = spawn
         self._lateness = lateness
         self._loop = asyncio.get_running_loop()
@@ -87,19 +90,19 @@ class Calls(Generic[About, Answer]):
     def start(
         self, node: int, about: About, work: Callable[[], Awaitable[Answer | None]], *, contact: bool
     ) -> None:
-        """Begin a call. `work` returns None if the node does not answer."""
+        """Start a call. `work` returns None if the node does not answer."""
         now = self._loop.time()
         until = now if node in self._lateness else now + PROMPT_S
         self._calls[self._spawn(self._timed(node, work))] = _Call(about, contact, until)
 
     @property
     def waited_for(self) -> int:
-        """How many calls are waited for now."""
+        """The number of calls that are awaited now."""
         now = self._loop.time()
         return sum(self._waits_until(call) > now for call in self._calls.values())
 
     async def some(self) -> list[tuple[About, Answer | None]]:
-        """The next calls that end, or nothing if one is no longer waited for. Call it while some are."""
+        """Return the next calls that end, or none if one expires first. Requires `waited_for` > 0."""
         now = self._loop.time()
         first = min(until for until in map(self._waits_until, self._calls.values()) if until > now)
         ended, _ = await asyncio.wait(self._calls, timeout=first - now, return_when=asyncio.FIRST_COMPLETED)

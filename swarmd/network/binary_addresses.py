@@ -1,7 +1,6 @@
-"""Multiaddrs in binary, as p2pd gives them for connections that anybody may have opened. Pure.
+"""Binary multiaddrs, as p2pd reports them for connections that anyone can have opened. Pure.
 
-hivemind's own parser raises all sorts of errors, in tasks that nobody awaits. This one raises only
-MessageError.
+hivemind's parser raises many kinds of errors, in tasks that nobody awaits. This one raises only MessageError.
 Source: https://github.com/multiformats/multicodec/blob/master/table.csv
 """
 
@@ -16,7 +15,7 @@ from swarmd.network.peer_ids import read_peer_id, write_peer_id
 from swarmd.network.varint import write_varint
 
 BYTES_MAX = 1_024
-"""A relayed address with two peer ids takes 100, one with certificate hashes 200."""
+"""A relayed address with two peer ids takes 100 bytes, one with certificate hashes 200."""
 
 _IPS = {4: ("ip4", 4), 41: ("ip6", 16)}
 _PORTS = {6: "tcp", 273: "udp"}
@@ -33,7 +32,7 @@ _BARE = {
 _NAMES = {53: "dns", 54: "dns4", 55: "dns6", 56: "dnsaddr"}
 _PEER = 421
 _NAME = re.compile(rb"[A-Za-z0-9.-]{1,253}")
-_OPAQUE = 466  # certhash: left out of the text
+_OPAQUE = 466  # certhash: omitted from the text
 _CODES = {
     **{name: code for code, (name, _) in _IPS.items()},
     **{name: code for code, name in (_PORTS | _BARE | _NAMES).items()},
@@ -42,7 +41,7 @@ _CODES = {
 
 
 def ip_of(address: bytes) -> bytes:
-    """The 4 or 16 bytes of the IP address that a binary multiaddr begins with; b"" if it does not."""
+    """Return the 4 or 16 bytes of the IP address at the start of a binary multiaddr, or b""."""
     for code, (_, width) in _IPS.items():
         if address[:1] == bytes([code]) and len(address) > width:
             return address[1 : 1 + width]
@@ -50,7 +49,7 @@ def ip_of(address: bytes) -> bytes:
 
 
 def read_address(address: bytes) -> str:
-    """The text of a binary multiaddr. Raises MessageError."""
+    """Convert a binary multiaddr to text. Raises MessageError."""
     if len(address) > BYTES_MAX:
         raise MessageError(Malformed.ADDRESS, f"a multiaddr of {len(address)} bytes")
     reader, text = _Reader(address), ""
@@ -79,11 +78,11 @@ def _component(reader: _Reader) -> str:
         and (name := value.decode()).replace("-", "").replace(".", "").isalnum()
     ):
         return f"/{_NAMES[code]}/{name}"
-    raise MessageError(Malformed.ADDRESS, f"a multiaddr with component {code}")
+    raise MessageError(Malformed.ADDRESS, f"a multiaddr with unknown component {code}")
 
 
 def write_address(text: str) -> bytes:
-    """The binary form of a multiaddr that `addresses.py` has accepted."""
+    """Return the binary form of a multiaddr that `addresses.py` has accepted."""
     parts, binary = iter(text.strip("/").split("/")), b""
     for name in parts:
         code = _CODES[name]
@@ -114,16 +113,16 @@ class _Reader:
 
     def take(self, count: int) -> bytes:
         if count > self.left:
-            raise MessageError(Malformed.ADDRESS, "a multiaddr that is cut off")
+            raise MessageError(Malformed.ADDRESS, "a truncated multiaddr")
         self._at += count
         return self._data[self._at - count : self._at]
 
     def varint(self) -> int:
-        """A number of at most three bytes: no code or length that occurs is longer."""
+        """Read a number of at most three bytes; no code or length in use is longer."""
         number = 0
         for shift in (0, 7, 14):
             byte = self.take(1)[0]
             number |= (byte & 0x7F) << shift
             if byte < 0x80:
                 return number
-        raise MessageError(Malformed.ADDRESS, "a multiaddr with a long number")
+        raise MessageError(Malformed.ADDRESS, "a multiaddr with a number of more than three bytes")

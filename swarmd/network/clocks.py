@@ -1,4 +1,4 @@
-"""Compares this machine's clock with those of peers that answer its greetings. Pure."""
+"""Compares this machine's clock with the clocks of peers that answer its pings. Pure."""
 
 from __future__ import annotations
 
@@ -9,20 +9,22 @@ from protocol import CLOCK_SKEW_S_MAX, PeerId
 from swarmd.network.newest import put_newest
 
 SKEW_TOLD_S = 5.0
-"""Seconds by which most clocks must differ from this one to be worth telling: NTP leaves a hundredth."""
+"""Seconds by which most clocks must differ from this one before it is reported. NTP stays within a hundredth
+of a second.
+"""
 
 KEPT_S = 300.0
-"""Seconds for which an answer counts: a clock that was set right is believed by then."""
+"""Seconds for which a measurement counts. A clock that was corrected is trusted again after this time."""
 
 PEERS_MAX = 64
-"""Answers remembered, the newest."""
+"""Measurements remembered, newest first."""
 
 STRANGERS_MIN = 3
-"""Peers that must have answered if none of them was dialled at a known address: names cost nothing."""
+"""Peers that must have answered if none of them was dialled at a known address, as identities are free."""
 
 
 class Clocks:
-    """How far other clocks are ahead of this one, in seconds."""
+    """How many seconds other clocks are ahead of this one."""
 
     def __init__(self) -> None:
         self._skews: OrderedDict[PeerId, tuple[float, float]] = OrderedDict()
@@ -31,9 +33,9 @@ class Clocks:
         put_newest(self._skews, peer, (skew, now), PEERS_MAX)
 
     def offset(self, reached: Container[PeerId], now: float) -> float | None:
-        """By how much most clocks are ahead of this one; None while too few say so.
+        """Return how many seconds most clocks are ahead of this one, or None if too few agree.
 
-        `reached`: peers with a door. Where there are any, only they count.
+        `reached`: peers with a door. If any of them answered, only they count.
         """
         fresh = {peer: skew for peer, (skew, at) in self._skews.items() if now - at < KEPT_S}
         counted = [skew for peer, skew in fresh.items() if peer in reached]
@@ -47,9 +49,9 @@ class Clocks:
 
 
 def clock_problem(offset: float, peers: str) -> str:
-    """For a person: by how much, and what to do. `peers`: the clocks it is measured by."""
+    """Describe the problem and its remedy for the operator. `peers`: whose clocks were compared."""
     way = "behind" if offset > 0 else "ahead of"
     return (
-        f"this machine's clock is {abs(offset):.0f} s {way} {peers}; beyond {CLOCK_SKEW_S_MAX} s what "
-        "it signs is refused: set the clock (timedatectl set-ntp true, or ntpdate)"
+        f"this machine's clock is {abs(offset):.0f} s {way} {peers}; beyond {CLOCK_SKEW_S_MAX} s peers "
+        "refuse what it signs: set the clock (timedatectl set-ntp true, or ntpdate)"
     )

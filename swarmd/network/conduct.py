@@ -1,7 +1,8 @@
 """What peers did to the transport, and which peers it avoids for a while. Pure.
 
-Points for an offence fade with time. A peer with enough points is shunned: neither served nor asked, twice as
-long with every relapse. Only the transport's own experience counts here. Gossip is told, and judges.
+Points for offences decay over time. A peer with enough points is shunned: the transport neither serves it nor
+asks it, for twice as long after every relapse. Only the transport's own experience counts here. Offences are
+reported to gossip, which makes its own judgement.
 """
 
 from __future__ import annotations
@@ -19,21 +20,24 @@ POINTS_MAX: dict[Misbehaviour, float] = {
     Misbehaviour.REFUSES: 16.0,
 }
 """Points at which a peer is shunned.
-A flood means that patience has run out already. A lie is a malformed message (2 points) or a thing that was
-never sound (1): bits do not flip on the way, but the peer may have another version. A refusal is a message of
-sound things of which nothing was kept: a newcomer refuses everything until it knows its swarm."""
+
+A flood counts only after the peer has exhausted its patience allowance, so one point is enough. A lie is a
+malformed message (2 points) or something that was never sound (1 point). Bits do not flip in transit, but the
+peer may run a different version. A refusal is a store request full of sound things of which the peer kept
+nothing; a newcomer refuses everything until it knows its swarm.
+"""
 
 HALF_LIFE_S = 600.0
-"""Seconds in which half of a peer's points are forgotten."""
+"""Seconds in which a peer's points halve."""
 
 SHUN_S = 60.0
 """Seconds for which a peer is shunned the first time ..."""
 
 SHUN_S_MAX = 3_600.0
-"""... and at most: software gets repaired."""
+"""... and at most, because software gets fixed."""
 
 PEERS_MAX = 4_096
-"""Peers remembered; the one that offended longest ago is forgotten first, the shunned ones last."""
+"""Peers remembered. The peer that offended longest ago is dropped first, shunned peers last."""
 
 
 @dataclass
@@ -60,7 +64,7 @@ class Conduct:
         return tuple(peer for peer, record in self._records.items() if now < record.shunned_until)
 
     def offend(self, peer: PeerId, what: Misbehaviour, points: float, now: float) -> None:
-        """The peer did `what`. Nothing more is held against one that is shunned already."""
+        """Record an offence. Further offences of a peer that is already shunned are ignored."""
         if self.is_shunned(peer, now):
             return
         record = self._records.pop(peer, None) or _Record(now)
@@ -68,7 +72,7 @@ class Conduct:
         fade = 0.5 ** (max(0.0, now - record.at) / HALF_LIFE_S)
         record.points = Counter({one: held * fade for one, held in record.points.items()})
         record.at = now
-        record.points[what] += points  # type: ignore[assignment]  # a Counter counts in fractions as well
+        record.points[what] += points  # type: ignore[assignment]  # a Counter also holds fractions
         if record.points[what] >= POINTS_MAX[what]:
             record.shunned_until = now + min(SHUN_S * 2.0 ** min(record.shunned_times, 16), SHUN_S_MAX)
             record.shunned_times += 1
@@ -77,7 +81,7 @@ class Conduct:
         self._bound(now)
 
     def redeem(self, peer: PeerId, what: Misbehaviour) -> None:
-        """The peer did the opposite of `what`: its points for that are forgotten."""
+        """Clear the peer's points for `what`, because it did the opposite."""
         record = self._records.get(peer)
         if record is not None:
             del record.points[what]

@@ -1,10 +1,11 @@
-"""Our end of the connection to p2pd: it bounds what comes, reads it strictly, and answers what peers ask.
+"""The client side of the connection to p2pd: bounds incoming data, parses it strictly, and answers requests.
 
 It replaces hivemind's client, which
-- starts a task for every request and parses it before anybody asks who sent it: here the `Gate` is asked
-  first, handlers are plain functions, and a refusal costs some microseconds;
-- ends the task that reads all answers if one of them arrives just as its caller gives up;
-- keeps a socket open for ever if a stream cannot be opened: here every socket is closed;
+
+- starts a task for every request and parses the request before checking who sent it. Here the `Gate` decides
+  first, handlers are plain functions, and a refusal costs a few microseconds;
+- ends the task that reads all answers if an answer arrives just as its caller gives up;
+- leaks a socket if a stream cannot be opened. Here every socket is closed;
 - decodes peer ids, addresses and error texts of any length and form, in tasks that nobody awaits.
 """
 
@@ -31,56 +32,61 @@ from swarmd.network.streams import BusyError, refuse
 log = structlog.get_logger(__name__)
 
 MESSAGE_BYTES_MAX = 2 * 2**20
-"""Of one message between p2pd and us; p2pd is told so. A full find answer or store request is half of it."""
+"""Bytes of one message between p2pd and this process; p2pd is started with this limit. A full find answer or
+store request takes half of it.
+"""
 
 ANSWER_BYTES_MAX = 2**20
-"""Of p2pd's answer about itself: a thousand connections with their addresses are 100 KB."""
+"""Bytes of p2pd's answers about itself. A thousand connections with their addresses take 100 KB."""
 
 STREAM_BYTES_MAX = 4_096
-"""Of what p2pd says about a stream that a peer opened: a peer id, an address and a protocol id."""
+"""Bytes of p2pd's header for a stream that a peer opened: a peer id, an address and a protocol id."""
 
 CHUNK_BYTES = 2**18
-"""Bytes read from p2pd's connection at once."""
+"""Bytes read from p2pd's connection at a time."""
 
 REFUSED_PAUSE_S = 0.02
-"""Seconds to wait after a refused request before the next read: 50 wake-ups per second, and too short a wait
-for an honest peer to notice."""
+"""Seconds to wait after a refused request before the next read: 50 wake-ups per second, and too short for an
+honest peer to notice.
+"""
 
 STREAM_SECONDS = 2.0
-"""For p2pd to say that a peer opened a stream; it does so in the same write."""
+"""Seconds for p2pd to send a stream's header. It sends the header in the same write."""
 
 STREAMS_WAITING_MAX = 1_024
-"""Streams that p2pd may have opened to us while the event loop is busy. Beyond it p2pd ends whatever comes.
-Python's default of 100 is less than a second of a flood."""
+"""Streams that p2pd can have opened to this process while the event loop is busy. p2pd ends any beyond that.
+Python's default of 100 is less than a second of a flood.
+"""
 
 ERROR_CHARS_MAX = 200
-"""Of what p2pd or a peer says went wrong: it ends up in a log."""
+"""Characters kept of an error text from p2pd or a peer, because it ends up in a log."""
 
 P2PD_ERRORS = (P2PDaemonError, P2PHandlerError, OSError, EOFError)
-"""What is raised when p2pd refuses, cannot be reached or goes away. Time-outs are separate."""
+"""Exceptions raised when p2pd refuses, cannot be reached or exits. Time-outs are separate."""
 
 BUSY = b"busy"
-"""The error of a peer that would have answered at another time."""
+"""The error of a peer that may answer if asked again later."""
 
 Handler = Callable[[bytes, bytes], bytes]
-"""request, sender's peer id -> answer. Called on the event loop: be quick. Raises MessageError, BusyError."""
+"""(request, sender's peer id) -> answer. Called on the event loop: be quick. Raises MessageError, BusyError.
+"""
 
 
 class Gate(Protocol):
-    """Who may ask for what. Called before anything is decoded: be very quick. `peer`: a binary peer id."""
+    """Decides who is answered, before anything is decoded: be very quick. `peer`: a binary peer id."""
 
     def admits_request(self, peer: bytes, protocol: str, size: int) -> bool: ...
 
     def admits_stream(self, peer: bytes, address: bytes) -> bool:
-        """`address`: the binary multiaddr at the other end."""
+        """`address`: the binary multiaddr of the other end."""
         ...
 
     def answered(self, peer: bytes, protocol: str, size: int) -> None:
-        """Told the size of an answer."""
+        """Called with the size of an answer."""
         ...
 
     def noted(self, peer: bytes, error: MessageError) -> None:
-        """Told of a request that no honest peer sends."""
+        """Called for a request that no honest peer sends."""
         ...
 
 
@@ -90,14 +96,14 @@ class IncomingStream:
 
     peer: bytes
     address: bytes
-    """The binary multiaddr at the other end."""
+    """The binary multiaddr of the other end."""
 
 
 StreamHandler = Callable[[IncomingStream, asyncio.StreamReader, asyncio.StreamWriter], Any]
 
 
 class Connector(DaemonConnector):  # type: ignore[misc]
-    """Opens connections to p2pd, and closes one that it cannot hand out."""
+    """Opens connections to p2pd, and closes any that it cannot hand out."""
 
     async def open_persistent_connection(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         reader, writer = await self.open_connection()
@@ -110,18 +116,18 @@ class Connector(DaemonConnector):  # type: ignore[misc]
 
 
 class Control(ControlClient):  # type: ignore[misc]  # hivemind is untyped
-    """Made by `Control.create`; serves nobody until `serve` is called."""
+    """Created by `Control.create`; answers nobody until `serve` is called."""
 
     _gate: Gate
     _refusals = 0
-    """Requests that were not let in."""
+    """Requests that were refused."""
     unary_handlers: dict[str, Handler]
     handlers: dict[str, StreamHandler]
 
     async def serve(
         self, gate: Gate, requests: dict[str, Handler], streams: dict[str, StreamHandler]
     ) -> None:
-        """From now on let `gate` decide who is answered. Raises P2PDaemonError if p2pd refuses."""
+        """Start answering; `gate` decides whom. Raises P2PDaemonError if p2pd refuses."""
         self._gate, self.unary_handlers, self.handlers = gate, requests, streams
         for protocol in requests:
             add = p2pd_pb2.AddUnaryHandlerRequest(proto=protocol, balanced=False)
@@ -133,7 +139,7 @@ class Control(ControlClient):  # type: ignore[misc]  # hivemind is untyped
     # Calls -------------------------------------------------------------------------------------------
 
     async def call(self, peer: bytes, protocol: str, request: bytes, bytes_max: int) -> bytes:
-        """A peer's answer, not yet decoded. Raises MessageError if it is too long, BusyError, P2PD_ERRORS."""
+        """Return a peer's raw answer. Raises MessageError if it is too long, BusyError, P2PD_ERRORS."""
         call = p2pd_pb2.CallUnaryRequest(peer=peer, proto=protocol, data=request)
         answer: bytes = await self._exchange(callUnary=call)
         if len(answer) > bytes_max:
@@ -157,7 +163,7 @@ class Control(ControlClient):  # type: ignore[misc]  # hivemind is untyped
         self._pending_messages.put_nowait(p2pd_pb2.PersistentConnectionRequest(callId=call_id, **message))
 
     async def _write_to_persistent_conn(self, writer: asyncio.StreamWriter) -> None:
-        """Write messages until p2pd closes the connection, which the session notices by itself."""
+        """Write messages until p2pd closes the connection. The session detects the close itself."""
         with closing(writer), suppress(OSError):
             while True:
                 messages = [await self._pending_messages.get()]
@@ -171,8 +177,8 @@ class Control(ControlClient):  # type: ignore[misc]  # hivemind is untyped
     async def _read_from_persistent_conn(self, reader: asyncio.StreamReader) -> None:
         """Read messages until p2pd closes the connection. Nothing that a peer sends ends this.
 
-        After a refusal, what comes next is read together, a little later: a flood that is read message by
-        message makes the model thread wait for each.
+        After a refusal, the next read waits so that it collects several messages. Reading a flood one message
+        at a time would make the model thread wait for each.
         """
         splitter = Splitter(2 * MESSAGE_BYTES_MAX)
         with suppress(OSError):
@@ -186,8 +192,8 @@ class Control(ControlClient):  # type: ignore[misc]  # hivemind is untyped
     def _read(self, data: bytes) -> None:
         try:
             self._take(p2pd_pb2.PersistentConnectionResponse.FromString(data))
-        except (DecodeError, ValueError) as error:  # ValueError: text that is not UTF-8, an id that is none
-            log.debug("message of p2pd skipped", error=str(error)[:ERROR_CHARS_MAX])
+        except (DecodeError, ValueError) as error:  # ValueError: text that is not UTF-8, or an invalid id
+            log.debug("message from p2pd skipped", error=str(error)[:ERROR_CHARS_MAX])
 
     def _take(self, message: Any) -> None:
         kind = message.WhichOneof("message")
@@ -223,7 +229,7 @@ class Control(ControlClient):  # type: ignore[misc]  # hivemind is untyped
         except MessageError as error:
             self._gate.noted(peer, error)
             answer = p2pd_pb2.CallUnaryResponse(error=error.reason.encode())
-        except Exception:  # one peer's request must not end the daemon; the bug is ours
+        except Exception:  # a request from one peer must not end the daemon; the bug is ours
             log.exception("a request could not be answered", protocol=protocol, bytes=len(data))
             answer = p2pd_pb2.CallUnaryResponse(error=BUSY)
         self._send(call_id, unaryResponse=answer)
@@ -232,13 +238,13 @@ class Control(ControlClient):  # type: ignore[misc]  # hivemind is untyped
 
     @asynccontextmanager
     async def listen(self) -> AsyncIterator[Control]:
-        """Take the streams that p2pd opens to our socket, until the block is left."""
+        """Accept the streams that p2pd opens to our socket, until the block exits."""
         socket = self.listen_maddr["unix"]
         async with await asyncio.start_unix_server(self._handler, socket, backlog=STREAMS_WAITING_MAX):
             yield self
 
     async def _handler(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """A stream that a peer opened, on a connection of its own from p2pd."""
+        """Handle a stream that a peer opened, on a separate connection from p2pd."""
         with closing(writer):
             try:
                 async with asyncio.timeout(STREAM_SECONDS):
@@ -257,7 +263,7 @@ class Control(ControlClient):  # type: ignore[misc]  # hivemind is untyped
     async def open_stream(
         self, peer: bytes, protocol: str
     ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        """A stream to that peer's handler; the caller closes it. Raises P2PD_ERRORS."""
+        """Open a stream to the peer's handler; the caller closes it. Raises P2PD_ERRORS."""
         reader, writer = await self.daemon_connector.open_connection()
         try:
             opening = p2pd_pb2.StreamOpenRequest(peer=peer, proto=[protocol])
@@ -270,22 +276,22 @@ class Control(ControlClient):  # type: ignore[misc]  # hivemind is untyped
     # p2pd itself -------------------------------------------------------------------------------------
 
     async def dial(self, peer: bytes, addresses: Sequence[bytes]) -> None:
-        """Connect to a peer; without addresses, the peers that p2pd knows are asked for them."""
+        """Connect to a peer. Without addresses, p2pd asks the peers that it knows for them."""
         dialling = p2pd_pb2.ConnectRequest(peer=peer, addrs=addresses)
         await self._tell(p2pd_pb2.Request.CONNECT, connect=dialling)
 
     async def hang_up(self, peer: bytes) -> None:
-        """End the connections to a peer."""
+        """Close the connections to a peer."""
         ending = p2pd_pb2.DisconnectRequest(peer=peer)
         await self._tell(p2pd_pb2.Request.DISCONNECT, disconnect=ending)
 
     async def connections(self) -> list[tuple[bytes, bytes]]:
-        """The peers p2pd is connected to, with the binary multiaddr at the other end."""
+        """The peers that p2pd is connected to, each with the binary multiaddr of the other end."""
         answer = await self._tell(p2pd_pb2.Request.LIST_PEERS)
         return [(peer.id, peer.addrs[0]) for peer in answer.peers if peer.addrs]
 
     async def own_addresses(self) -> list[bytes]:
-        """Where p2pd says that it can be reached: binary multiaddrs."""
+        """The binary multiaddrs at which p2pd believes it can be reached."""
         return list((await self._tell(p2pd_pb2.Request.IDENTIFY)).identify.addrs)
 
     async def _tell(self, kind: Any, **message: Any) -> Any:
@@ -302,13 +308,13 @@ async def _ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, kind:
         answer = p2pd_pb2.Response.FromString(await read_delimited(reader, ANSWER_BYTES_MAX))
         if answer.type == p2pd_pb2.Response.ERROR:
             raise P2PDaemonError(answer.error.msg[:ERROR_CHARS_MAX])
-    except (DecodeError, ValueError) as error:  # ValueError: a reason that quotes a peer, and is not UTF-8
-        raise P2PDaemonError("an answer that cannot be read") from error
+    except (DecodeError, ValueError) as error:  # ValueError: the text quotes a peer and is not UTF-8
+        raise P2PDaemonError("p2pd sent an unreadable answer") from error
     return answer
 
 
 def _remote_error(text: bytes) -> Exception:
     if text == BUSY:
-        return BusyError("the peer serves too many others just now")
+        return BusyError("the peer is serving too many others right now")
     error: Exception = P2PHandlerError(text[:ERROR_CHARS_MAX].decode(errors="replace"))
     return error

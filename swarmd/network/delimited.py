@@ -1,4 +1,4 @@
-"""Messages with their length in front, as p2pd sends and takes them: a protobuf varint, then bytes."""
+"""Length-prefixed messages, as p2pd sends and accepts them: a protobuf varint, then the bytes."""
 
 from __future__ import annotations
 
@@ -13,15 +13,16 @@ LENGTH_BYTES_MAX = 4
 
 
 def delimited(message: Any) -> bytes:
-    """A protobuf message with its length in front."""
+    """Serialize a protobuf message with its length in front."""
     data: bytes = message.SerializeToString()
     return write_varint(len(data)) + data
 
 
 def read_length(head: bytes | bytearray, bytes_max: int) -> tuple[int, int] | None:
-    """The length of the message that `head` begins, and how many bytes state it; None while it is not known.
+    """Return the length of the message that starts with `head`, and the bytes that the length takes.
 
-    Raises OSError for more than `bytes_max`: nothing behind such a message can be found.
+    None if `head` is too short to tell. Raises OSError for more than `bytes_max`, because the start of the
+    next message cannot be found.
     """
     length = 0
     for index, byte in enumerate(head[:LENGTH_BYTES_MAX]):
@@ -38,7 +39,7 @@ def read_length(head: bytes | bytearray, bytes_max: int) -> tuple[int, int] | No
 
 
 async def read_delimited(reader: asyncio.StreamReader, bytes_max: int) -> bytes:
-    """Read one message. Raises EOFError, and OSError for one of more than `bytes_max`."""
+    """Read one message. Raises EOFError, and OSError if it exceeds `bytes_max`."""
     head = b""
     while (found := read_length(head, bytes_max)) is None:
         head += await reader.readexactly(1)
@@ -46,14 +47,14 @@ async def read_delimited(reader: asyncio.StreamReader, bytes_max: int) -> bytes:
 
 
 class Splitter:
-    """Takes bytes as they come and yields whole messages of at most `bytes_max`."""
+    """Splits incoming bytes into whole messages of at most `bytes_max`."""
 
     def __init__(self, bytes_max: int) -> None:
         self._bytes_max = bytes_max
         self._held = bytearray()
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        """Take `data` and yield the messages that are whole now. Raises OSError for one that is too long."""
+        """Add `data` and yield the messages that are now complete. Raises OSError if one is too long."""
         self._held += data
         start = 0
         while found := read_length(self._held[start : start + LENGTH_BYTES_MAX], self._bytes_max):

@@ -1,14 +1,15 @@
-"""The messages between DHT nodes, and the routing table: a storing node that is bounded and sceptical.
+"""The messages between DHT nodes, and the routing table, for a storing node that is bounded and sceptical.
 
-hivemind keeps the routing table, and the messages are hivemind's. What differs, and why (measured with
+The routing table and the message formats are hivemind's. The differences and their reasons (measured with
 hivemind 1.1.12):
-- every message is read by `messages.py`, which bounds it before it decodes it;
-- values live in a `Shelf` with bounds (hivemind's grow without end) and pass `StorageRules` on the way in and
-  out; a dictionary that holds refused entries is read without them, not refused as a whole;
-- node ids are derived from peer ids, so that nobody can settle next to a key of their choice;
-- values are handed to a newcomer in the background, in messages of bounded size, at a bounded pace;
-- walks are our own (`searching.py`): names that nobody answers to push the real nodes out of hivemind's;
-- the RPC names carry this class's name, so plain hivemind nodes and we do not meet.
+
+- `messages.py` reads every message and bounds it before decoding it;
+- values live in a bounded `Shelf` (hivemind's storage grows without end) and pass `StorageRules` on the way
+  in and out. A dictionary with refused entries is read without them instead of being refused as a whole;
+- node ids are derived from peer ids, so a peer cannot choose to sit next to a particular key;
+- values are handed to newcomers in the background, in messages of bounded size, at a bounded pace;
+- searches are our own (`searching.py`): in hivemind's, names that do not answer displace the real nodes;
+- the RPC names contain this class's name, so plain hivemind nodes and swarmd nodes do not mix.
 """
 
 from __future__ import annotations
@@ -60,18 +61,22 @@ BUCKET_SIZE = NEIGHBOURS_MAX
 """Peers in one bucket of the routing table (Kademlia's k)."""
 
 NAMED = BEAM
-"""Neighbours that this node names for one key. A walk follows no more of one answer (`walk.py`); all 20 made
-up most of the bytes of a find in a swarm of a hundred."""
+"""Neighbours that this node returns for one key. A walk follows no more of one answer (`walk.py`). Returning
+all 20 made up most of the bytes of a find in a swarm of a hundred.
+"""
 
 RPC_SECONDS = 1.5
-"""For one DHT message; a store next to stopped peers took 6.2 s with the default of 3 s, 2.0 s with 1 s."""
+"""Seconds for one DHT message. A store next to stopped peers took 6.2 s with the default of 3 s, and 2.0 s
+with 1 s.
+"""
 
 RPCS_AT_ONCE = 64
-"""Outgoing DHT messages at once."""
+"""Outgoing DHT messages in flight."""
 
 PROVEN_S = 300.0
-"""Seconds for which an answer shows that a peer deserves its place in a full bucket. In a swarm of thousands
-each call meets somebody who finds no place, and asked for one greeting more."""
+"""Seconds for which an answer proves that a peer deserves its slot in a full bucket. In a swarm of thousands,
+every call meets a peer that finds no slot, and each would trigger another ping.
+"""
 
 PING, STORE, FIND = "SwarmDHT.rpc_ping", "SwarmDHT.rpc_store", "SwarmDHT.rpc_find"
 """Protocol ids of the three calls."""
@@ -79,18 +84,18 @@ PING, STORE, FIND = "SwarmDHT.rpc_ping", "SwarmDHT.rpc_store", "SwarmDHT.rpc_fin
 
 @dataclass(frozen=True)
 class Answer:
-    """What one node says about one key, as far as it is sound."""
+    """The sound part of one node's answer about one key."""
 
     entries: Mapping[bytes, Held]
     plain: Held | None
     neighbours: tuple[PeerID, ...]
-    """Whom it names as nearer to the key. They may not exist."""
+    """Peers that the node reports as nearer to the key. They may not exist."""
 
 
 class SwarmDHT(DHTProtocol):  # type: ignore[misc]  # hivemind is untyped
     """The messages between DHT nodes. Renaming this class renames them on the wire."""
 
-    _rpc_handlers = None  # hivemind collects them once per class and would take its base class's names
+    _rpc_handlers = None  # hivemind collects these once per class and would use its base class's names
     _stub_type = None
     _control: Control
     _keeping: Keeping
@@ -112,7 +117,8 @@ class SwarmDHT(DHTProtocol):  # type: ignore[misc]  # hivemind is untyped
             num_replicas=REPLICAS,
             wait_timeout=RPC_SECONDS,
             parallel_rpc=RPCS_AT_ONCE,
-            client_mode=True,  # hivemind's handlers decode before they ask: they are never registered
+            # hivemind's handlers decode before checking the sender, so they are never registered
+            client_mode=True,
         )
         self._control, self._shelf, self._guard, self._clock = control, shelf, guard, clock
         self._keeping = Keeping(rules, shelf, guard, clock)
@@ -124,23 +130,23 @@ class SwarmDHT(DHTProtocol):  # type: ignore[misc]  # hivemind is untyped
 
     @property
     def handlers(self) -> dict[str, Handler]:
-        """What is answered, by protocol id."""
+        """The handlers of requests, by protocol id."""
         return {PING: self._on_ping, STORE: self._on_store, FIND: self._on_find}
 
     def news_by(self, news: News) -> None:
-        """Call `news` with each announcement that others have this node hold, from now on."""
+        """From now on, call `news` with each announcement that another peer stores on this node."""
         self._keeping.news = news
 
     def hide(self) -> None:
-        """Send no place of ours with requests (SPEC section 7.6.3)."""
+        """From now on, send requests without our DHT place (SPEC section 7.6.3)."""
         self.node_info = dht_pb2.NodeInfo()
 
     def end(self) -> None:
-        """Stop what runs in the background."""
+        """Cancel the background tasks."""
         for task in self._tasks:
             task.cancel()
 
-    # What peers ask ----------------------------------------------------------------------------------
+    # Requests from peers -----------------------------------------------------------------------------
 
     def _on_ping(self, data: bytes, sender: bytes) -> bytes:
         self._met(sender, read_ping_request(data))
@@ -180,10 +186,10 @@ class SwarmDHT(DHTProtocol):  # type: ignore[misc]  # hivemind is untyped
     def _packed(answer: Any) -> bytes:
         return answer.SerializeToString()  # type: ignore[no-any-return]
 
-    # What peers are asked ----------------------------------------------------------------------------
+    # Requests to peers -------------------------------------------------------------------------------
 
     async def _call(self, peer: PeerID, protocol: str, request: Any, bytes_max: int) -> bytes | None:
-        """The answer, not yet decoded. None: the peer does not answer (and loses its place), or is busy."""
+        """Return the undecoded answer. None if the peer is busy, or does not answer and loses its slot."""
         hearing, name = self._guard.hearing, read_peer_id(peer.to_bytes())
         if self._guard.shuns(name) or name in hearing.away:
             self._forget(peer)
@@ -201,16 +207,16 @@ class SwarmDHT(DHTProtocol):  # type: ignore[misc]  # hivemind is untyped
         except (TimeoutError, *P2PD_ERRORS) as error:
             log.debug("no answer", peer=str(peer), protocol=protocol, error=str(error))
             had_a_place = self._forget(peer)
-            if had_a_place or protocol == PING:  # not of names that others gave: they may be nobody's
+            if had_a_place or protocol == PING:  # not for names from other peers, which may not exist
                 hearing.unanswered(name)
             return None
         hearing.answered(name)
         return answer
 
     async def greet(self, peer: PeerID) -> float | None:
-        """Ping, and enter each other's routing table. Returns how far ahead its clock is (s).
+        """Ping, and enter each other's routing table. Return how many seconds the peer's clock is ahead.
 
-        None: it does not answer, or not in a way that makes sense.
+        None if it does not answer, or its answer is malformed.
         """
         asked = self._clock()
         answer = await self._call(peer, PING, dht_pb2.PingRequest(peer=self.node_info), PING_BYTES_MAX)
@@ -225,7 +231,7 @@ class SwarmDHT(DHTProtocol):  # type: ignore[misc]  # hivemind is untyped
         return its_time - (asked + self._clock()) / 2
 
     async def store(self, peer: PeerID, things: Sequence[Packed]) -> list[bool] | None:
-        """Ask `peer` to hold `things`, in messages of bounded size. None: it does not answer."""
+        """Ask `peer` to hold `things`, in messages of bounded size. None if it does not answer."""
         answers: list[bool] = []
         for batch in messages_of(things):
             stored = await self._store(peer, batch)
@@ -260,7 +266,7 @@ class SwarmDHT(DHTProtocol):  # type: ignore[misc]  # hivemind is untyped
         return stored
 
     async def find(self, peer: PeerID, keys: Sequence[bytes]) -> list[Answer] | None:
-        """What `peer` says about each of at most FIND_KEYS_MAX keys. None: it does not answer."""
+        """Return what `peer` knows about each of at most FIND_KEYS_MAX keys. None if it does not answer."""
         request = dht_pb2.FindRequest(keys=keys, peer=self.node_info)
         answer = await self._call(peer, FIND, request, FIND_ANSWER_BYTES_MAX)
         if answer is None:
@@ -291,7 +297,7 @@ class SwarmDHT(DHTProtocol):  # type: ignore[misc]  # hivemind is untyped
         return [peer for _, peer in self.routing_table.get_nearest_neighbors(DHTID(key), count)]
 
     def _met(self, sender: bytes, place: bytes) -> None:
-        """A request came. `place` is the DHT id that its sender states; a visitor states none."""
+        """Handle the sender of a request. `place`: the DHT id that it states; a visitor states none."""
         peer, hearing = peer_of(sender), self._guard.hearing
         if not place:
             hearing.visits(read_peer_id(sender))
@@ -318,21 +324,21 @@ class SwarmDHT(DHTProtocol):  # type: ignore[misc]  # hivemind is untyped
             self._check(*oldest)
 
     def _check(self, node_id: DHTID, peer: PeerID) -> None:
-        """Is the oldest peer of a full bucket still there? Whoever answered lately is not asked."""
+        """Check that the oldest peer of a full bucket is still there. Skipped if it answered recently."""
         if self._guard.hearing.unanswering_s(read_peer_id(peer.to_bytes())) < PROVEN_S:
             self.routing_table.add_or_update_node(node_id, peer)
         else:
             self.start(self.greet(peer), "ping")
 
     def _bound_replacements(self, node_id: DHTID) -> None:
-        """Keep the last few peers that found no place in a full bucket: hivemind remembers them all."""
+        """Keep only the newest peers that found no slot in a full bucket; hivemind keeps them all."""
         table = self.routing_table
         waiting = table.buckets[table.get_bucket_index(node_id)].replacement_nodes
         while len(waiting) > BUCKET_SIZE:
             del table[next(iter(waiting))]
 
     def _forget(self, peer: PeerID) -> bool:
-        """Returns whether the peer had a place."""
+        """Remove the peer from the routing table. Return whether it was in it."""
         node_id = node_id_of(peer)
         had = node_id in self.routing_table
         if had:
@@ -344,7 +350,7 @@ class SwarmDHT(DHTProtocol):  # type: ignore[misc]  # hivemind is untyped
         self._forget(peer)
 
     def start(self, work: Coroutine[Any, Any, T], name: str) -> asyncio.Task[T]:
-        """Do `work` in the background, until `end`."""
+        """Run `work` in the background until `end`."""
         task = asyncio.get_running_loop().create_task(work, name=name)
         self._tasks.add(task)
         task.add_done_callback(self._ended)

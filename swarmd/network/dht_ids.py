@@ -1,4 +1,4 @@
-"""Peer ids in the forms of hivemind's DHT."""
+"""Peer ids in the forms that hivemind's DHT uses."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from protocol.keys import PEER_IDS_REMEMBERED
 
 @lru_cache(PEER_IDS_REMEMBERED)
 def peer_of(peer: bytes) -> PeerID:
-    """hivemind's form of a binary peer id."""
+    """Convert a binary peer id to hivemind's type."""
     return PeerID(peer)
 
 
 @lru_cache(PEER_IDS_REMEMBERED)
 def node_id_of(peer_id: PeerID) -> DHTID:
-    """The only place in the DHT that a peer may take."""
+    """Return the only DHT id that a peer is allowed to use."""
     return DHTID.generate(source=peer_id.to_bytes())

@@ -1,7 +1,7 @@
-"""What this node believes of what others send: entries that it should store, and entries that it asked for.
+"""Checks entries that other peers ask this node to store, and entries that it receives in answers.
 
-Both are checked by `StorageRules`. What is refused counts against its sender (`guard.py`), and after JUNK_MAX
-things that were never sound the rest is not checked.
+Both are checked by `StorageRules`. Refused entries count against their sender (`guard.py`). After JUNK_MAX
+entries that were never sound, the rest of the message is not checked.
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ from swarmd.network.rules import StorageRules, signer_of
 from swarmd.network.shelf import Held, Shelf
 
 JUNK_MAX = 3
-"""Things that were never sound in one message, or under one key of one answer, after which the rest is not
-checked: each check takes 0.4 ms."""
+"""Never-sound entries in one message, or under one key of an answer, after which the rest is not checked:
+each check takes 0.4 ms.
+"""
 
 
 class Keeping:
@@ -31,10 +32,10 @@ class Keeping:
         self._guard = guard
         self._clock = clock
         self.news: News = lambda _envelope: None
-        """Told of the announcements kept."""
+        """Called with each announcement kept."""
 
     def keep(self, items: Sequence[Item | None], sender: bytes) -> list[bool]:
-        """Which of the items that `sender` asks to store are kept. None: one that could not be read."""
+        """Store what `sender` asks for and return which items were kept. None is an unreadable item."""
         kept, junk = [], 0
         for item in items:
             refusal = self._refusal(item) if junk < JUNK_MAX else Reason.SIGNATURE
@@ -45,7 +46,7 @@ class Keeping:
         return kept
 
     def believed(self, found: Found, sender: bytes) -> tuple[dict[bytes, Held], Held | None]:
-        """What `sender` holds under one key, without what breaks the rules: by subkey, and without one."""
+        """Return what `sender` holds under one key and passes the rules: entries and plain value."""
         junk, plain = 0, None
         entries: dict[bytes, Held] = {}
         for item in found.items:

@@ -1,4 +1,4 @@
-"""A `Shelf`'s things in the forms in which they travel between DHT nodes."""
+"""The contents of a `Shelf` in the formats that DHT nodes exchange."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ IS_REGULAR_VALUE: bytes = DHTProtocol.IS_REGULAR_VALUE
 
 
 def packed_dictionary(entries: Mapping[bytes, Held]) -> bytes:
-    """Entries by subkey, as hivemind's serializer writes a dictionary of them."""
+    """Serialize entries by subkey the way hivemind serializes a dictionary."""
     found = DictionaryDHTValue()
-    with found.freeze():  # expiry was checked already, by our own clock
+    with found.freeze():  # our own clock has already checked the expiry
         for subkey, held in entries.items():
             found.store(subkey, write_bin(held.value), held.expires)
     packed: bytes = MSGPackSerializer.dumps(found)

@@ -1,13 +1,16 @@
-"""Which of the addresses that strangers name are dialled, and how often. Pure: `now` is an argument.
+"""Decides which addresses to dial among those that strangers claim, and how often. Pure: `now` is an
+argument.
 
-A status is signed by the peer it is about, but its addresses are only claimed. Without bounds, anybody who
-joins could make the whole swarm knock at doors of their choice. So:
-- an address must be one that a peer could have: an IP address that anybody can reach or that is on this
-  peer's own network, and a port that no service of third parties is known by;
-- a peer gets few dials, a target few for all peers together, strangers few per minute;
-- an address that failed is tried again later and later.
+A status is signed by its peer, but the addresses in it are only claims. Without bounds, anyone who joins
+could make the whole swarm dial targets of their choice. Therefore:
 
-What the operator names is dialled as it is. What p2pd itself dials is not bounded here (decision 16).
+- an address must be one that a peer can have: a public IP address or one on this peer's own network, with a
+  port that is not reserved for other services;
+- each peer gets few dials, each target few for all peers together, and strangers few per minute;
+- an address that fails is retried after increasing delays.
+
+Addresses that the operator names are dialled without these checks. Dials that p2pd makes on its own are not
+bounded here (decision 16).
 """
 
 from __future__ import annotations
@@ -27,61 +30,64 @@ from swarmd.network.rates import Buckets, Rate
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 AT_ONCE_MAX = 3
-"""Addresses of one peer in one attempt: one of each family and a relayed one."""
+"""Addresses of one peer tried in one attempt: one of each IP family and a relayed one."""
 
 PEER = Rate(12 / 3_600, 12)
-"""Dials of one peer's addresses: twelve per hour."""
+"""Dials to one peer's addresses: twelve per hour."""
 
 TARGET = Rate(12 / 3_600, 12)
-"""Dials to one IP address for peers never met: twelve per hour, whatever the port. Peers at that address that
-were met before are not counted."""
+"""Dials to one IP address for peers never met: twelve per hour, regardless of the port. Peers that were met
+before do not count.
+"""
 
 NEVER_MET = Rate(12 / 60, 12)
-"""Dials for peers never met: 12 per minute, which are 4 new peers with all their addresses."""
+"""Dials for peers never met: 12 per minute, enough for 4 new peers with all their addresses."""
 
 BACK_OFF_S = 30.0
-"""Seconds before an address that did not answer is dialled again; doubled with each failure ..."""
+"""Seconds before an address that did not answer is dialled again; doubled after each failure ..."""
 
 BACK_OFF_S_MAX = 3_600.0
 """... up to an hour."""
 
 ADDRESSES_MAX = 4_096
-"""Addresses whose failures are remembered (1 MB); the one that failed longest ago goes first."""
+"""Addresses whose failures are remembered (1 MB). The one that failed longest ago is dropped first."""
 
 PRIVILEGED_PORTS = 1_024
-"""Ports below belong to the services of third parties (RFC 6335)."""
+"""Ports below this belong to other services (RFC 6335)."""
 
 PORT_OF_FIREWALLS = 443
-"""Peers behind strict firewalls listen on it. It is dialled once such a peer was met: it can dial, too."""
+"""The port of peers behind strict firewalls. It is dialled only for a peer that was met before; until then,
+such a peer can dial us.
+"""
 
 _NETWORK_BITS = {4: 24, 6: 64}
 _PRIVATE = tuple(
     map(
         ipaddress.ip_network,
-        # RFC 1918, behind a carrier's NAT (RFC 6598), RFC 4193
+        # RFC 1918, carrier-grade NAT (RFC 6598), RFC 4193
         ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7"),
     )
 )
 
 
 class Refused(StrEnum):
-    """Why an address is not dialled."""
+    """Why an address was not dialled."""
 
     NAME = "name"
-    """a DNS name: only the operator's are looked up"""
+    """a DNS name; only the operator's are resolved"""
     RANGE = "range"
-    """not an address that a peer anywhere, or on this network, can have"""
+    """not an address that a peer can have, neither public nor on this network"""
     PORT = "port"
     """a privileged port"""
     BACK_OFF = "back_off"
-    """it did not answer lately"""
+    """it did not answer recently"""
     OFTEN = "often"
-    """the peer, the target or all peers never met had their dials"""
+    """the dials of the peer, the target or all peers never met are used up"""
 
 
 @dataclass(frozen=True)
 class Choice:
-    """What to dial, and why the rest is not."""
+    """The addresses to dial, and the reasons why the others are not dialled."""
 
     dial: tuple[PeerAddress, ...]
     refused: tuple[Refused, ...]
@@ -94,7 +100,7 @@ class _Failure:
 
 
 class Dialling:
-    """Remembers what was dialled."""
+    """Chooses addresses, and remembers dials and failures."""
 
     def __init__(self) -> None:
         self._dials = Buckets()
@@ -109,10 +115,10 @@ class Dialling:
         now: float,
         relays: Container[PeerId] = (),
     ) -> Choice:
-        """Which of one peer's addresses to dial. `own`: this peer's addresses, multiaddrs.
+        """Return which of one peer's addresses to dial. `own`: this peer's own multiaddrs.
 
-        `relays`: peers that this one is connected to. What leads through them opens no connection to anybody
-        else, so it may stand anywhere.
+        `relays`: peers that this one is connected to. An address through one of them opens no connection to
+        anyone else, so its IP address and port are not checked.
         """
         dial: list[PeerAddress] = []
         refused: list[Refused] = []
@@ -126,7 +132,7 @@ class Dialling:
         return Choice(tuple(dial), tuple(refused))
 
     def failed(self, address: PeerAddress, now: float) -> None:
-        """Nobody answered there, or somebody else did."""
+        """Nobody answered at this address, or a different peer did."""
         failure = self._failures.pop(address.text, None) or _Failure(0, now)
         failure.until = now + min(BACK_OFF_S * 2.0 ** min(failure.times, 16), BACK_OFF_S_MAX)
         failure.times += 1
@@ -171,20 +177,20 @@ class Dialling:
 
 
 def relay_of(address: PeerAddress) -> PeerId | None:
-    """The relay that the address leads through; None if it leads through none."""
+    """Return the relay that the address leads through, or None."""
     before, _, _ = address.transport.partition("/p2p-circuit")
     return PeerId(before.rpartition("/p2p/")[2]) if before != address.transport else None
 
 
 def is_reachable(ip: Address, own: Sequence[str]) -> bool:
-    """Whether a peer could live at `ip`, seen from one whose own addresses are `own`.
+    """Return whether a peer could be at `ip`, seen from a peer whose own addresses are `own`.
 
-    Loopback counts only if this peer is nowhere else, private addresses only in its own network. What is
-    neither public nor one of those (multicast, reserved, documentation, link-local, unspecified) never
-    counts.
+    Loopback counts only if this peer has no other address, and a private address only on this peer's own
+    network. Addresses that are neither public nor one of these (multicast, reserved, documentation,
+    link-local, unspecified) never count.
     """
     if ip.version == 6 and (ip.ipv4_mapped is not None or ip.sixtofour is not None or ip.teredo is not None):
-        return False  # other ways to say an IPv4 address, past the rules for it
+        return False  # these embed an IPv4 address and would bypass its rules
     if ip.is_multicast or ip.is_link_local or ip.is_unspecified or ip.is_reserved:
         return False
     if ip.is_global:
@@ -199,7 +205,7 @@ def is_reachable(ip: Address, own: Sequence[str]) -> bool:
 
 
 def _target_of(address: str) -> tuple[Address, int] | None:
-    """IP address and port of a multiaddr that `addresses.py` accepted; None for a DNS name."""
+    """Return IP address and port of a multiaddr that `addresses.py` accepted; None for a DNS name."""
     _, family, host, _, port, *_ = address.split("/")
     if family not in ("ip4", "ip6"):
         return None

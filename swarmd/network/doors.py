@@ -1,8 +1,8 @@
-"""The doors of peers that are away: addresses at which they were reached, knocked at until they are back.
+"""Doors: addresses at which peers that are away were reached before, probed until the peers are back.
 
-A knock is a TCP connection and the first line of libp2p's handshake, without p2pd: a dial that fails makes
-p2pd wait ever longer before the next. Only addresses that the operator named, or at which p2pd was connected
-to that very peer, are doors, so nobody can have a third party knocked at.
+A probe ("knock" in names) opens a TCP connection and exchanges the first line of libp2p's handshake.
+It bypasses p2pd, which waits longer after every failed dial. A door is an address that the operator named, or
+at which p2pd was connected to that very peer. Nobody can therefore direct probes at a third party.
 """
 
 from __future__ import annotations
@@ -17,23 +17,23 @@ from swarmd.addresses import PeerAddress
 from swarmd.network.newest import put_newest
 
 DOORS_MAX = 64
-"""Peers whose doors are remembered; the daemon's database keeps more across starts."""
+"""Peers whose doors are remembered. The daemon's database keeps more of them across restarts."""
 
 KNOCK_S = 2.0
-"""Seconds between two knocks at one door, so that a heal is noticed within that time ..."""
+"""Seconds between two probes of one door, so the end of an outage is noticed within that time ..."""
 
 PATIENCE_S = 900.0
 """... for this long. After that the peer is more likely gone than cut off, and KNOCK_S_LATER is enough."""
 
 KNOCK_S_LATER = 30.0
 KNOCKS_AT_ONCE = 16
-"""Doors knocked at together: in a large outage one that opens is enough, and the others' turns come."""
+"""Doors probed at once. In a large outage one answering door is enough, and the others get their turn."""
 
 ANSWER_S = 1.8
-"""Seconds for the connection and the line: less than KNOCK_S, more than a round trip with one packet lost."""
+"""Seconds for the connection and the line: less than KNOCK_S, more than a round trip with one lost packet."""
 
 MULTISTREAM = b"\x13/multistream/1.0.0\n"
-"""What both sides of a libp2p connection say first (multistream-select 1.0)."""
+"""The first line that both sides of a libp2p connection send (multistream-select 1.0)."""
 
 
 @dataclass
@@ -44,13 +44,13 @@ class _Door:
 
 
 class Doors:
-    """One for each peer. Pure: `now` is in seconds of any clock that never goes back."""
+    """One door per peer. Pure: `now` is in seconds of any monotonic clock."""
 
     def __init__(self) -> None:
         self._doors: OrderedDict[PeerId, _Door] = OrderedDict()
 
     def remember(self, address: PeerAddress) -> None:
-        """`address` was named by the operator, or its peer was reached there."""
+        """Remember `address`, which the operator named or where its peer was reached."""
         put_newest(self._doors, address.peer_id, _Door(address), DOORS_MAX)
 
     def __contains__(self, peer: object) -> bool:
@@ -64,11 +64,11 @@ class Doors:
         return [door.address for door in self._doors.values()]
 
     def away(self, present: Container[PeerId]) -> list[PeerId]:
-        """Those with a door that are not `present`."""
+        """Return the peers with a door that are not `present`."""
         return [peer for peer in self._doors if peer not in present]
 
     def due(self, present: Container[PeerId], now: float) -> list[PeerAddress]:
-        """Where to knock now: at the doors of peers that are not `present`, the longest wait first."""
+        """Return the doors to probe now, of peers that are not `present`, longest wait first."""
         for peer, door in self._doors.items():
             if peer in present:
                 door.away_since, door.knock_at = None, 0.0
@@ -80,19 +80,19 @@ class Doors:
         return [door.address for door in due[:KNOCKS_AT_ONCE]]
 
     def wake(self) -> None:
-        """Be patient with everybody again: this machine itself was away."""
+        """Restart the fast pace for all doors, because this machine itself was suspended or offline."""
         for door in self._doors.values():
             door.away_since, door.knock_at = None, 0.0
 
 
 async def opens(address: PeerAddress) -> bool:
-    """Knock. Returns whether something that speaks libp2p answers; also True if nobody can knock (QUIC)."""
+    """Probe the address. True if a libp2p node answers, and also if it cannot be probed (QUIC)."""
     _, _, host, protocol, port, *_ = address.transport.split("/")
     return protocol != "tcp" or await opens_at(host, int(port))
 
 
 async def opens_at(host: str, port: int) -> bool:
-    """Whether something that speaks libp2p answers at this TCP port."""
+    """Return whether a libp2p node answers at this TCP port."""
     writer: asyncio.StreamWriter | None = None
     try:
         async with asyncio.timeout(ANSWER_S):

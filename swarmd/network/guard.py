@@ -1,7 +1,8 @@
-"""Who is served and who is not, and what is held against whom: the shell round `rates.py` and `conduct.py`.
+"""Decides which peers are served and records their offences: the I/O shell around `rates.py` and
+`conduct.py`.
 
-The guard is asked about every request and stream before anything is decoded, so refusals cost microseconds. A
-peer that is banned or shunned is also disconnected, again and again if it comes back.
+The guard checks every request and stream before anything is decoded, so a refusal costs microseconds. A
+banned or shunned peer is also disconnected, each time it reconnects.
 """
 
 from __future__ import annotations
@@ -28,31 +29,32 @@ from swarmd.network.shares import Source
 log = structlog.get_logger(__name__)
 
 MALFORMED_POINTS = 2.0
-"""Of a malformed message, in points of `conduct.POINTS_MAX`."""
+"""Points for a malformed message, in the units of `conduct.POINTS_MAX`."""
 
 STORE_COST_BYTES = 256
 STORE_COST_MAX = 64.0
-"""A message of things to store costs one token per STORE_COST_BYTES, and no more than its 64 signatures."""
+"""A store message costs one token per STORE_COST_BYTES, but no more than its 64 signatures."""
 
 FIND_COST_BYTES = 24
 """Bytes of one key in a find request."""
 
 FOUND_COST_BYTES = 32_768
 """Bytes of an answer that cost as much as one more key: a full shard of announcements. A full shard of the
-longest statuses costs eight."""
+longest statuses costs eight.
+"""
 
 HANG_UPS_OF_ONE = Rate(1.0, 2.0)
 HANG_UPS = Rate(10.0, 20.0)
-"""Disconnections per second; each costs p2pd and us 1 ms, and the peer a handshake."""
+"""Disconnections per second. Each costs p2pd and this process 1 ms, and the peer a handshake."""
 
 SAID = Rate(0.1, 10.0)
-"""Warnings per second that a peer is shunned: thousands of names must not fill the log."""
+"""Warnings per second about shunned peers, so that thousands of names cannot fill the log."""
 
 HANG_UPS_WAITING_MAX = 64
-"""Peers waiting to be disconnected. One that finds no room is caught at its next request."""
+"""Peers waiting to be disconnected. A peer that does not fit is caught at its next request."""
 
 GROUPS_MAX = 4_096
-"""Peers whose address is remembered after they left; they may still be asked about."""
+"""Peers whose address group is remembered after they leave, because requests about them can still follow."""
 
 NAMED_MAX = 3
 """Peers named in a problem shown to the operator."""
@@ -70,16 +72,16 @@ JUNK_REASONS = frozenset(
         Reason.TOPIC,
     }
 )
-"""What was never sound and never will be. Other reasons depend on the time, the swarm or the manifest."""
+"""Reasons that mean something was never sound. Others depend on time, swarm or manifest."""
 
 
 class Guard:
-    """See `control.Gate` for what peers ask; the rest is what this peer learns when it asks others."""
+    """Implements `control.Gate` for incoming requests; other methods report on our own requests."""
 
     def __init__(
         self, monotonic: Callable[[], float], delivered: Callable[[PeerId], int] = lambda _peer: 0
     ) -> None:
-        """`delivered`: how many bodies that peer has delivered over its own connection."""
+        """`delivered`: the number of bodies that a peer has delivered over its own connection."""
         self._now = monotonic
         self._delivered = delivered
         self._standing_of: StandingOf = lambda _peer: Standing.STRANGER
@@ -91,16 +93,16 @@ class Guard:
         self._flooding: dict[PeerId, None] = {}
         self._groups: dict[PeerId, str] = {}
         self.refused: Counter[str] = Counter()
-        """What was refused, by reason."""
+        """Counts of refusals, by reason."""
         self.to_disconnect: asyncio.Queue[PeerId] = asyncio.Queue(HANG_UPS_WAITING_MAX)
         self.strangers_met = asyncio.Event()
-        """Set when somebody asked whose address is not known yet."""
+        """Set when a peer whose address is not yet known makes a request."""
 
     def judge_by(self, standing_of: StandingOf, report: Report) -> None:
         self._standing_of, self._report = standing_of, report
 
     def located(self, connections: Mapping[PeerId, str]) -> None:
-        """These peers are connected, from these addresses."""
+        """Update the addresses of connected peers."""
         for peer, address in connections.items():
             self._locate(peer, group_of_address(address))
             if self.shuns(peer):
@@ -108,7 +110,7 @@ class Guard:
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """For a person: floods under way."""
+        """Problems to show the operator: ongoing floods."""
         now = self._now()
         flooding = [peer for peer in self._flooding if self._conduct.is_shunned(peer, now)]
         self._flooding = dict.fromkeys(flooding)
@@ -117,13 +119,13 @@ class Guard:
         others = f" and {len(flooding) - NAMED_MAX} more" if len(flooding) > NAMED_MAX else ""
         return (
             f"flooded by {', '.join(map(named, flooding[:NAMED_MAX]))}{others}: refused and "
-            "disconnected; nothing to do, unless it is a peer of yours that is too fast",
+            "disconnected; no action needed, unless one of your own peers sends too fast",
         )
 
     def standing(self, peer: PeerId) -> Standing:
         return self._standing_of(peer)
 
-    # What peers ask ----------------------------------------------------------------------------------
+    # Requests from peers -----------------------------------------------------------------------------
 
     def admits_request(self, peer: bytes, protocol: str, size: int) -> bool:
         kind, cost = _PRICES[protocol](size)
@@ -156,7 +158,7 @@ class Guard:
         return admission is Admission.YES
 
     def answered(self, peer: bytes, protocol: str, size: int) -> None:
-        """An answer of `size` bytes goes to `peer`."""
+        """An answer of `size` bytes is sent to `peer`."""
         if size > FOUND_COST_BYTES:
             name = read_peer_id(peer)
             kind, _ = _PRICES[protocol](0)
@@ -167,27 +169,27 @@ class Guard:
         self._offend(peer, Misbehaviour.LIES, MALFORMED_POINTS)
 
     def source(self, sender: bytes, signer: PeerId) -> Source:
-        """The source of a thing that `sender` brings."""
+        """Return the source of something that `sender` delivers."""
         brought = read_peer_id(sender)
         group = self.group(brought)
         return Source(brought if group == UNKNOWN else group, signer, self._standing_of(signer))
 
     def judged(self, peer: bytes, reason: Reason) -> bool:
-        """A thing that `peer` brought was refused. Returns whether it was junk, which no honest peer has."""
+        """Record that something from `peer` was refused. Return whether it was junk (JUNK_REASONS)."""
         junk = reason in JUNK_REASONS
         self.refused[f"stored_{reason}"] += 1
         if junk:
             self._offend(peer, Misbehaviour.LIES, 1.0)
         return junk
 
-    # What others are asked ---------------------------------------------------------------------------
+    # Requests to peers -------------------------------------------------------------------------------
 
     def shuns(self, peer: PeerId) -> bool:
-        """Whether the transport avoids the peer for now."""
+        """Whether the transport currently avoids the peer."""
         return self._standing_of(peer) <= Standing.BANNED or self._conduct.is_shunned(peer, self._now())
 
     def relies_on(self, peer: PeerId) -> bool:
-        """Whether the peer did something for this one that costs more than an identity."""
+        """Whether the peer has done something for this one that costs more than an identity."""
         known = self._standing_of(peer) >= Standing.KNOWN
         return (known or self._delivered(peer) > 0) and not self.shuns(peer)
 
@@ -195,15 +197,15 @@ class Guard:
         return self._standing_of(peer) >= Standing.MET and not self.shuns(peer)
 
     def group(self, peer: PeerId) -> str:
-        """The address group that the peer was last seen in; UNKNOWN if it was not."""
+        """The address group in which the peer was last seen, or UNKNOWN."""
         return self._groups.get(peer, UNKNOWN)
 
     def kept_ours(self, peer: bytes) -> None:
-        """The peer stored something of what it was asked to store."""
+        """The peer stored at least one of the things it was asked to store."""
         self._conduct.redeem(read_peer_id(peer), Misbehaviour.REFUSES)
 
     def refused_ours(self, peer: bytes) -> None:
-        """The peer stored nothing of what it was asked to store, and all of it was sound."""
+        """The peer stored none of the things it was asked to store, although all were sound."""
         self._offend(peer, Misbehaviour.REFUSES, 1.0)
 
     # -------------------------------------------------------------------------------------------------
@@ -218,9 +220,9 @@ class Guard:
         self._conduct.offend(read_peer_id(peer), what, points, self._now())
 
     def _shun(self, peer: PeerId, what: Misbehaviour) -> None:
-        said = self._hang_ups.take("said", SAID, 1.0, self._now())
+        warn = self._hang_ups.take("warn", SAID, 1.0, self._now())
         log.log(
-            logging.WARNING if said else logging.DEBUG, "peer shunned for a while", peer=peer, because=what
+            logging.WARNING if warn else logging.DEBUG, "peer shunned for a while", peer=peer, because=what
         )
         if what is Misbehaviour.FLOOD:
             self._flooding[peer] = None

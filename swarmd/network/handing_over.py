@@ -1,7 +1,7 @@
-"""Gives a newcomer in the DHT what it should hold, in the background and at a bounded pace.
+"""Hands a newcomer in the DHT the values that it should hold, in the background and at a bounded pace.
 
-For every newcomer, hivemind looks through everything it holds at once: names that come and go would keep the
-event loop busy.
+hivemind scans everything it holds at once for each newcomer, so peers that repeatedly join and leave would
+keep the event loop busy.
 """
 
 from __future__ import annotations
@@ -24,36 +24,39 @@ from swarmd.network.packing import write_bin
 from swarmd.network.shelf import Shelf
 
 REPLICAS = 5
-"""Nodes that hold each value; with 5 of 16 peers killed nothing was lost."""
+"""Nodes that hold each value. With 5 of 16 peers killed, nothing was lost."""
 
 NEWCOMERS_MAX = 64
-"""Peers that wait for what they should hold; the replicas that met them too make up for those forgotten."""
+"""Newcomers in the queue. Other replicas that met a newcomer make up for any that are dropped."""
 
 HANDED_AT_ONCE = 8
 HAND_OVER_S = 4.0
-"""Messages handed to a newcomer at once, and seconds before each further one: half the burst of `rates.py`
-and a quarter of its pace. Announcements may take two thirds of that pace at the same time."""
+"""Messages sent to a newcomer at once, and seconds before each further one: half the burst of `rates.py` and
+a quarter of its rate. Announcements can take two thirds of that rate at the same time.
+"""
 
 HANDED_MAX = 32
-"""Messages for one newcomer: 96 seconds, in which others wait, and 2,048 things. The replicas that met it
-hand over as many."""
+"""Messages for one newcomer: 96 seconds, during which others wait, and 2,048 entries. The other replicas that
+met it send as many.
+"""
 
 AGAIN_S = 60.0
-"""Seconds within which a newcomer that is met again is handed nothing at once: a table may forget a peer and
-meet it again several times while it starts, and several bursts would look like a flood to it."""
+"""Seconds during which a newcomer that is met again gets no burst. A routing table can drop and re-add a peer
+several times while it starts, and several bursts would look like a flood to it.
+"""
 
 KEYS_AT_ONCE = 64
-"""Keys checked before other tasks have their turn: 64 take 3 ms."""
+"""Keys checked before other tasks get a turn: 64 take 3 ms."""
 
 Packed = tuple[bytes, bytes, bytes, float]
-"""key, subkey, value, expiry as they travel"""
+"""(key, subkey, value, expiry) in wire format."""
 
 Store = Callable[[PeerID, Sequence[Packed]], Awaitable[Any]]
-"""Sends one message of things to store; None if nothing came of it."""
+"""Sends one store message. Returns None on failure."""
 
 
 class HandingOver:
-    """Newcomers that wait for what they should hold."""
+    """The queue of newcomers, and the task that serves it."""
 
     def __init__(
         self,
@@ -75,13 +78,13 @@ class HandingOver:
         self._last_burst: OrderedDict[PeerID, float] = OrderedDict()
 
     def met(self, newcomer: PeerID) -> None:
-        """It was not in the routing table before."""
+        """Queue a peer that was not in the routing table before."""
         if len(self._newcomers) < NEWCOMERS_MAX:
             self._newcomers[newcomer] = None
             self._some.set()
 
     async def run(self) -> None:
-        """Give newcomers what they should hold from now on, one after the other; until cancelled."""
+        """Serve newcomers one after the other, until cancelled."""
         while True:
             await self._some.wait()
             newcomer = next(iter(self._newcomers))
@@ -113,7 +116,9 @@ class HandingOver:
         return may
 
     def _belongs_to(self, newcomer: PeerID, key: DHTID) -> bool:
-        """hivemind's rule: it is among the nearest to the key, and this peer is the nearest of all others."""
+        """hivemind's rule: the newcomer is among the nearest to the key, and this peer is nearest of all the
+        others.
+        """
         node_id = node_id_of(newcomer)
         others = self._table.get_nearest_neighbors(key, REPLICAS, exclude=node_id)
         if not others:
@@ -131,12 +136,12 @@ class HandingOver:
 
 
 def packed_subkey(subkey: bytes | None) -> bytes:
-    """A subkey as it travels; None: that of a plain value."""
+    """Return a subkey in wire format. None means a plain value."""
     return IS_REGULAR_VALUE if subkey is None else write_bin(subkey)
 
 
 def messages_of(items: Iterable[Packed]) -> Iterator[list[Packed]]:
-    """Store messages within the bounds of `messages.py`."""
+    """Group entries into store messages within the bounds of `messages.py`."""
     batch: list[Packed] = []
     size = 0
     for item in items:

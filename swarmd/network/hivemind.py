@@ -1,6 +1,6 @@
 """`Network` over hivemind and libp2p: one supervised p2pd, one in-process DHT node, two stream protocols.
 
-Importing this file imports torch (hivemind does); `swarmd.network` alone does not. Each instance has one
+Importing this module imports torch (through hivemind); `swarmd.network` alone does not. Each instance has one
 background task, which watches p2pd and keeps the peer in the DHT. A bug in that task closes the network: the
 next call raises NetworkClosedError with the bug as its cause, and `close` raises the bug itself.
 """
@@ -77,7 +77,7 @@ from swarmd.network.supervisor import Supervisor
 log = structlog.get_logger(__name__)
 
 CALLS_AT_ONCE = 4
-"""Walks through the DHT at once; more would only queue up in p2pd."""
+"""Concurrent DHT walks. More would only queue up in p2pd."""
 
 READ_KEYS = 4 * FIND_KEYS_MAX
 """Keys read in one walk."""
@@ -104,7 +104,7 @@ class HivemindNetwork:
         self._swarm = swarm
         self._clock = clock
         self._rules = StorageRules(swarm)
-        self._shelf = Shelf(random.Random(os.urandom(16)))  # noqa: S311  nobody must foresee it
+        self._shelf = Shelf(random.Random(os.urandom(16)))  # noqa: S311  must be unpredictable
         self._news: News = lambda _envelope: None
         self._puller = BodyPuller()
         self._guard = Guard(time.monotonic, self._puller.delivered)
@@ -146,13 +146,12 @@ class HivemindNetwork:
         runtime: Path | None = None,
         visiting: bool = False,
     ) -> HivemindNetwork:
-        """Start p2pd and a DHT node that knows nobody yet; `connect` joins others.
+        """Start p2pd and a DHT node that knows no peers yet; `connect` joins others.
 
         `identity_path`: `key` as a libp2p key file (`KeyPair.to_libp2p`). `swarm`: called at every store, so
-        that a peer can start before it knows its swarm. `runtime`: the directory for p2pd's sockets.
-        `visiting`: nobody should take this peer for a node of the DHT, because it leaves soon. Raises
-        ConfigError (port in use, malformed address, key in use among `config.peers`) and NetworkError (p2pd
-        does not start).
+        a peer can start before it knows its swarm. `runtime`: the directory for p2pd's sockets. `visiting`:
+        do not become a node of the DHT, because this peer leaves soon. Raises ConfigError (port in use,
+        malformed address, key in use among `config.peers`) and NetworkError (p2pd does not start).
         """
         strangers = [peer for peer in map(parse_peer_address, config.peers) if peer.peer_id != key.peer_id]
         settings = P2PSettings(
@@ -165,8 +164,8 @@ class HivemindNetwork:
         )
         if strangers and await is_running_elsewhere(key.peer_id, strangers, runtime):
             raise ConfigError(
-                f"another peer with this key ({key.peer_id}) is running; stop it, or use a home of its own "
-                "for each peer (--home DIR), never a copied one"
+                f"another peer with this key ({key.peer_id}) is running; stop it, or give each peer its own "
+                "home (--home DIR), never a copy"
             )
         self = cls(settings, key, config, swarm, clock, visiting=visiting)
         session = await self._supervisor.start()
@@ -188,7 +187,7 @@ class HivemindNetwork:
 
     @property
     def port(self) -> int:
-        """The TCP port that p2pd listens on, to be kept for the next start."""
+        """The TCP port that p2pd listens on, to be reused at the next start."""
         return self._settings.port
 
     @property
@@ -234,18 +233,18 @@ class HivemindNetwork:
 
     async def ping(self, peer_id: PeerId) -> float:
         if self._guard.shuns(peer_id):
-            raise NetworkError(f"{peer_id} is not spoken to: it is banned, or it broke the transport's rules")
+            raise NetworkError(f"{peer_id} is blocked: it is banned, or it broke the transport's rules")
         session = await self._supervisor.session()
         began = time.monotonic()
         if await session.greet(peer_id) is None:
-            raise NetworkError(f"{peer_id} does not answer: it left, or nothing leads to it from here")
+            raise NetworkError(f"{peer_id} does not answer: it left, or cannot be reached from here")
         return time.monotonic() - began
 
     async def ask_status(self, peer_id: PeerId) -> bytes:
         session = await self._supervisor.session()
         try:
             return await self._ask(session, peer_id, CREDIT_STATUS_PROTOCOL)
-        except NetworkError:  # it knows version 2 only, or is gone: the next question tells
+        except NetworkError:  # it supports only version 2, or is gone; the next request tells
             return await self._ask(session, peer_id, STATUS_PROTOCOL)
 
     async def ask_charter(self, peer_id: PeerId) -> bytes:

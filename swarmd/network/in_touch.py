@@ -1,9 +1,9 @@
-"""Keeps in touch with the peers it was connected to, so that the end of an outage is noticed in seconds.
+"""Keeps in touch with the peers that this one was connected to, so it notices the end of an outage in
+seconds.
 
-Every TOUCH_S it greets peers that were silent and knocks at the doors of peers that are away. If a peer does
-not answer on its connection but opens its door to a new one, it is dialled anew: TCP may stay silent for as
-long again as an outage lasted. A peer that is back is greeted, which puts each into the
-other's routing table.
+Every TOUCH_S it pings silent peers and probes the doors of peers that are away. A peer that does not answer
+on its connection but accepts a new one is redialled, because TCP can stay silent for as long again as the
+outage lasted. A peer that is back is pinged, which puts each in the other's routing table.
 """
 
 from __future__ import annotations
@@ -26,28 +26,30 @@ from swarmd.network.supervisor import Supervisor
 log = structlog.get_logger(__name__)
 
 TOUCH_S = 1.0
-"""Seconds between two rounds; doors have their own pace."""
+"""Seconds between two rounds. Doors have their own pace."""
 
 SILENT_S = 10.0
-"""Seconds of silence after which a connected peer is greeted, even if nothing puts it in doubt."""
+"""Seconds of silence after which a connected peer is pinged, even if nothing casts doubt on it."""
 
 GREETINGS_AT_ONCE = 8
-"""Greetings in one round; each is a message of 100 bytes there and back, and takes 1.5 s at most."""
+"""Pings in one round. Each is a message of 100 bytes there and back, and takes at most 1.5 s."""
 
 
 SILENT_MANY = 32
 SILENT_ROUNDS_MAX = 4
-"""Of so many silent peers one is greeted every second round, of twice as many every third, and of any number
-in one of SILENT_ROUNDS_MAX. With its stream a greeting costs 1 KB on the wire, and in a large swarm most of
-hundreds of connections are silent."""
+"""With SILENT_MANY silent peers, one is pinged every second round, with twice as many every third, and never
+less often than every SILENT_ROUNDS_MAX rounds. A ping with its stream costs 1 KB on the wire, and in a
+large swarm most of hundreds of connections are silent.
+"""
 
 UNANSWERED_MAX = 4
-"""Greetings in a row that a connected peer without a door may leave unanswered. Then the connection is ended,
-so that the peer makes a new one."""
+"""Pings in a row that a connected peer without a door can leave unanswered. Its connection is then closed, so
+that the peer opens a new one.
+"""
 
 
 class InTouch:
-    """One peer's watch over its neighbours."""
+    """Watches the peers that this one was connected to."""
 
     def __init__(
         self,
@@ -66,13 +68,13 @@ class InTouch:
         self._rounds = 0
 
     async def keep_looking(self) -> None:
-        """Notice pauses of this machine, until cancelled. `keep` cannot: its rounds may take seconds."""
+        """Detect pauses of this machine, until cancelled. `keep` cannot, as its rounds can take seconds."""
         while True:
             await asyncio.sleep(LOOK_S)
             self._pauses.look()
 
     async def keep(self) -> None:
-        """Do a round every TOUCH_S, until cancelled or closed."""
+        """Run a round every TOUCH_S, until cancelled or closed."""
         while True:
             await asyncio.sleep(TOUCH_S)
             try:
@@ -89,7 +91,7 @@ class InTouch:
         connected = self._neighbourhood.connections
         if self._pauses.look() != self._pauses_seen:
             self._pauses_seen = self._pauses.times
-            log.warning("this machine slept or stood still", seconds=round(self._pauses.last_s))
+            log.warning("this machine slept or was suspended", seconds=round(self._pauses.last_s))
             self._doors.wake()
             for peer in connected:
                 self._hearing.doubt(peer)
@@ -105,13 +107,14 @@ class InTouch:
                 self._neighbourhood.connections.pop(address.peer_id, None)
         if opened:
             back = await self._neighbourhood.join(session, opened)
-            log.info("knocked", opened=len(opened), back=back)
+            log.info("doors probed", opened=len(opened), back=back)
 
     def _to_greet(self, connected: Iterable[PeerId]) -> list[PeerId]:
-        """Peers in doubt, those with a door first: anybody can connect here under any number of names.
+        """Return the peers to ping: those in doubt, with peers that have a door first, because anyone can
+        connect under any number of names.
 
-        Of peers that are merely silent one, and among many of them not in every round. Those with and without
-        a door take turns.
+        Add one of the peers that are merely silent, though not in every round if there are many. Those with
+        and without a door take turns.
         """
         uncertain = [peer for peer in self._hearing.uncertain if peer in connected]
         uncertain.sort(key=lambda peer: peer not in self._doors)
@@ -124,10 +127,10 @@ class InTouch:
         return list(dict.fromkeys([*([] if due else silent[:1]), *uncertain]))[:GREETINGS_AT_ONCE]
 
     async def _greet(self, session: Session, peers: Iterable[PeerId]) -> frozenset[PeerId]:
-        """Greet connected peers. Returns those that do not answer.
+        """Ping connected peers and return those that do not answer.
 
-        A connection to a peer without a door is ended once it is clearly useless: the peer is there but does
-        not answer on it, or it has not answered for long.
+        Close the connection to a peer without a door once it is clearly useless: the peer sends requests but
+        does not answer on this connection, or it has not answered for a long time.
         """
         async with asyncio.TaskGroup() as group:
             greetings = {peer: group.create_task(self._neighbourhood.greet(session, peer)) for peer in peers}

@@ -1,4 +1,4 @@
-"""What can be wrong with a message: the one error that reading a peer's bytes raises."""
+"""The single error that parsing a peer's bytes raises, and its reasons."""
 
 from __future__ import annotations
 
@@ -8,30 +8,30 @@ from swarmd.errors import NetworkError
 
 
 class Malformed(StrEnum):
-    """What is wrong with a message."""
+    """Why a message is malformed."""
 
     SIZE = "size"
     """longer than any message of its kind"""
     PROTOBUF = "protobuf"
-    """not the protobuf message that it should be"""
+    """not the expected protobuf message"""
     COUNT = "count"
-    """more or fewer items than its kind or its request allows, or lists of different lengths"""
+    """more or fewer items than the message or its request allows, or lists of unequal length"""
     KEY = "key"
     """a DHT id that is not 20 bytes long"""
     PEER_ID = "peer_id"
-    """not an Ed25519 peer id in its one form"""
+    """not an Ed25519 peer id in its canonical form"""
     NUMBER = "number"
     """a number that is not finite"""
     TYPE = "type"
     """an unknown kind of result"""
     VALUE = "value"
-    """not a MessagePack bin in its shortest form, or one that is too long"""
+    """not a MessagePack bin in its shortest form, or too long"""
     DICTIONARY = "dictionary"
-    """not a dictionary of values in hivemind's form"""
+    """not a dictionary of values in hivemind's format"""
     STATUS = "status"
-    """a stream's reply with an unknown status"""
+    """a stream reply with an unknown status"""
     ADDRESS = "address"
-    """a binary multiaddr that cannot be read"""
+    """a binary multiaddr that cannot be parsed"""
 
 
 class MessageError(NetworkError):

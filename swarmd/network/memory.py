@@ -1,8 +1,8 @@
 """`Network` without a network: peers in one process, with latency, loss and partitions from a seed.
 
 For tests and experiments in simulated time (`simulation.py`). Storing nodes apply the same rules and bounds
-as the real ones; the DHT is reduced to what it guarantees: each value on the REPLICAS reachable peers nearest
-to its key, of those that are joined.
+as real ones. The DHT is reduced to its guarantee: each value is held by the REPLICAS reachable joined peers
+nearest to its key.
 """
 
 from __future__ import annotations
@@ -59,19 +59,19 @@ from swarmd.network.streams import (
 log = structlog.get_logger(__name__)
 
 REPLICAS = 5
-"""Peers that hold each value, as in `dht.py`."""
+"""Peers that hold each value, as in `handing_over.py`."""
 
 ASKED = 8
-"""Peers asked for a key, as the beam in `hivemind.py`."""
+"""Peers asked for a key, like BEAM in `walk.py`."""
 
 LOST_SECONDS = 1.5
-"""After which an unanswered message counts as lost, as in `dht.py`."""
+"""Seconds after which an unanswered message counts as lost, as in `dht.py`."""
 
 Sleep = Callable[[float], Awaitable[None]]
 
 
 class MemoryHub:
-    """Where the peers of one experiment meet. The same seed and calls give the same course of events."""
+    """Connects the peers of one experiment. The same seed and calls produce the same events."""
 
     def __init__(
         self,
@@ -81,7 +81,9 @@ class MemoryHub:
         loss: float = 0.0,
         sleep: Sleep = asyncio.sleep,
     ) -> None:
-        """`latency`: mean seconds of one message, uniform in +-50 %; `loss`: probability that it vanishes."""
+        """`latency`: mean seconds of one message, uniform within +-50 %; `loss`: probability
+        that it is lost.
+        """
         self._rng = rng
         self.clock = clock
         self._latency = latency
@@ -95,9 +97,9 @@ class MemoryHub:
     def network(
         self, key: KeyPair, swarm: KnownManifest | None = None, *, dialable: bool = True
     ) -> MemoryNetwork:
-        """A new peer, alone until it connects. `swarm` None: that of the manifest that it serves."""
+        """Create a peer that is alone until it connects. `swarm` None: that of the manifest it serves."""
         if key.peer_id in self._peers:
-            raise NetworkError(f"{key.peer_id} is running already: one key, one peer")
+            raise NetworkError(f"{key.peer_id} is already running: a key can be used by only one peer")
         self._ports += 1
         address = f"/ip4/127.0.0.1/tcp/{self._ports}/p2p/{key.peer_id}"
         network = MemoryNetwork(self, key.peer_id, address, swarm, dialable=dialable)
@@ -106,22 +108,22 @@ class MemoryHub:
         return network
 
     def partition(self, *sides: Sequence[PeerId]) -> None:
-        """Peers of different sides do not hear each other; those named nowhere are one more side."""
+        """Cut the connections between peers on different sides. Peers not listed form one more side."""
         self._side = {peer: index for index, side in enumerate(sides, 1) for peer in side}
 
     def heal(self) -> None:
-        """End every partition."""
+        """End all partitions."""
         self._side = {}
 
     def leave(self, peer: PeerId) -> None:
-        """Forget a peer that closed."""
+        """Remove a peer that closed."""
         self._peers.pop(peer, None)
         self._joined.pop(peer, None)
         for joined in self._joined.values():
             joined.discard(peer)
 
     def join(self, peer: PeerId, other: PeerId) -> None:
-        """From now on both, and all who are joined to either, store and find together."""
+        """From now on, both peers and all peers joined to either one share one DHT."""
         if self._joined[peer] is self._joined[other]:
             return
         together = self._joined[peer] | self._joined[other]
@@ -131,13 +133,13 @@ class MemoryHub:
             self._peers[member].hand_over()
 
     def nearest(self, peer: PeerId, key: bytes) -> list[MemoryNetwork]:
-        """The peers that `peer` can reach, itself included, nearest to `key` first."""
+        """Return the peers that `peer` can reach, including itself, nearest to `key` first."""
         reachable = [other for other in self._joined[peer] if self._hear_each_other(peer, other)]
         reachable.sort(key=lambda other: hashlib.sha256(key + other.encode()).digest())
         return [self._peers[other] for other in reachable]
 
     async def reach(self, source: PeerId, target: PeerId) -> MemoryNetwork:
-        """One message there and back. Raises NetworkError if it is lost, cut off, or nobody is there."""
+        """Exchange one message. Raises NetworkError if it is lost, partitioned off, or nobody is there."""
         if target not in self._peers:
             await self._sleep(self._delay())
             raise NetworkError(f"{target} does not answer")
@@ -159,7 +161,7 @@ class MemoryHub:
 
 
 class MemoryNetwork:
-    """See `swarmd.network.interface.Network`. Made by `MemoryHub.network`."""
+    """See `swarmd.network.interface.Network`. Created by `MemoryHub.network`."""
 
     def __init__(
         self, hub: MemoryHub, peer_id: PeerId, address: str, swarm: KnownManifest | None, *, dialable: bool
@@ -172,7 +174,7 @@ class MemoryNetwork:
         self._served: Manifest | None = None
         self._swarm = swarm or (lambda: self._served)
         self._rules = StorageRules(self._swarm)
-        self._shelf = Shelf(random.Random(peer_id))  # noqa: S311  the same course of events each time
+        self._shelf = Shelf(random.Random(peer_id))  # noqa: S311  the same events on every run
         self._standing_of: StandingOf = lambda _peer: Standing.STRANGER
         self._news: News = lambda _envelope: None
         self._puller = BodyPuller()
@@ -190,7 +192,7 @@ class MemoryNetwork:
         try:
             self._served = Manifest.from_bytes(manifest)
         except RejectedRecord:
-            self._served = None  # a peer that serves nonsense to others, and so has no swarm itself
+            self._served = None  # a peer that serves an invalid manifest has no swarm itself
         self._server.serve(bodies, manifest)
 
     def tell(self, envelope: bytes, with_credits: bytes | None = None) -> None:
@@ -206,11 +208,11 @@ class MemoryNetwork:
         self._server.count_by(delivered)
 
     def judge_by(self, standing_of: StandingOf, report: Report) -> None:  # noqa: ARG002  see below
-        """Only the shelf looks at standing: there is no flood in memory, and nobody misbehaves."""
+        """Only the shelf uses standing: in memory there are no floods and no misbehaviour to report."""
         self._standing_of = standing_of
 
     async def disconnect(self, peer_id: PeerId) -> None:
-        """There are no connections to end."""
+        """There are no connections to close."""
 
     async def connect(self, addresses: Sequence[str], *, named: bool = False) -> int:  # noqa: ARG002  no doors
         self._require_open()
@@ -248,7 +250,7 @@ class MemoryNetwork:
         server = await self._hub.reach(self._peer_id, peer_id)
         try:
             return _held(server, CREDIT_STATUS_PROTOCOL)
-        except NetworkError:  # it knows version 2 only
+        except NetworkError:  # it supports only version 2
             return _held(server, STATUS_PROTOCOL)
 
     async def ask_charter(self, peer_id: PeerId) -> bytes:
@@ -303,7 +305,7 @@ class MemoryNetwork:
         self._hub.leave(self._peer_id)
 
     def hand_over(self) -> None:
-        """Give each value here to the peers that should hold it now, as DHT nodes do for newcomers."""
+        """Hand each value here to the peers that should hold it now, as DHT nodes do for newcomers."""
         now = self._hub.clock()
         for key in self._shelf.held_keys():
             for peer in self._hub.nearest(self._peer_id, key)[:REPLICAS]:
@@ -314,7 +316,7 @@ class MemoryNetwork:
                     peer.take(Placement(key, subkey, held.value, held.expires), self._peer_id)
 
     def take(self, placement: Placement, sender: PeerId) -> bool:
-        """What a storing node does when `sender` asks it to store."""
+        """Store what `sender` asks this node to store, as a DHT node would."""
         key, subkey, value, expires = placement.key, placement.subkey, placement.value, placement.expires
         now = self._hub.clock()
         if not self._rules.accept(dht_id(key), subkey, value, expires, now):
@@ -354,7 +356,7 @@ class MemoryNetwork:
         return any(answers)
 
     async def _holders(self, key: bytes) -> list[MemoryNetwork]:
-        """Those of the ASKED nearest that answer; all are asked at once."""
+        """Return those of the ASKED nearest peers that answer; all are asked at once."""
         self._require_open()
 
         async def reach(peer: PeerId) -> MemoryNetwork | None:
@@ -390,11 +392,11 @@ class MemoryNetwork:
 
     def _require_open(self) -> None:
         if self._closed:
-            raise NetworkClosedError("the network is closed: it was left")
+            raise NetworkClosedError("the network is closed")
 
 
 def _held(peer: MemoryNetwork, protocol: str, request: bytes = b"") -> bytes:
-    """What `peer` replies. Raises AbsentError."""
+    """Return the reply of `peer`. Raises AbsentError."""
     reply = peer._server.find(protocol, request)
     if reply is None:
         raise AbsentError("the peer does not hold it")

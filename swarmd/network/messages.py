@@ -1,11 +1,10 @@
-"""What peers send, read strictly: bytes in, a value or a named rejection out. Pure.
+"""Strict parsing of the DHT's messages: bytes in, a value or a named rejection out. Pure.
 
-Every reader here takes bytes of any kind and raises `MessageError` and nothing else. It checks the length
-first, the counts before it goes through a list, and every field before it uses it. Nothing is decoded twice
-or recursively.
+Every reader accepts arbitrary bytes and raises only `MessageError`. It checks the length first, counts before
+iterating over a list, and each field before using it. Nothing is decoded twice or recursively.
 
-The forms are those of hivemind 1.1 (SPEC section 7.6). Protobuf is read here, the MessagePack inside it in
-`packing.py`, and the bytes of streams in `streams.py`.
+The formats are those of hivemind 1.1 (SPEC section 7.6). Protobuf is parsed here, the MessagePack inside it
+in `packing.py`, and the bytes of streams in `streams.py`.
 """
 
 from __future__ import annotations
@@ -31,31 +30,31 @@ from swarmd.network.packing import (
 from swarmd.network.peer_ids import read_peer_id
 
 DHT_ID_BYTES = 20
-"""SHA-1, as in hivemind."""
+"""Bytes of a SHA-1, as in hivemind."""
 
 NEIGHBOURS_MAX = 20
-"""Neighbours named for one key: Kademlia's k."""
+"""Neighbours returned for one key: Kademlia's k."""
 
 FIND_KEYS_MAX = 4
-"""Keys in one find request: 4 full shards of statuses are 1 MiB, and verifying them first takes 0.1 s."""
+"""Keys in one find request. Four full shards of statuses are 1 MiB, and verifying them takes 0.1 s."""
 
 STORE_ITEMS_MAX = 64
-"""Values in one store request: 64 signatures are verified in about 20 ms."""
+"""Values in one store request. Verifying 64 signatures takes about 20 ms."""
 
 STORE_BYTES_MAX = 2**20
 """Bytes of all values in one store request; p2pd carries less than 4 MiB."""
 
 PING_BYTES_MAX = 256
-"""Request and answer of a ping: an id of 20 bytes, a number and a flag make 36."""
+"""Bytes of a ping's request or answer: an id of 20 bytes, a number and a flag total 36."""
 
 FIND_REQUEST_BYTES_MAX = 512
-"""Four keys and the sender's id make 112."""
+"""Bytes of a find request: four keys and the sender's id total 112."""
 
 STORE_REQUEST_BYTES_MAX = STORE_BYTES_MAX + STORE_ITEMS_MAX * 128 + 512
-"""Beside the values: key, subkey, expiry and flag of each item make 100, the sender's id 24."""
+"""Besides the values: key, subkey, expiry and flag of each item total 100, the sender's id 24."""
 
 STORE_ANSWER_BYTES_MAX = 512
-"""One byte for each of 64 items, and the sender's id; unpacked, two bytes each."""
+"""One byte for each of 64 items and the sender's id, or two bytes each if not packed."""
 
 FIND_ANSWER_BYTES_MAX = FIND_KEYS_MAX * (DICTIONARY_BYTES_MAX + 2_048) + 512
 """Four full shards of the largest entries (1.03 MiB), each with 20 neighbours of 62 bytes."""
@@ -67,7 +66,7 @@ M = TypeVar("M", bound=Message)
 
 @dataclass(frozen=True, slots=True)
 class StoreRequest:
-    """Items to store, None where one is malformed; `place`: the sender's own DHT id, if it gave one."""
+    """Items to store, with None for each malformed one. `place`: the sender's own DHT id, if given."""
 
     items: tuple[Item | None, ...]
     place: bytes
@@ -81,7 +80,7 @@ class FindRequest:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What one node says about one key: unverified values, and libp2p ids of peers nearer to the key."""
+    """One node's answer about one key: unverified values, and libp2p ids of peers nearer to the key."""
 
     items: tuple[Item, ...]
     neighbours: tuple[bytes, ...]
@@ -91,12 +90,12 @@ class Found:
 
 
 def read_ping_request(data: bytes) -> bytes:
-    """The sender's DHT id, or b"" if it gives none."""
+    """Return the sender's DHT id, or b"" if it gives none."""
     return _place(_parsed(dht_pb2.PingRequest, data, PING_BYTES_MAX))
 
 
 def read_ping_answer(data: bytes) -> float:
-    """The time on the peer's clock, Unix seconds."""
+    """Return the time on the peer's clock in Unix seconds."""
     answer = _parsed(dht_pb2.PingResponse, data, PING_BYTES_MAX)
     return _finite(answer.dht_time)
 
@@ -106,12 +105,12 @@ def read_store_request(data: bytes) -> StoreRequest:
     lists = (request.keys, request.subkeys, request.values, request.expiration_time)
     count = len(request.keys)
     if not 0 < count <= STORE_ITEMS_MAX or {len(entries) for entries in lists} != {count}:
-        raise MessageError(Malformed.COUNT, "lists of other lengths than 1 to 64, all the same")
+        raise MessageError(Malformed.COUNT, "the lists must have equal lengths from 1 to 64")
     return StoreRequest(tuple(map(_store_item, *lists)), _place(request))
 
 
 def read_store_answer(data: bytes, count: int) -> tuple[bool, ...]:
-    """Whether each of `count` items is held now."""
+    """Return whether each of `count` items is now held."""
     answer = _parsed(dht_pb2.StoreResponse, data, STORE_ANSWER_BYTES_MAX)
     if len(answer.store_ok) != count:
         raise MessageError(Malformed.COUNT, f"{len(answer.store_ok)} answers to {count} items")
@@ -126,7 +125,7 @@ def read_find_request(data: bytes) -> FindRequest:
 
 
 def read_find_answer(data: bytes, keys: Sequence[bytes]) -> tuple[Found, ...]:
-    """What a node found under each of `keys`."""
+    """Return what a node found under each of `keys`."""
     answer = _parsed(dht_pb2.FindResponse, data, FIND_ANSWER_BYTES_MAX)
     if len(answer.results) != len(keys):
         raise MessageError(Malformed.COUNT, f"{len(answer.results)} results for {len(keys)} keys")
@@ -136,7 +135,7 @@ def read_find_answer(data: bytes, keys: Sequence[bytes]) -> tuple[Found, ...]:
 def _found(key: bytes, result: Any) -> Found:
     ids, peers = result.nearest_node_ids, result.nearest_peer_ids
     if len(ids) != len(peers) or len(ids) > NEIGHBOURS_MAX:
-        raise MessageError(Malformed.COUNT, f"{len(ids)} ids of {len(peers)} neighbours")
+        raise MessageError(Malformed.COUNT, f"{len(ids)} ids for {len(peers)} neighbours")
     for node_id in ids:
         _dht_id(node_id)
     return Found(_found_items(key, result), tuple(map(_neighbour, peers)))

@@ -1,7 +1,7 @@
-"""How a peer gets into the swarm's DHT and stays there: dialling, greeting, clocks, and trying again.
+"""How a peer joins the swarm's DHT and stays in it: dialling, pinging, comparing clocks, and retrying.
 
-The start waits for no peer. The doors of peers that were named or reached are remembered, and a peer that is
-away is knocked at until it is back (`in_touch.py`): at start every peer may be dead, and one may come back.
+Starting does not wait for any peer, because all of them may be down. The doors of peers that were named or
+reached are remembered, and a peer that is away is probed until it is back (`in_touch.py`).
 """
 
 from __future__ import annotations
@@ -28,22 +28,24 @@ from swarmd.network.supervisor import Supervisor
 log = structlog.get_logger(__name__)
 
 DIALS_AT_ONCE = 8
-"""A dead peer takes up to 8 s; 64 of them a minute."""
+"""A dead peer takes up to 8 s, so 64 of them take a minute."""
 
 REFRESH_S = 10.0
-"""Seconds between two looks at own addresses."""
+"""Seconds between two checks of this peer's own addresses."""
 
 LOCATE_S = 1.0
-"""Seconds between two looks at connections while strangers come: until then they share one allowance."""
+"""Seconds between two checks of the connections while strangers make requests. Until they are located, they
+share one allowance.
+"""
 
 LOOK_AROUND_S = 120.0
-"""Seconds between two walks through the DHT: newcomers nearby are met, the dead are forgotten."""
+"""Seconds between two walks through the DHT, to meet new neighbours and drop dead ones."""
 
 RELAYED_MAX = 1_024
-"""Peers of whom is remembered that they were connected through a relay."""
+"""Peers remembered for having been connected through a relay."""
 
 MET_MAX = 64
-"""Peers met whose addresses are dialled after a restart of p2pd."""
+"""Addresses of connected peers that are redialled after a restart of p2pd."""
 
 
 class Neighbourhood:
@@ -69,38 +71,38 @@ class Neighbourhood:
         self._own: tuple[str, ...] = self._announced
         self._found: tuple[str, ...] = ()
         self.came_by_relay: OrderedDict[PeerId, None] = OrderedDict()
-        """Peers that were connected through a relay, the newest last."""
+        """Peers that were connected through a relay, newest last."""
         self.addresses: tuple[str, ...] = self._announced
         self.connections: dict[PeerId, str] = {}
-        """The peers p2pd is connected to, each with the multiaddr at the other end."""
+        """The peers that p2pd is connected to, each with the multiaddr of the other end."""
 
     @property
     def clock_problem(self) -> str | None:
-        """How far off this machine's clock is by most that answered lately, if it is worth telling."""
+        """The offset of this clock from most peers that answered recently, if worth reporting."""
         offset = self._clocks.offset(self._doors, self._now())
         return None if offset is None else clock_problem(offset, "most peers that answer")
 
     @property
     def seems_dialable(self) -> bool:
-        """A guess: it has a public (or relayed) address, or everybody it is connected to is as private."""
+        """A guess: this peer has a public or relayed address, or only peers with private ones."""
         return any(map(is_public, self._own)) or not any(is_public(str(peer)) for peer in self._met)
 
     def reach_at(self, found: Sequence[str]) -> None:
-        """These multiaddrs, without this peer's id at the end, lead here too: others said so, or relays."""
+        """Add multiaddrs (without our id) that lead here, reported by peers or given by relays."""
         self._found = tuple(f"{address}/p2p/{self._own_id}" for address in found)
         self._tell_addresses()
 
     def _tell_addresses(self) -> None:
-        """What was found stands first: it leads here from everywhere, and own addresses may not."""
+        """Put reported addresses first: they work from everywhere, and this peer's own addresses may not."""
         self.addresses = tuple(dict.fromkeys((*self._found, *self._own)))[:ADDRESSES_MAX]
 
     async def connect(self, addresses: Sequence[str], *, named: bool) -> int:
-        """As `Network.connect`. Raises ConfigError for a malformed address and ClockSkewError."""
+        """See `Network.connect`. Raises ConfigError for a malformed address, and ClockSkewError."""
         wanted = [parse_peer_address(text) for text in addresses]
         strangers = [address for address in wanted if address.peer_id != self._own_id]
         if len(strangers) < len(wanted) and not set(addresses) & set(self.addresses):
             log.warning(
-                "own peer id under another address", hint="an old address, or a second copy of this key"
+                "own peer id found at another address", hint="an old address, or a second copy of this key"
             )
         if named:
             for address in strangers:
@@ -109,7 +111,7 @@ class Neighbourhood:
         return await self.join(session, strangers if named else self._chosen(strangers))
 
     def _chosen(self, addresses: Iterable[PeerAddress]) -> list[PeerAddress]:
-        """The addresses that are dialled although only strangers named them."""
+        """Return those addresses to dial that only strangers have named."""
         of_peer: dict[PeerId, list[PeerAddress]] = {}
         for address in addresses:
             of_peer.setdefault(address.peer_id, []).append(address)
@@ -119,7 +121,7 @@ class Neighbourhood:
                 continue
             several = [address for address in several if not self._is_knocked_at(address)]
             if peer in self.connections and several:
-                chosen.append(several[0])  # p2pd does not dial a peer that it is connected to
+                chosen.append(several[0])  # p2pd does not redial a connected peer
                 continue
             standing = self._guard.standing(peer)
             choice = self._dialling.choose(
@@ -133,7 +135,7 @@ class Neighbourhood:
         return address.peer_id in self._guard.hearing.away and address in self._doors.addresses()
 
     async def restore(self, session: Session) -> None:
-        """Join the DHT again after a restart of p2pd."""
+        """Rejoin the DHT after a restart of p2pd."""
         try:
             await self.refresh(session)
             await self.join(session, [*self._doors.addresses(), *self._met])
@@ -141,7 +143,7 @@ class Neighbourhood:
             log.warning("not rejoined yet", error=str(error))
 
     async def refresh(self, session: Session) -> None:
-        """Ask p2pd anew for own addresses and connections. Raises NetworkError."""
+        """Update this peer's addresses and connections from p2pd. Raises NetworkError."""
         if not self._announced:
             own = most_public_first(await session.own_addresses())
             self._own = tuple(str(address) for address in _readable(own))
@@ -149,10 +151,11 @@ class Neighbourhood:
         await self.locate(session)
 
     async def locate(self, session: Session) -> None:
-        """Ask p2pd anew for connections. Raises NetworkError."""
+        """Update the connections from p2pd. Raises NetworkError."""
         met = _readable(await session.connections())
         direct, relayed = _by_way(met)
-        self.connections = relayed | direct  # p2pd opens its streams on a direct one where there are both
+        # where both exist, p2pd opens its streams on the direct connection
+        self.connections = relayed | direct
         for peer in relayed:
             self.came_by_relay[peer] = None
             self.came_by_relay.move_to_end(peer)
@@ -163,7 +166,7 @@ class Neighbourhood:
             self._met = tuple(met[:MET_MAX])
 
     async def keep_located(self) -> None:
-        """Ask p2pd where the peers are whose address is not known yet, until cancelled or closed."""
+        """Locate peers whose address is not yet known, until cancelled or closed."""
         while True:
             await self._guard.strangers_met.wait()
             self._guard.strangers_met.clear()
@@ -179,7 +182,7 @@ class Neighbourhood:
                 return
 
     async def _tried(self, what: str, work: Callable[[Session], Awaitable[None]]) -> bool:
-        """Do `work`. Returns whether there still is a network."""
+        """Run `work`, logging a NetworkError. Return False if the network is closed."""
         try:
             await work(await self._supervisor.session())
         except NetworkClosedError:
@@ -189,7 +192,7 @@ class Neighbourhood:
         return True
 
     async def keep_refreshed(self) -> None:
-        """Look at own addresses, and now and then around in the DHT, until cancelled or closed."""
+        """Update this peer's addresses, and occasionally walk the DHT, until cancelled or closed."""
         loop = asyncio.get_running_loop()
         looked = loop.time()
         while True:
@@ -201,9 +204,10 @@ class Neighbourhood:
                 await self._tried("looking around", Session.look_around)
 
     async def join(self, session: Session, addresses: Iterable[PeerAddress]) -> int:
-        """Dial and greet all, then look around if any answered. Returns how many peers answered.
+        """Dial and ping all addresses, then walk the DHT if any peer answered. Return how many answered.
 
-        Raises ClockSkewError if all that answered have another time, NetworkError.
+        Raises ClockSkewError if the clocks of all peers that answered disagree with this one, and
+        NetworkError.
         """
         places = asyncio.Semaphore(DIALS_AT_ONCE)
 
@@ -225,15 +229,15 @@ class Neighbourhood:
         return answered
 
     def _remember_doors(self, addresses: Iterable[PeerAddress]) -> None:
-        """Remember those `addresses` at which their peers really are: p2pd may have found them elsewhere."""
+        """Remember where peers are actually connected; p2pd may have reached a peer elsewhere."""
         for address in addresses:
             if is_relayed(address.transport):
-                continue  # the relay opens, whether the peer is there or not
+                continue  # the relay answers a probe whether or not the peer is there
             if self.connections.get(address.peer_id) == address.transport:
                 self._doors.remember(address)
 
     async def _reach(self, session: Session, address: PeerAddress) -> float | None:
-        """Dial and greet one; returns how far ahead its clock is, None if it does not answer."""
+        """Dial and ping one peer. Return how many seconds its clock is ahead, or None."""
         try:
             await session.dial(address)
             skew = await self._skew(session, address.peer_id)
@@ -245,7 +249,7 @@ class Neighbourhood:
         return skew
 
     async def greet(self, session: Session, peer: PeerId) -> bool:
-        """Whether a connected peer answers."""
+        """Return whether a connected peer answers."""
         try:
             return await self._skew(session, peer) is not None
         except NetworkError as error:
@@ -260,7 +264,7 @@ class Neighbourhood:
 
 
 def _by_way(met: Iterable[PeerAddress]) -> tuple[dict[PeerId, str], dict[PeerId, str]]:
-    """Peer -> the multiaddr at the other end: those that are connected directly, and through a relay."""
+    """Map peers to the multiaddr of the other end: direct connections, and relayed ones."""
     direct: dict[PeerId, str] = {}
     relayed: dict[PeerId, str] = {}
     for address in met:
@@ -269,7 +273,7 @@ def _by_way(met: Iterable[PeerAddress]) -> tuple[dict[PeerId, str], dict[PeerId,
 
 
 def _with_my_time(skews: Sequence[float]) -> int:
-    """How many clocks agree with this one. Raises ClockSkewError if none does."""
+    """Count the clocks that agree with this one. Raises ClockSkewError if none does."""
     agreeing = [skew for skew in skews if abs(skew) <= CLOCK_SKEW_S_MAX]
     if skews and not agreeing:
         typical = sorted(skews)[len(skews) // 2]
@@ -278,7 +282,7 @@ def _with_my_time(skews: Sequence[float]) -> int:
 
 
 def _readable(addresses: Iterable[str]) -> list[PeerAddress]:
-    """The addresses that swarmd can use: other libp2p nodes may have another kind of key or transport."""
+    """Drop addresses that swarmd cannot use: other libp2p nodes can have other types of key or transport."""
     readable = []
     for text in addresses:
         try:

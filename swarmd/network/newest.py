@@ -1,4 +1,4 @@
-"""Tables that keep their newest entries: what others cause to be remembered has a bound. Pure."""
+"""Tables that keep their newest entries, which bounds what other peers can make this one remember. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ V = TypeVar("V")
 
 
 def put_newest(table: OrderedDict[K, V], key: K, value: V, entries_max: int) -> None:
-    """Put `value` under `key` as the newest entry. Beyond `entries_max`, the oldest one is dropped."""
+    """Store `value` under `key` as the newest entry. Drops the oldest entry beyond `entries_max`."""
     table[key] = value
     table.move_to_end(key)
     if len(table) > entries_max:

@@ -1,7 +1,8 @@
-"""One p2pd child process (go-libp2p) and hivemind's connection to it: started, and ended without a trace.
+"""One p2pd child process (go-libp2p) and hivemind's connection to it: starting it, and cleaning up after it.
 
-It does not restart anything: `supervisor.py` does. hivemind starts p2pd silently on a port that another p2pd
-listens on (port reuse, after which half of all joins fail), so the port is tried here first.
+This module does not restart p2pd; `supervisor.py` does. If another p2pd already listens on a port, hivemind
+starts a second one there without an error (port reuse), after which half of all joins fail. The port is
+therefore tested here first.
 """
 
 from __future__ import annotations
@@ -27,20 +28,24 @@ from swarmd.network.peer_ids import write_peer_id
 from swarmd.network.ports import is_free, require_free_port
 
 START_SECONDS = 15.0
-"""For p2pd to say that it is up; 0.3 s on an idle machine, several under load."""
+"""Seconds for p2pd to report that it is up: 0.3 s on an idle machine, several under load."""
 
 ASK_SECONDS = 3.0
-"""For one dial while looking for a second holder of the key: a silent endpoint must not hold up the start."""
+"""Seconds for one dial while looking for another holder of the key, so that a silent endpoint does not delay
+the start.
+"""
 
 ASK_TIMES = 30
-"""Attempts: a peer can be asked for others only once it said that it speaks libp2p's DHT, after 0.1 s."""
+"""Attempts. A peer can be asked about other peers only after it announces support for libp2p's DHT, about 0.1
+s later.
+"""
 
 _NO_ONE_TO_ASK = "failed to find any peer in table"  # go-libp2p-kad-dht, ErrLookupFailure
 
-EVERYWHERE_IPV4, EVERYWHERE_IPV6 = "0.0.0.0", "::"  # noqa: S104  what the operator may have chosen
+EVERYWHERE_IPV4, EVERYWHERE_IPV6 = "0.0.0.0", "::"  # noqa: S104  the operator may choose these
 
 EXIT_SECONDS = 3.0
-"""Between SIGTERM and SIGKILL."""
+"""Seconds between SIGTERM and SIGKILL."""
 
 _IN_OWN_SESSION = """
 import ctypes, os, signal, sys
@@ -49,50 +54,56 @@ if sys.platform == "linux":
     ctypes.CDLL(None).prctl(1, ctypes.c_ulong(signal.SIGKILL))  # PR_SET_PDEATHSIG
 os.execv(sys.argv[1], sys.argv[1:])
 """
-"""Ctrl-C in a terminal goes to all its processes, and p2pd must outlive the daemon's orderly stop. It must
-not outlive the daemon itself: a frozen p2pd, or one that has not noticed yet, would hold the next start's
-port."""
+"""Starts p2pd in its own session, and has Linux kill it when the daemon dies.
+
+Ctrl-C in a terminal reaches all its processes, but p2pd must run until the daemon has stopped in an orderly
+way. It must not outlive the daemon: a p2pd that is frozen, or has not yet noticed, would hold the port that
+the next start needs.
+"""
 
 
 @dataclass(frozen=True)
 class P2PSettings:
-    """How p2pd is started."""
+    """The options p2pd is started with."""
 
     identity_path: Path
     host: str
     port: int
     announce: tuple[str, ...] = ()
     ipv6: bool = True
-    """Whether all interfaces means those of IPv6 as well."""
+    """Whether listening on all interfaces includes IPv6."""
     runtime: Path | None = None
-    """The directory for its sockets; None: hivemind's own choice."""
+    """The directory for p2pd's sockets; None uses hivemind's default."""
 
     @property
     def reachable_from_outside(self) -> bool:
-        """Whether to look for gateways and punch holes: on loopback there are none."""
+        """Whether to look for gateways and punch holes. On loopback there are none."""
         return not self.host.startswith("127.") and self.host != "::1"
 
     @property
     def listen(self) -> list[str]:
-        """The multiaddrs to listen on. go-libp2p takes 0.0.0.0 for IPv4 alone, and :: for IPv6 alone."""
+        """The multiaddrs to listen on. To go-libp2p, 0.0.0.0 means IPv4 only and :: means IPv6 only."""
         both = self.ipv6 and self.host == EVERYWHERE_IPV4 and is_free(EVERYWHERE_IPV6, self.port)
         hosts = (self.host, EVERYWHERE_IPV6) if both else (self.host,)
         return [listen_address(host, self.port) for host in hosts]
 
 
 async def spawn(settings: P2PSettings) -> Any:
-    """A running hivemind `P2P`. Raises ConfigError (port, host) or NetworkError (p2pd); leaves no child."""
+    """Start p2pd and return a hivemind `P2P`. Raises ConfigError (port, host) or NetworkError (p2pd), leaving
+    no child behind.
+    """
     require_free_port(settings.host, settings.port)
     outside = settings.reachable_from_outside
     return await _create(
         host_maddrs=settings.listen,
         announce_maddrs=list(settings.announce) or None,
         identity_path=str(settings.identity_path),
-        check_if_identity_free=False,  # hivemind reads RSA keys only; `is_running_elsewhere` asks instead
+        check_if_identity_free=False,  # hivemind reads only RSA keys; `is_running_elsewhere` checks instead
         nat_port_map=outside,
         auto_nat=outside,  # enables hole punching
-        # libp2p punches holes only once its AutoNAT says private, which takes minutes. It changes nothing for
-        # a dialable peer: libp2p punches only when a relayed connection comes in, and such a peer gets none.
+        # libp2p punches holes only once its AutoNAT reports "private", which takes minutes. Forcing it does
+        # not affect a dialable peer: libp2p punches only for incoming relayed connections, and such a peer
+        # gets none.
         force_reachability="private" if outside else None,
         runtime=settings.runtime,
     )
@@ -101,11 +112,11 @@ async def spawn(settings: P2PSettings) -> Any:
 async def is_running_elsewhere(
     peer_id: PeerId, peers: Sequence[PeerAddress], runtime: Path | None = None
 ) -> bool:
-    """Whether somebody with this identity can be dialled by whoever knows `peers`.
+    """Return whether a peer with this identity can be dialled through `peers`.
 
-    A p2pd with a temporary identity asks before our own p2pd starts: two with the same key would start
-    silently and answer in turns. Best effort: a peer that joined less than a second ago may be missed.
-    Raises NetworkError if that p2pd cannot be started.
+    A p2pd with a temporary identity checks before our own p2pd starts, because two peers with the same key
+    would start without an error and answer alternately. Best effort: a peer that joined less than a second
+    ago can be missed. Raises NetworkError if the temporary p2pd cannot be started.
     """
     stranger = await _create(
         no_listen=True, dht_mode="client", nat_port_map=False, auto_nat=False, runtime=runtime
@@ -126,7 +137,9 @@ async def is_running_elsewhere(
 
 
 async def _refusal(p2p: Any, peer_id: PeerId, addresses: Sequence[str]) -> str | None:
-    """Dial; None if it answered. Without addresses, the peers that p2pd is connected to are asked."""
+    """Dial, and return None if the peer answered or else the error. Without addresses, p2pd asks its
+    connected peers.
+    """
     try:
         async with asyncio.timeout(ASK_SECONDS):
             await control_of(p2p).dial(write_peer_id(peer_id), [write_address(text) for text in addresses])
@@ -140,7 +153,7 @@ async def _create(*, runtime: Path | None, **options: Any) -> Any:
     born: list[P2P] = []
 
     class Tracked(P2P):  # type: ignore[misc]  # hivemind is untyped
-        """`P2P.create` returns its object only at the end. Until then the child must not be lost."""
+        """Keeps track of the child before `P2P.create` returns, so that it can be stopped after an error."""
 
         if runtime is not None:
             _UNIX_SOCKET_PREFIX = f"/unix{runtime}/"
@@ -151,7 +164,7 @@ async def _create(*, runtime: Path | None, **options: Any) -> Any:
 
         @staticmethod
         def _make_process_args(*args: Any, **kwargs: Any) -> list[str]:
-            options = {"relayService": False, **kwargs}  # `reach/relay.py` relays
+            options = {"relayService": False, **kwargs}  # `reach/relay.py` is the relay
             return [sys.executable, "-ISc", _IN_OWN_SESSION, *P2P._make_process_args(*args, **options)]
 
     try:
@@ -176,17 +189,19 @@ async def _take_control(p2p: Any) -> None:
         listen_maddr=p2p._client_listen_maddr,
         persistent_conn_max_msg_size=MESSAGE_BYTES_MAX,
     )
-    hiveminds.close()  # afterwards: p2pd ends when nobody is connected
+    hiveminds.close()  # only now, because p2pd exits when it has no client
 
 
 def control_of(p2p: Any) -> Control:
-    """Our end of the connection to this p2pd."""
+    """Return our end of the connection to this p2pd."""
     control: Control = p2p._client.control
     return control
 
 
 async def stop(p2p: Any) -> None:
-    """End the child and remove its sockets; after this nothing of it runs. Works on one that died already."""
+    """Stop the child and remove its sockets. When this returns, nothing of it is running. Also works if it is
+    already dead.
+    """
     child = p2p._child
     p2p._terminate()
     if child is None:
@@ -198,16 +213,16 @@ async def stop(p2p: Any) -> None:
         kill(child)
         await child.wait()
     for address in (p2p._daemon_listen_maddr, p2p._client_listen_maddr):
-        Path(address["unix"]).unlink(missing_ok=True)  # noqa: ASYNC240  two names in /tmp, no waiting
+        Path(address["unix"]).unlink(missing_ok=True)  # noqa: ASYNC240  two names in /tmp, no blocking
 
 
 def kill(child: asyncio.subprocess.Process) -> None:
-    """End the child at once. It may have died a moment ago, and nobody has been told yet."""
+    """Kill the child. It may already be dead without asyncio having noticed."""
     with suppress(ProcessLookupError):
         child.kill()
 
 
 def quieten_hivemind() -> None:
-    """Stop hivemind's own log handler, and its warnings of what is ordinary here; errors get through."""
+    """Disable hivemind's log handler, and its warnings about what is normal here. Errors still pass."""
     use_hivemind_log_handler("nowhere")
     logging.getLogger("hivemind").setLevel(logging.ERROR)

@@ -1,8 +1,7 @@
-"""The MessagePack that travels inside the DHT's messages: values, subkeys, dictionaries. Pure.
+"""The MessagePack inside the DHT's messages: values, subkeys, dictionaries. Pure.
 
-Three forms and nothing else are read, by hand and never recursively. hivemind's serializer calls itself for
-an extension inside an extension, so that 1.5 KB of nested extensions ended the process. Raises MessageError
-only.
+Only three forms are read, by hand and without recursion. hivemind's serializer recurses into nested
+extensions, and 1.5 KB of them crashed the process. Raises only MessageError.
 Source: https://github.com/msgpack/msgpack/blob/master/spec.md
 """
 
@@ -16,15 +15,16 @@ from protocol import ANNOUNCEMENT_BYTES_MAX, SHARD_ENTRIES_MAX, STATUS_BYTES_MAX
 from swarmd.network.malformed import Malformed, MessageError
 
 SUBKEY_BYTES_MAX = 60
-"""52 characters of a peer id and the first 8 bytes of a digest."""
+"""The 52 characters of a peer id and the first 8 bytes of a digest."""
 
 ENTRY_BYTES_MAX = max(ANNOUNCEMENT_BYTES_MAX, STATUS_BYTES_MAX)
 
 DICTIONARY_BYTES_MAX = SHARD_ENTRIES_MAX * (ENTRY_BYTES_MAX + 128)
-"""A full shard of the largest entries, each with its subkey, expiry and headers (85 bytes)."""
+"""A full shard of the largest entries, each with subkey, expiry and headers (85 bytes)."""
 
-_HEADER_BYTES_MAX = 5  # of a bin
-_BIN_HEADERS = ((0xC4, 1, 2**8), (0xC5, 2, 2**16), (0xC6, 4, 2**32))  # code, bytes of length, lengths below
+_HEADER_BYTES_MAX = 5  # bytes of a bin's header
+# code, bytes of the length, exclusive upper bound of the length
+_BIN_HEADERS = ((0xC4, 1, 2**8), (0xC5, 2, 2**16), (0xC6, 4, 2**32))
 _EXTENSION_HEADERS = {0xC7: 1, 0xC8: 2, 0xC9: 4}
 _FIXED_EXTENSIONS = {0xD4: 1, 0xD5: 2, 0xD6: 4, 0xD7: 8, 0xD8: 16}
 _FLOAT64 = 0xCB
@@ -34,7 +34,7 @@ _DICTIONARY = 0x50  # the extension of hivemind.dht.storage.DictionaryDHTValue
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A value on its way into or out of the DHT; `subkey` None: a plain value. Not verified."""
+    """An unverified value on its way into or out of the DHT. `subkey` None: a plain value."""
 
     key: bytes
     subkey: bytes | None
@@ -43,7 +43,7 @@ class Item:
 
 
 def read_bin(packed: bytes, bytes_max: int) -> bytes:
-    """The bytes in a MessagePack bin 8, 16 or 32 in its shortest form."""
+    """Return the contents of a MessagePack bin 8, 16 or 32 in its shortest form."""
     if len(packed) > bytes_max + _HEADER_BYTES_MAX:
         raise MessageError(Malformed.VALUE, f"{len(packed)} bytes where at most {bytes_max} are allowed")
     cursor = _Cursor(packed, Malformed.VALUE)
@@ -53,17 +53,18 @@ def read_bin(packed: bytes, bytes_max: int) -> bytes:
 
 
 def write_bin(value: bytes) -> bytes:
-    """`value` as a MessagePack bin in its shortest form."""
+    """Encode `value` as a MessagePack bin in its shortest form."""
     for code, width, bound in _BIN_HEADERS:
         if len(value) < bound:
             return bytes([code]) + len(value).to_bytes(width, "big") + value
-    raise ValueError(f"a value of {len(value)} bytes is longer than MessagePack can say")
+    raise ValueError(f"a value of {len(value)} bytes is too long for MessagePack")
 
 
 def read_dictionary(key: bytes, packed: bytes) -> tuple[Item, ...]:
-    """The entries of a dictionary: extension 0x50 of [size, latest expiry, [[subkey, value, expiry], ...]].
+    """Return the entries of a dictionary: extension 0x50 of [size, latest expiry, [[subkey, value, expiry],
+    ...]].
 
-    The size and the latest expiry are of no use, and are not returned. A value is itself a MessagePack bin,
+    The size and the latest expiry are not needed and not returned. Each value is itself a MessagePack bin
     inside the bin that carries it.
     """
     if len(packed) > DICTIONARY_BYTES_MAX:
@@ -84,7 +85,7 @@ def read_dictionary(key: bytes, packed: bytes) -> tuple[Item, ...]:
 
 
 class _Cursor:
-    """Reads the few MessagePack forms that are expected, one after the other."""
+    """Reads the few expected MessagePack forms in sequence."""
 
     def __init__(self, data: bytes, malformed: Malformed) -> None:
         self._data = data
@@ -97,7 +98,7 @@ class _Cursor:
     def _take(self, count: int) -> bytes:
         taken = self._data[self._at : self._at + count]
         if len(taken) < count:
-            raise self._refuse(f"cut off: {count} bytes expected")
+            raise self._refuse(f"truncated: {count} bytes expected")
         self._at += count
         return taken
 
@@ -110,7 +111,7 @@ class _Cursor:
 
     def end(self) -> None:
         if self._at != len(self._data):
-            raise self._refuse("more than expected")
+            raise self._refuse("unexpected bytes")
 
     def bin(self, bytes_max: int) -> bytes:
         code = self._number(1)
@@ -119,13 +120,13 @@ class _Cursor:
             if code == header:
                 length = self._number(width)
                 if not smallest <= length <= bytes_max:
-                    raise self._refuse(f"a bin of {length} bytes, not in its shortest form or too long")
+                    raise self._refuse(f"a bin of {length} bytes, too long or not in its shortest form")
                 return self._take(length)
             smallest = bound
         raise self._refuse("not a bin")
 
     def extension(self, kind: int) -> None:
-        """The header of an extension that takes up all the rest."""
+        """Read the header of an extension that takes up all remaining bytes."""
         code = self._number(1)
         if code in _EXTENSION_HEADERS:
             length = self._number(_EXTENSION_HEADERS[code])

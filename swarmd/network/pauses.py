@@ -1,8 +1,9 @@
-"""Did this machine sleep, or this process stand still? Then what failed meanwhile is nobody else's fault.
+"""Detects when this machine slept or this process was suspended, since failures in that time are no peer's
+fault.
 
-A machine that sleeps stops its monotonic clock but not its wall clock. A process that is stopped, or an event
-loop that is held up, stops neither. So both clocks are read. A wall clock that is set forward looks like a
-sleep, and costs no more than a look at the connections.
+A machine that sleeps stops its monotonic clock but not its wall clock. A suspended process or a blocked event
+loop stops neither. Both clocks are therefore read. Setting the wall clock forward looks like a sleep, but
+that costs only one check of the connections.
 """
 
 from __future__ import annotations
@@ -10,11 +11,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 LOOK_S = 1.0
-"""Seconds between two looks at most, while the event loop runs."""
+"""Maximum seconds between two checks while the event loop runs."""
 
 PAUSE_S = 3.0
-"""A look that comes this many seconds late shows a pause: longer than a busy machine takes, and than the
-time-out of one DHT message."""
+"""A check that is late by this many seconds indicates a pause. This is longer than the delays of a busy
+machine, and than the time-out of one DHT message.
+"""
 
 
 class Pauses:
@@ -26,10 +28,10 @@ class Pauses:
         self._looked = monotonic(), wall()
         self.times = 0
         self.last_s = 0.0
-        """Length of the last one, in seconds."""
+        """The length of the last pause in seconds."""
 
     def look(self) -> int:
-        """How many pauses there have been until now. Call it every LOOK_S."""
+        """Return how many pauses there have been so far. Call every LOOK_S."""
         before, self._looked = self._looked, (self._monotonic(), self._wall())
         gone = max(now - then for now, then in zip(self._looked, before, strict=True))
         if gone > LOOK_S + PAUSE_S:

@@ -1,4 +1,4 @@
-"""Peer ids as libp2p sends them: 38 bytes around an Ed25519 key. Raises MessageError only."""
+"""Peer ids as libp2p sends them: 38 bytes around an Ed25519 key. Raises only MessageError."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _BYTES = len(_PREFIX) + 32
 
 
 def read_peer_id(data: bytes) -> PeerId:
-    """The text of a binary peer id. Raises MessageError unless it is that of a usable Ed25519 key."""
+    """Convert a binary peer id to text. Raises MessageError unless it contains a usable Ed25519 key."""
     if len(data) != _BYTES or not data.startswith(_PREFIX):
         raise MessageError(Malformed.PEER_ID, f"{len(data)} bytes that are not an Ed25519 peer id")
     try:
@@ -21,5 +21,5 @@ def read_peer_id(data: bytes) -> PeerId:
 
 
 def write_peer_id(peer: PeerId) -> bytes:
-    """The binary form of a peer id that was checked already."""
+    """Return the binary form of a peer id that was already checked."""
     return _PREFIX + public_key_from_peer_id(peer)

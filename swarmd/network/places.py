@@ -1,7 +1,7 @@
-"""Places for the streams that are served at once, and who gives one up when there are none left.
+"""Slots for concurrently served streams, and which stream gives up its slot when none is free.
 
-A place is not taken for good. If its client says nothing, or has its answer and does not go, the place is
-given to the next stream. So silent streams keep nobody out, however many names open them.
+A slot is not held for good. If its client sends nothing, or lingers after it has received its answer, the
+slot can be given to the next stream. Silent streams therefore lock nobody out, however many names open them.
 """
 
 from __future__ import annotations
@@ -16,14 +16,18 @@ from enum import IntEnum
 from swarmd.network.interface import Standing
 
 STREAMS_PER_PEER = 4
-"""Streams of one peer at once, in each direction: its slow link or greed takes no places of others."""
+"""Concurrent streams per peer in each direction, so that one slow or greedy peer does not use up the slots of
+others.
+"""
 
 STREAMS_SERVED = 64
-"""Streams served at once to all peers: 64 bodies of 64 KiB, and 64 compressed, are 8 MiB of buffers."""
+"""Streams served at once to all peers. Buffers for 64 bodies of 64 KiB, plain and compressed, take 8 MiB."""
 
 
 class Rank(IntEnum):
-    """Whose stream comes first. A connection costs a peer nothing, so one that delivered stands above it."""
+    """The priority of a peer's stream. A connection costs nothing, so a peer that delivered outranks one that
+    is merely met.
+    """
 
     BANNED = 0
     STRANGER = 1
@@ -33,42 +37,44 @@ class Rank(IntEnum):
 
     @classmethod
     def of(cls, standing: Standing, *, delivered: bool) -> Rank:
-        """`delivered`: whether a body of the peer came over its own connection."""
+        """`delivered`: whether the peer delivered a body over its own connection."""
         if standing is Standing.MET and delivered:
             return cls.DELIVERED
         return cls[standing.name]
 
 
 RESERVED = {Rank.BANNED: 0, Rank.STRANGER: 32, Rank.MET: 44, Rank.DELIVERED: 56, Rank.KNOWN: 64}
-"""Places that peers of one rank and those below it may have together."""
+"""Slots that peers of one rank and all lower ranks can use together."""
 
 SILENT_S = 0.25
-"""Seconds after which a place whose client has sent no request, or no receipt, may be given to another. Of
-one peer's places that wait for a request, each has its part of that: a sixteenth of a second of four ..."""
+"""Seconds after which a slot whose client has sent no request, or no receipt, can be given to another stream.
+A peer's slots that wait for a request share this time: with four of them, each gets a sixteenth of a
+second ...
+"""
 
 SLOWEST_BYTES_PER_S = 32_768
-"""... and more for a reply that it may still be reading: 2 s for the largest body."""
+"""... plus time for a reply that the client may still be reading: 2 s for the largest body."""
 
 STREAM_SECONDS = 10.0
-"""For one request and reply, both sides; 64 KiB at 10 KB/s take 6.5 s."""
+"""Seconds for one request and reply, on both sides. 64 KiB at 10 KB/s take 6.5 s."""
 
 
 @dataclass(eq=False)
 class Place:
-    """One stream's place."""
+    """The slot of one stream."""
 
     peer: str
     rank: Rank
     deadline: asyncio.Timeout
     since: float
-    """When it began to wait for its client, by the loop's clock."""
+    """When it began to wait for its client, by the event loop's clock."""
     patience: float = field(default_factory=lambda: SILENT_S)
     was_asked: bool = False
     """Whether its client has sent a request."""
     given_up: bool = False
 
     def answered(self, reply_bytes: int) -> None:
-        """The request is here, and the reply on its way: the client has STREAM_SECONDS to take it."""
+        """The request arrived and the reply is being sent. The client has STREAM_SECONDS to read it."""
         self.since = asyncio.get_running_loop().time()
         self.patience = SILENT_S + reply_bytes / SLOWEST_BYTES_PER_S
         self.was_asked = True
@@ -83,7 +89,7 @@ class Place:
 
 
 class Places:
-    """All places of one server."""
+    """All slots of one server."""
 
     def __init__(self) -> None:
         self._taken: dict[Place, None] = {}
@@ -94,7 +100,7 @@ class Places:
 
     @contextmanager
     def take(self, peer: str, rank: Rank, deadline: asyncio.Timeout) -> Iterator[Place | None]:
-        """A place until the block is left, or None; `deadline` is that of the stream."""
+        """Yield a slot until the block exits, or None if there is none. `deadline`: the stream's time-out."""
         now = asyncio.get_running_loop().time()
         if not self._has_room(peer, rank, now):
             yield None
@@ -116,9 +122,9 @@ class Places:
         return len(as_low) < RESERVED[rank] or self._freed(as_low, now)
 
     def _freed(self, places: list[Place], now: float) -> bool:
-        """Give up one of `places` that waits too long; returns whether there was one.
+        """Give up one of `places` that has waited too long. Return whether there was one.
 
-        The lowest rank goes first, then a peer with many places, then the longest wait.
+        Chooses by lowest rank, then by the peer with most slots, then by the longest wait.
         """
         waiting = [place for place in places if now - place.since >= self._patience(place)]
         if not waiting:

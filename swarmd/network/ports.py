@@ -1,4 +1,4 @@
-"""TCP ports of this machine: whether one is free, and which."""
+"""TCP ports of this machine: checking whether one is free, and finding a free one."""
 
 from __future__ import annotations
 
@@ -8,18 +8,21 @@ from collections import deque
 
 from swarmd.errors import ConfigError
 
-LATELY = 64  # ports; more p2pd than one process starts at once
+LATELY = 64  # ports; more than one process starts p2pd at once
 _lately: deque[int] = deque(maxlen=LATELY)
 
 
 def require_free_port(host: str, port: int, flag: str = "--port") -> None:
-    """Raises ConfigError if something listens on the TCP port, or this machine does not have the address.
-    Port 0 stands for any."""
+    """Raise ConfigError if something listens on the TCP port, or if this machine does not have the address.
+
+    Port 0 stands for any port.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         if family == socket.AF_INET6:
-            probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)  # as p2pd listens
-        # REUSEADDR ignores past connections (TIME_WAIT); without REUSEPORT a listener is still noticed.
+            probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)  # like p2pd
+        # REUSEADDR ignores past connections (TIME_WAIT). Without REUSEPORT, an active listener is still
+        # detected.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
@@ -31,10 +34,10 @@ def require_free_port(host: str, port: int, flag: str = "--port") -> None:
 
 
 def is_free(host: str, port: int) -> bool:
-    """Whether this machine has the address, and nothing listens on the TCP port."""
+    """Return whether this machine has the address and nothing listens on the TCP port."""
     try:
         require_free_port(host, port)
-    except (ConfigError, OSError):  # the latter: a machine without IPv6 has no such socket
+    except (ConfigError, OSError):  # OSError: a machine without IPv6 cannot create the socket
         return False
     return True
 
@@ -44,7 +47,7 @@ def _remedy(error: OSError, flag: str) -> str:
         return "is it an address of this machine?"
     if error.errno == errno.EACCES:
         return (
-            "ports below 1024 are not for everybody: forward this one to a higher port and --announce it, or "
+            "ports below 1024 need privileges: forward this one to a higher port and --announce it, or "
             "allow it with `sysctl net.ipv4.ip_unprivileged_port_start=443`"
         )
     free = "--port 0 for any free one" if flag == "--port" else "HOST:0 for any free one"
@@ -52,9 +55,10 @@ def _remedy(error: OSError, flag: str) -> str:
 
 
 def free_port(host: str) -> int:
-    """A TCP port that is free now, and none of those that this process was given lately: two p2pd that start
-    at once would listen on one port without an error. Chosen here, because p2pd does not name it when it
-    announces other addresses.
+    """Return a free TCP port that this process was not given recently.
+
+    Two p2pd that start at the same time could otherwise listen on the same port without an error. The port is
+    chosen here because p2pd does not report it when it announces other addresses.
 
     Raises ConfigError if this machine does not have the address.
     """
@@ -73,6 +77,6 @@ def _any_free_port(host: str) -> int:
             probe.bind((host, 0))
         except OSError as error:
             raise ConfigError(
-                f"cannot listen on {host}: {error.strerror}; is it one of this machine's?"
+                f"cannot listen on {host}: {error.strerror}; is it an address of this machine?"
             ) from error
         return int(probe.getsockname()[1])

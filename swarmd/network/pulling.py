@@ -1,4 +1,4 @@
-"""How a body is fetched over any transport: what is checked, and what is tried second."""
+"""Fetches bodies over any transport: checks what arrives, and falls back to other sources."""
 
 from __future__ import annotations
 
@@ -31,45 +31,48 @@ from swarmd.network.streams import BODY_PROTOCOL, PLAIN_BODY_PROTOCOL, AbsentErr
 log = structlog.get_logger(__name__)
 
 FromPeer = Callable[[str, int], Awaitable[tuple[bytes, str | None]]]
-"""(protocol, most bytes to accept) -> what the peer sent, and the address it came from if known; raises
-NetworkError."""
+"""(protocol, most bytes to accept) -> what the peer sent, and the address it came from if known. Raises
+NetworkError.
+"""
 
 FromDHT = Callable[[], Awaitable[bytes | None]]
-"""The inline copy, if the DHT holds one; raises NetworkError."""
+"""Returns the inline copy if the DHT holds one. Raises NetworkError."""
 
 DELIVERERS_MAX = 1_024
-"""Peers whose deliveries are counted, some 100 bytes each."""
+"""Peers whose deliveries are counted, about 100 bytes each."""
 
 PLAIN_MAX = 1_024
-"""Peers of which is remembered that they do not compress, as long as they deliver."""
+"""Peers remembered for not supporting compression, for as long as they deliver."""
 
 
 class _WrongBodyError(NetworkError):
-    """The peer sent other bytes than it was asked for: asking it again would not help."""
+    """The peer sent bytes other than those requested, so asking it again is pointless."""
 
 
 class BodyPuller:
-    """Pulls bodies, and counts them."""
+    """Pulls bodies and counts them."""
 
     def __init__(self) -> None:
         self.bytes_pulled = 0
-        """As they travelled."""
+        """Bytes as received on the wire."""
         self.pulls_failed = 0
         self.ways: Counter[Way] = Counter()
         self._delivered: OrderedDict[PeerId, int] = OrderedDict()
         self._plain: OrderedDict[PeerId, None] = OrderedDict()
 
     def delivered(self, peer: PeerId) -> int:
-        """How many bodies that peer delivered over a connection; the newest DELIVERERS_MAX are remembered."""
+        """Return how many bodies the peer delivered over a connection. The newest DELIVERERS_MAX peers are
+        remembered.
+        """
         return self._delivered.get(peer, 0)
 
     async def pull(
         self, peer_id: PeerId, digest: bytes, size: int, from_peer: FromPeer, from_dht: FromDHT
     ) -> Pulled:
-        """Pull from the peer, else from the DHT, else from the peer once more, unless that is useless.
+        """Pull from the peer, then from the DHT, then from the peer once more unless that is pointless.
 
-        The body is asked for compressed, and the second time as it is, because older peers do not compress.
-        With a peer that delivered so the last time, it is the other way round.
+        The body is first requested compressed and the second time uncompressed, because older peers do not
+        support compression. For a peer whose last delivery was uncompressed, the order is reversed.
 
         Raises PullFailedError.
         """
@@ -117,7 +120,7 @@ class BodyPuller:
         except RejectedRecord as error:
             raise _WrongBodyError(f"the peer sent something else ({error})") from error
         if digest_of(body) != digest:
-            raise _WrongBodyError(f"the peer sent other bytes, of digest {digest_of(body).hex()[:16]}")
+            raise _WrongBodyError(f"the peer sent other bytes, with digest {digest_of(body).hex()[:16]}")
         return Pulled(body, Way.RELAY if address and is_relayed(address) else Way.DIRECT, address)
 
 

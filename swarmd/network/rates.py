@@ -1,10 +1,10 @@
-"""How much one peer, one group of addresses and all strangers together may ask for. Pure.
+"""Limits what one peer, one address group and all strangers together can request. Pure.
 
-Every request is counted before it is decoded. It must find a token in its sender's own bucket, which no
-honest peer empties at full speed. If the sender is not KNOWN, the request must also find a token in its
-group's bucket and in that of all strangers. But a little is set aside for every peer, so that siblings behind
-one connection cannot use up what an honest peer beside them needs. A peer that goes on far beyond its own
-bucket floods.
+Every request is charged before it is decoded. It needs a token from its sender's own bucket, which an honest
+peer never empties even at full speed. If the sender is not KNOWN, the request also needs a token from its
+group's bucket and from the bucket of all strangers. A small floor is reserved for every peer, so that many
+names behind one connection cannot use up what an honest peer beside them needs. A peer that keeps exceeding
+its own bucket is flooding.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from swarmd.network.newest import put_newest
 
 
 class Kind(StrEnum):
-    """What is asked for."""
+    """What is requested."""
 
     PING = "ping"
     FIND = "find"
-    """in keys"""
+    """charged per key"""
     STORE = "store"
-    """in quarters of a KiB: the shortest thing with a signature to verify has about as much"""
+    """charged per quarter of a KiB, about the size of the shortest entry with a signature to verify"""
     STREAM = "stream"
 
 
 @dataclass(frozen=True)
 class Rate:
-    """A bucket: tokens per second, and how many it holds."""
+    """A token bucket: tokens per second, and its capacity."""
 
     per_second: float
     burst: float
@@ -41,17 +41,20 @@ class Rate:
 
 
 PEER: Mapping[Kind, Rate] = {
-    # Once at join, and when its place in a routing table is checked: some per hour.
+    # Once at join, and when a peer's slot in a routing table is checked: a few per hour.
     Kind.PING: Rate(2, 30),
-    # gossip/limits.py: 8 keys in 2 s and 8 in 5 s are read, some keys per second stored to: 10 per second.
+    # gossip/limits.py: reads 8 keys in 2 s and 8 in 5 s, stores to a few keys per second: 10 per second.
     Kind.FIND: Rate(40, 400),
-    # Eight groups per second are 8 announcements of 600 bytes: 20 per second. The burst is for announcing
-    # some rounds again after a restart, or 16 inline bodies of 64 KiB in one message (64 tokens at most).
+    # Eight groups per second are 8 announcements of 600 bytes: 20 per second. The burst allows a peer to
+    # announce several rounds again after a restart, or to store 16 inline bodies of 64 KiB in one message (64
+    # tokens at most).
     Kind.STORE: Rate(64, 1_024),
-    # Eight pulls at once, two of one peer, each taking some tenths of a second: below 8 per second.
+    # Eight pulls at once, two from one peer, each taking a few tenths of a second: below 8 per second.
     Kind.STREAM: Rate(16, 128),
 }
-"""Of one peer. Here a key found costs 0.3 ms, a thing stored 0.4, a stream 1: some per cent of a core."""
+"""Per peer. A key looked up costs this machine 0.3 ms, an entry stored 0.4 ms, a stream 1 ms: a few per cent
+of a core.
+"""
 
 FLOOR: Mapping[Kind, Rate] = {
     Kind.PING: Rate(0.5, 5),
@@ -59,7 +62,7 @@ FLOOR: Mapping[Kind, Rate] = {
     Kind.STORE: Rate(12, 128),
     Kind.STREAM: Rate(4, 16),
 }
-"""Set aside for one peer that is not KNOWN: about what an honest one needs."""
+"""Reserved for each peer that is not KNOWN: about what an honest peer needs."""
 
 GROUP: Mapping[Kind, Rate] = {
     Kind.PING: Rate(10, 300),
@@ -67,26 +70,28 @@ GROUP: Mapping[Kind, Rate] = {
     Kind.STORE: Rate(200, 4_096),
     Kind.STREAM: Rate(48, 400),
 }
-"""Of all peers of one group of addresses that are not KNOWN, beyond their floors: enough for four peers at
-full speed, or for an experiment of 64 peers on one machine at an ordinary speed."""
+"""For all peers of one address group that are not KNOWN, beyond their floors: enough for four peers at full
+speed, or for an experiment with 64 peers on one machine at ordinary speed.
+"""
 
 STRANGERS: Mapping[Kind, Rate] = {kind: rate.times(2) for kind, rate in GROUP.items()}
-"""Of all peers that are not KNOWN together, beyond their floors: a fifth of a core."""
+"""For all peers that are not KNOWN, beyond their floors: a fifth of a core."""
 
 KNOWN_FACTOR = 4.0
-"""How many times as much a KNOWN peer may ask for as others may."""
+"""How many times as much as others a KNOWN peer can request."""
 
 PATIENCE = Rate(4, 80)
-"""Refusals that one peer may cause before it floods: an honest one that was too fast slows down."""
+"""Refusals that one peer can cause before it counts as flooding. An honest peer that was too fast slows down.
+"""
 
 FLOORS_MAX = 128
-"""Peers that have something set aside at once. A later one shares with its group until a floor is idle."""
+"""Peers with a floor at the same time. Later peers share with their group until a floor is idle."""
 
 FLOOR_IDLE_S = 60.0
-"""Seconds without a request after which a floor is given to another."""
+"""Seconds without a request after which a peer's floor can be given to another."""
 
 BUCKETS_MAX = 8_192
-"""Buckets of one table (2 MB). The one used longest ago is forgotten first: it had time to fill again."""
+"""Buckets in one table (2 MB). The least recently used is dropped first; it has had time to refill."""
 
 
 class Buckets:
@@ -100,7 +105,7 @@ class Buckets:
         return len(self._levels)
 
     def take(self, name: object, rate: Rate, cost: float, now: float, *, full: bool = True) -> bool:
-        """Take `cost` tokens. Returns whether they were there. A new bucket is full if `full`, else empty."""
+        """Take `cost` tokens. Return whether they were available. `full`: whether a new bucket is full."""
         level, at = self._levels.get(name, (rate.burst if full else 0.0, now))
         level = min(rate.burst, level + max(0.0, now - at) * rate.per_second)
         enough = level >= cost
@@ -108,21 +113,21 @@ class Buckets:
         return enough
 
     def charge(self, name: object, rate: Rate, cost: float, now: float) -> None:
-        """Take `cost` tokens that turned out to be due; what is not there is owed."""
+        """Charge `cost` tokens after the fact. The level can go negative, down to minus the burst."""
         self.take(name, rate, 0.0, now)
         level, at = self._levels[name]
         self._levels[name] = (max(-rate.burst, level - cost), at)
 
 
 class Admission(StrEnum):
-    """What becomes of a request."""
+    """The decision on a request."""
 
     YES = "yes"
     CROWDED = "crowded"
-    """others of its group, or too many strangers, ask at the same time: not this peer's fault"""
+    """its group or too many strangers send requests at the same time: not this peer's fault"""
     TOO_FAST = "too_fast"
     FLOOD = "flood"
-    """too fast, and it went on"""
+    """too fast, even after repeated refusals"""
 
 
 class Rates:
@@ -139,7 +144,7 @@ class Rates:
     def admit(
         self, peer: str, group: str, kind: Kind, cost: float, standing: Standing, now: float
     ) -> Admission:
-        """Whether a request of `cost` tokens is served."""
+        """Decide whether to serve a request of `cost` tokens."""
         known = standing >= Standing.KNOWN
         own = PEER[kind].times(KNOWN_FACTOR) if known else PEER[kind]
         if not self._peers.take((peer, kind), own, cost, now):
@@ -154,12 +159,12 @@ class Rates:
         return Admission.CROWDED
 
     def charge(self, peer: str, kind: Kind, cost: float, standing: Standing, now: float) -> None:
-        """Charge `cost` tokens more: serving the peer took more than it seemed."""
+        """Charge `cost` more tokens, because serving the peer cost more than estimated."""
         own = PEER[kind].times(KNOWN_FACTOR) if standing >= Standing.KNOWN else PEER[kind]
         self._peers.charge((peer, kind), own, cost, now)
 
     def _from_floor(self, peer: str, kind: Kind, cost: float, now: float) -> bool:
-        """A newcomer's floor is empty at first: many names in turn get nothing out of it."""
+        """A new peer's floor starts empty, so using many names in turn gains nothing."""
         if peer not in self._floored:
             while self._floored and now - next(iter(self._floored.values())) > FLOOR_IDLE_S:
                 self._floored.popitem(last=False)

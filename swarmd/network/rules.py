@@ -1,4 +1,4 @@
-"""`protocol.check_stored` for the networks, with their swarm and a memory of what was found sound.
+"""`protocol.check_stored` for networks, with the swarm's manifest and a cache of what was verified.
 
 Every implementation of `Network` applies these rules to what it stores and to what it reads.
 """
@@ -30,22 +30,24 @@ from swarmd.network.peer_ids import read_peer_id
 log = structlog.get_logger(__name__)
 
 VERIFIED_MAX = 8_192
-"""Entries remembered as verified (about 1 MB): every read meets each signature on 5 replicas, 0.2 ms each."""
+"""Entries remembered as verified (about 1 MB). Every read returns each signature from 5 replicas, and a check
+takes 0.2 ms.
+"""
 
 _MULTIHASH = b"\x00\x24"
 _ENVELOPE_KEY = slice(2, 38)
-"""A peer id is a multihash of the public key that an envelope begins with (SPEC section 5)."""
+"""A peer id is a multihash of the public key at the start of an envelope (SPEC section 5)."""
 
 KnownManifest = Callable[[], Manifest | None]
-"""The manifest of the swarm this peer belongs to; None until it is known."""
+"""Returns the manifest of this peer's swarm, or None while it is unknown."""
 
 
 def place_all(
     place: Place, envelopes: Iterable[bytes], *, manifest: Manifest | None, now: float
 ) -> list[Placement]:
-    """Where our own envelopes belong, without those that every storing node would refuse.
+    """Return where our own envelopes belong, without those that every storing node would refuse.
 
-    Raises NetworkError while the swarm is not known.
+    Raises NetworkError while the swarm is unknown.
     """
     if manifest is None:
         raise NetworkError("nothing can be published before the swarm is known: fetch its manifest first")
@@ -59,14 +61,16 @@ def place_all(
 
 
 def signer_of(subkey: bytes | None, value: bytes) -> PeerId:
-    """Who signed a thing that passed the rules: its subkey begins with it, or else its envelope does."""
+    """Return the signer of an entry that passed the rules. Its peer id starts the subkey, or else the
+    envelope contains its key.
+    """
     if subkey is not None:
         return PeerId(subkey[:PEER_ID_BYTES].decode())
     return read_peer_id(_MULTIHASH + value[_ENVELOPE_KEY])
 
 
 class StorageRules:
-    """Judges what peers ask this one to store and what they answer to its reads."""
+    """Decides what to store on request and what to believe in answers."""
 
     def __init__(self, swarm: KnownManifest) -> None:
         self._swarm = swarm
@@ -75,15 +79,15 @@ class StorageRules:
     def accept(
         self, stored_at: bytes, subkey: bytes | None, value: bytes, expires: float, now: float
     ) -> bool:
-        """Whether it may be stored, and believed when read. `stored_at`: a `dht_id`. Raises nothing."""
+        """Whether the value can be stored and believed when read. `stored_at`: a `dht_id`. Raises nothing."""
         return self.refusal(stored_at, subkey, value, expires, now) is None
 
     def refusal(
         self, stored_at: bytes, subkey: bytes | None, value: bytes, expires: float, now: float
     ) -> Reason | None:
-        """Why it may not be stored, nor believed when read; None if it may. `stored_at`: a `dht_id`.
+        """Return why the value must not be stored or believed, or None if it is acceptable.
 
-        While the swarm is not known nothing may. Raises nothing.
+        `stored_at`: a `dht_id`. Everything is refused while the swarm is unknown. Raises nothing.
         """
         manifest = self._swarm()
         if manifest is None:

@@ -1,12 +1,12 @@
-"""Finds and holds things in the DHT although hostile nodes may sit next to every key.
+"""Finds and stores values in the DHT even if hostile nodes sit next to every key.
 
-What a walk finds near a key may be an attacker's: it says that it holds what it drops, names nobody, refuses,
-or is slow. So nothing depends on the nodes near a key alone:
+The nodes nearest to a key may belong to an attacker: they claim to hold what they drop, return no neighbours,
+refuse, or delay. Nothing therefore depends on those nodes alone:
 
-- what this peer publishes stays on its own shelf as well, and goes to contacts beside the nearest nodes, and
-  to nodes that lost what they said that they hold (`promises.py`) only after the others;
-- whoever reads asks contacts beside the nearest nodes, and unites what all of them say;
-- no answer is waited for longer than others need (`awaiting.py`).
+- what this peer publishes also stays on its own shelf and goes to contacts in addition to the nearest nodes;
+  nodes that lost what they agreed to hold (`promises.py`) are asked last;
+- a read asks contacts in addition to the nearest nodes, and merges all answers;
+- no answer is awaited for longer than other nodes need (`awaiting.py`).
 """
 
 from __future__ import annotations
@@ -38,50 +38,53 @@ from swarmd.network.vouching import Vouching
 from swarmd.network.walk import BEAM, Names, Question, Walk
 
 CONTACTS_ASKED = 4
-"""Contacts that are asked about a key, whoever else is near it."""
+"""Contacts asked about a key, regardless of who is near it."""
 
 CONTACTS_HOLDING = 2
-"""Contacts that get a thing beside the REPLICAS nearest nodes."""
+"""Contacts asked to hold a value, in addition to the REPLICAS nearest nodes."""
 
 SEARCH_S = 4.0
-"""Seconds of one walk, after which what came has to do: four steps of which nobody answers in time."""
+"""Seconds for one walk, after which the answers so far are used: four steps in which no node answers in time.
+"""
 
 STORE_S = 4.0
-"""Seconds for which the nodes that were found are waited for."""
+"""Seconds to wait for the nodes that are asked to store."""
 
 SILENT_S = 5.0
-"""Seconds for which a name that did not answer is not followed again, whoever gives it."""
+"""Seconds for which a node that did not answer is not followed again, whoever names it."""
 
 SILENT_MAX = 1_024
-"""Such names that are remembered, the newest."""
+"""Such nodes remembered, newest first."""
 
 KEY_BYTES = 20
 
 
 class Holding(NamedTuple):
-    """What became of things that were to be held."""
+    """The outcome of storing several values."""
 
     held: int
-    """How many are held, be it here alone: contacts ask here too."""
+    """How many are held, even if only on this node: contacts read from it too."""
     crowded: int
-    """How many REPLICAS nodes or more refused, and fewer kept, contacts aside: there is no room for them."""
+    """How many were refused by at least REPLICAS nodes and by more than kept them, not counting contacts: the
+    DHT has no room for them.
+    """
 
 
 @dataclass
 class _Thing:
-    """Something to be held, and the nodes that may still be asked to."""
+    """A value to store, and the nodes that can still be asked to hold it."""
 
     placement: Placement
     key: int
     untried: list[int]
     wanted: int
-    """Nodes that should hold it."""
+    """The number of nodes that should hold it."""
     held: bool
     asked: int = 0
-    """Nodes that hold it, or may say so yet."""
+    """Nodes that hold it or have yet to answer."""
     kept: int = 0
     refused: int = 0
-    """How many nodes said that they hold it, and that they do not; contacts do not count."""
+    """How many nodes agreed to hold it, and how many refused, not counting contacts."""
 
     @property
     def is_crowded(self) -> bool:
@@ -106,7 +109,7 @@ class _Known:
 
 
 class Searcher:
-    """The walks of one DHT node. What it calls may outlive a walk: `SwarmDHT` ends it."""
+    """The walks of one DHT node. Its calls can outlive a walk; `SwarmDHT` ends them."""
 
     def __init__(
         self,
@@ -127,7 +130,7 @@ class Searcher:
         self._silent: OrderedDict[PeerID, float] = OrderedDict()
 
     async def entries(self, keys: Sequence[bytes]) -> list[bytes]:
-        """The live entries under `keys`, of all nodes that answer in time."""
+        """Return the live entries under `keys` from all nodes that answer in time."""
         found = {
             int.from_bytes(name): dict(self._shelf.entries(name, self._clock())) for name in map(dht_id, keys)
         }
@@ -141,7 +144,7 @@ class Searcher:
         return list(dict.fromkeys(held.value for entries in found.values() for held in entries.values()))
 
     async def plain(self, key: bytes) -> bytes | None:
-        """The plain value under `key` that comes first."""
+        """Return the first plain value found under `key`."""
         name = dht_id(key)
         found = [held for held in [self._shelf.plain(name, self._clock())] if held is not None]
 
@@ -153,7 +156,7 @@ class Searcher:
         return found[0].value if found else None
 
     async def hold(self, placements: Sequence[Placement]) -> Holding:
-        """Have things held here, by the nodes nearest to their keys and by contacts."""
+        """Store values here, on the nodes nearest to their keys, and on contacts."""
         kept = list(map(self._keep, placements))
         keys = [int.from_bytes(dht_id(placement.key)) for placement in placements]
         asked = {key: self._asked_to_store(key) for key in dict.fromkeys(keys)}
@@ -167,11 +170,13 @@ class Searcher:
         return Holding(sum(thing.held for thing in things), sum(thing.is_crowded for thing in things))
 
     async def look_around(self) -> None:
-        """Walk towards this peer's own place: fills the routing table."""
+        """Walk towards this peer's own DHT id, to fill the routing table."""
         await self._walk([self._dht.node_id], _Known())
 
     def forgive(self) -> None:
-        """Follow again the names of peers that did not answer lately: a peer that was away is back."""
+        """Follow all names again, including those of peers that did not answer recently: a peer that was away
+        is back.
+        """
         self._silent.clear()
 
     def _keep(self, placement: Placement) -> bool:
@@ -189,7 +194,7 @@ class Searcher:
         take: Callable[[int, Answer], None] = lambda _key, _answer: None,
         enough: Callable[[], bool] = lambda: False,
     ) -> Walk:
-        """Walk towards `keys` until the nearest nodes have answered, time is over, or it is `enough`."""
+        """Walk towards `keys` until the nearest nodes have answered, time is up, or `enough` returns True."""
         start = {key: known.add(self._dht.nearest(key, NEIGHBOURS_MAX)) for key in keys}
         contacts = self._contacts(keys, known)
         walk = Walk(keys, start, contacts, self._vouching.follow, keys_at_once=FIND_KEYS_MAX)
@@ -229,9 +234,10 @@ class Searcher:
         }
 
     def _contacts(self, keys: Sequence[int], known: _Known) -> Mapping[int, list[int]]:
-        """For each key the contacts nearest to it, one of each address group before a second one of any.
+        """Return for each key the contacts nearest to it, taking one from each address group before a second
+        from any.
 
-        While nobody is reliable, these are the peers that gossip has met.
+        If no peer can be relied on yet, use the peers that gossip has met.
         """
         guard, peers = self._guard, {read_peer_id(peer.to_bytes()): peer for peer in self._dht.peers}
         chosen = list(filter(guard.relies_on, peers)) or list(filter(guard.has_met, peers))
@@ -251,7 +257,7 @@ class Searcher:
     # Storing -----------------------------------------------------------------------------------------
 
     async def _spread(self, things: Sequence[_Thing], known: _Known, walk: Walk) -> None:
-        """Ask nodes to hold `things`. Whoever does not is made up for by the next nearest."""
+        """Ask nodes to hold `things`. If a node does not, the next nearest one is asked."""
         calls: Calls[tuple[int, list[_Thing]], Sequence[bool]] = Calls(self._spawn, self._lateness, STORE_S)
         while True:
             for node, theirs in _next_nodes(things).items():
@@ -269,17 +275,18 @@ class Searcher:
                     self._promised(node, thing, held)
 
     def _asked_to_store(self, key: int) -> int:
-        """The key to ask nodes about before they are to hold something under `key`.
+        """Return the key to ask nodes about before they are asked to hold something under `key`.
 
-        It is the one beside it: the same nodes are nearest, nothing lies there, and so the answers are short.
-        Now and then it is the key itself, which shows who keeps promises.
+        This is normally the adjacent key: it has the same nearest nodes but no values, so the answers are
+        short. Occasionally it is the key itself, to check which nodes keep their promises.
         """
         return key if self._promises.to_check(key, self._clock()) else key ^ 1
 
     def _thing(self, placement: Placement, key: int, kept: bool, asked: int, walk: Walk) -> _Thing:
-        """Contacts come first, nodes that do not keep what they said that they hold come last.
+        """Order the nodes for one value: contacts first, nodes that do not keep their promises last.
 
-        `asked`: the key that the walk went to."""
+        `asked`: the key that the walk led to.
+        """
         now = self._clock()
         nearest = sorted(walk.nearest(asked), key=lambda node: self._promises.breaks(node, now))
         chosen = dict.fromkeys((*walk.contacts(asked)[:CONTACTS_HOLDING], *nearest[:REPLICAS]))
@@ -292,7 +299,7 @@ class Searcher:
 
 
 def _next_nodes(things: Iterable[_Thing]) -> Mapping[int, list[_Thing]]:
-    """Which nodes are to be asked now to hold what."""
+    """Choose the nodes to ask now, and what to ask each of them to hold."""
     chosen: defaultdict[int, list[_Thing]] = defaultdict(list)
     for thing in things:
         while thing.untried and thing.asked < thing.wanted:
@@ -302,7 +309,7 @@ def _next_nodes(things: Iterable[_Thing]) -> Mapping[int, list[_Thing]]:
 
 
 def _by_group(key: int, groups: Mapping[int, str]) -> list[int]:
-    """The nodes by distance, the first of each group before the second of any."""
+    """Order the nodes by distance, taking the first of each group before the second of any."""
     turns: defaultdict[str, int] = defaultdict(int)
     ranked = []
     for node in sorted(groups, key=lambda node: node ^ key):

@@ -1,8 +1,8 @@
-"""The life of one p2pd: the process, the DHT node over it and the calls under way.
+"""The life of one p2pd: the process, the DHT node over it, and the calls in progress.
 
-A session ends once and for all when its process dies; `supervisor.py` opens the next one with the same key
-and port. hivemind does not notice the death: stores would hang, and reads would answer "nothing" at once.
-So every call runs inside `Session.call`, which ends with NetworkError when the process does.
+A session ends for good when its process dies; `supervisor.py` then opens the next one with the same key and
+port. hivemind does not notice the death: stores would hang, and reads would immediately return nothing. Every
+call therefore runs inside `Session.call`, which raises NetworkError when the process dies.
 """
 
 from __future__ import annotations
@@ -35,19 +35,20 @@ from swarmd.network.shelf import Shelf
 log = structlog.get_logger(__name__)
 
 CONNECT_SECONDS = 8.0
-"""For dialling one peer; p2pd itself gives up on a silent endpoint after 5 s."""
+"""Seconds for dialling one peer. p2pd itself gives up on a silent endpoint after 5 s."""
 
 TRAVERSE_SECONDS = 15.0
-"""For one search or store, with the wait for its turn: a walk and its stores take 8 s at most."""
+"""Seconds for one search or store, including the wait for its turn. A walk and its stores take at most 8 s.
+"""
 
 ALIVE_SECONDS = 1.0
-"""For p2pd to say anything after a call took too long; it takes a millisecond."""
+"""Seconds for p2pd to answer anything at all after a call timed out. It needs a millisecond."""
 
 LATE_SECONDS = 0.5
-"""A time-out that is this late shows that this process was held up: the answer may have been here in time."""
+"""A time-out that fires this late shows that this process was blocked; the answer may have been in time."""
 
 CONNECTIONS_MAX = 2_048
-"""Connections that are listed; p2pd closes some beyond 512."""
+"""Connections that are listed. p2pd closes some beyond 512."""
 
 
 class Session:
@@ -73,7 +74,7 @@ class Session:
         pauses: Pauses,
         streams: Mapping[str, StreamHandler],
     ) -> Session:
-        """Raises ConfigError (port, host) or NetworkError; leaves no process behind when it raises."""
+        """Open a session. Raises ConfigError (port, host) or NetworkError, leaving no process behind."""
         p2p = await spawn(settings)
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
@@ -94,10 +95,10 @@ class Session:
         return int(self._p2p._child.pid)
 
     async def wait_for_death(self) -> int:
-        """Returns the exit code of p2pd once it is gone.
+        """Return the exit code of p2pd once it has exited.
 
-        p2pd is ended if hivemind no longer reads its answers: an answer that arrives just as its time-out
-        strikes can end the reading task, and then no call would ever be answered again.
+        Kills p2pd if hivemind no longer reads its answers. An answer that arrives just as its time-out fires
+        can end the reading task, and then no call would ever be answered again.
         """
         child, reading = self._p2p._child, self._control._read_task
         async with asyncio.TaskGroup() as group:
@@ -108,7 +109,7 @@ class Session:
         return int(exit_code.result())
 
     def end(self) -> None:
-        """Every call under way raises NetworkError now, and every later one at once."""
+        """Make every call in progress, and every later one, raise NetworkError."""
         self._ended = True
         self.dht.end()
         now = asyncio.get_running_loop().time()
@@ -117,18 +118,18 @@ class Session:
                 deadline.reschedule(now)
 
     async def close(self) -> None:
-        """End, and stop the process if it still runs."""
+        """End the session, and stop the process if it still runs."""
         self.end()
         await stop(self._p2p)
 
     @asynccontextmanager
     async def call(self, what: str, seconds: float) -> AsyncIterator[None]:
-        """Everything that talks to p2pd runs in here.
+        """Context for every call to p2pd.
 
-        Raises NetworkError if the call was refused or too slow, and LocalFailureError if p2pd died or is
-        stuck, or if this process itself was.
+        Raises NetworkError if the call was refused or too slow, and LocalFailureError if p2pd died or hangs,
+        or if this process was blocked.
         """
-        died = f"{what} was cut off: the p2p process died; it is being restarted"
+        died = f"{what} was interrupted: the p2p process died and is being restarted"
         if self._ended:
             raise LocalFailureError(died)
         pauses = self._pauses.look()
@@ -144,7 +145,9 @@ class Session:
             if self._ended:
                 raise LocalFailureError(died) from error
             if was_late(deadline) or self._pauses.look() != pauses or not await self.answers():
-                raise LocalFailureError(f"{slow}, and so did this machine's own transport") from error
+                raise LocalFailureError(
+                    f"{slow}, because this machine's own transport was blocked"
+                ) from error
             raise NetworkError(slow) from error
         except P2PD_ERRORS as error:
             if self._ended or self._p2p._child.returncode is not None:
@@ -165,51 +168,53 @@ class Session:
         return True
 
     def kill(self) -> None:
-        """End the process at once: it does not answer. `wait_for_death` returns."""
+        """Kill the process, because it does not answer. `wait_for_death` then returns."""
         kill(self._p2p._child)
 
     def forgive(self) -> None:
-        """Ask again the peers that did not answer a search lately: a peer that was away is back."""
+        """Ask peers again that recently did not answer a search: a peer that was away is back."""
         self.searcher.forgive()
 
     def visit(self) -> None:
-        """From now on no request says where this node is, so nobody enters it into a routing table."""
+        """From now on, omit this node's DHT id from requests, so no peer adds it to a routing table."""
         self.dht.hide()
 
     async def dial(self, address: PeerAddress) -> None:
-        """Connect to a peer. Raises NetworkError if it does not answer there."""
+        """Connect to a peer. Raises NetworkError if it does not answer at the address."""
         async with self.call(f"dialling {address}", CONNECT_SECONDS):
             await self._control.dial(write_peer_id(address.peer_id), [write_address(address.transport)])
 
     async def disconnect(self, peer_id: PeerId) -> None:
-        """End the connections to a peer. Raises NetworkError."""
+        """Close the connections to a peer. Raises NetworkError."""
         async with self.call(f"disconnecting {peer_id}", CONNECT_SECONDS):
             await self._control.hang_up(write_peer_id(peer_id))
 
     async def greet(self, peer_id: PeerId) -> float | None:
-        """Enter each other's routing table; returns how far ahead its clock is (s), None: no answer."""
+        """Enter each other's routing table. Return how many seconds the peer's clock is ahead, or None
+        without an answer.
+        """
         async with self.call(f"greeting {peer_id}", CONNECT_SECONDS):
             skew: float | None = await self.dht.greet(PeerID.from_base58(peer_id))
         return skew
 
     async def look_around(self) -> None:
-        """Walk towards this peer's own place in the DHT: fills the routing table. Raises NetworkError."""
+        """Walk towards this peer's own DHT id, to fill the routing table. Raises NetworkError."""
         async with self.call("looking for peers", TRAVERSE_SECONDS):
             await self.searcher.look_around()
 
     @property
     def peers_known(self) -> int:
-        """Peers in the DHT's routing table."""
+        """The number of peers in the DHT's routing table."""
         return len(self.dht.routing_table.uid_to_peer_id)
 
     async def connections(self) -> list[str]:
-        """The addresses, with /p2p/ at the end, of the peers p2pd is connected to. Raises NetworkError."""
+        """Return the addresses, ending in /p2p/, of the connected peers. Raises NetworkError."""
         async with self.call("listing peers", CONNECT_SECONDS):
             peers = await self._control.connections()
         return [text for peer, address in peers[:CONNECTIONS_MAX] for text in _readable(peer, [address])]
 
     async def own_addresses(self) -> list[str]:
-        """Where p2pd says that it can be reached, with /p2p/ at the end. Raises NetworkError."""
+        """Return p2pd's own view of its addresses, ending in /p2p/. Raises NetworkError."""
         async with self.call("asking for own addresses", CONNECT_SECONDS):
             addresses = await self._control.own_addresses()
         return list(_readable(self._p2p.peer_id.to_bytes(), addresses))
@@ -217,15 +222,14 @@ class Session:
     async def open_stream(
         self, peer_id: PeerId, protocol_id: str
     ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        """A byte stream that outlives the call: the caller bounds its time, and closes it. Raises
-        P2PD_ERRORS."""
+        """Open a byte stream that outlives the call. The caller bounds and closes it. Raises P2PD_ERRORS."""
         return await self._control.open_stream(write_peer_id(peer_id), protocol_id)
 
     @asynccontextmanager
     async def stream(
         self, peer_id: PeerId, protocol_id: str, what: str, seconds: float
     ) -> AsyncIterator[Any]:
-        """A byte stream (reader, writer) to that peer's handler. Raises NetworkError."""
+        """A byte stream (reader, writer) to the peer's handler. Raises NetworkError."""
         async with self.call(what, seconds):
             reader, writer = await self._control.open_stream(write_peer_id(peer_id), protocol_id)
             try:
@@ -235,13 +239,13 @@ class Session:
 
 
 def was_late(deadline: asyncio.Timeout) -> bool:
-    """Whether a time-out struck so late that this process must have been held up."""
+    """Whether a time-out fired so late that this process must have been blocked."""
     due = deadline.when()
     return due is not None and asyncio.get_running_loop().time() - due > LATE_SECONDS
 
 
 def _readable(peer: bytes, addresses: Iterable[bytes]) -> Iterator[str]:
-    """As text with /p2p/ at the end, without those that only other libp2p nodes could have."""
+    """Convert to text ending in /p2p/, dropping addresses that only other libp2p nodes can use."""
     for address in addresses:
         try:
             yield f"{read_address(address)}/p2p/{read_peer_id(peer)}"

@@ -1,11 +1,11 @@
-"""Who gives way when room runs out: the one that holds most of it. Pure; `rng` chooses among equals.
+"""Decides what to evict when a store is full: something of whoever holds most. Pure; `rng` breaks ties.
 
-Room is shared between senders (who brought a thing here), and a sender's part of it between signers. What
-counts is size divided by weight: things signed by known peers count little, so they stay longest. A new thing
-takes the place of one whose sender holds more than the new thing's sender then would. Within its own sender
-it takes the place of one whose signer holds more. Otherwise the new thing is refused. So a thousand names
-behind one connection push out one another, and nobody is refused who holds less than another. Which thing
-goes is drawn at random: nobody can choose or time it.
+Room is shared between senders (who delivered an entry here), and each sender's part between signers. What
+counts is size divided by weight. Entries signed by known peers weigh little, so they stay longest. A new
+entry replaces one whose sender holds more than the new entry's sender would. Within the same sender, it
+replaces one whose signer holds more. Otherwise the new entry is refused. A thousand names behind one
+connection therefore evict one another, and a sender is never refused in favour of one that holds more. The
+evicted entry is drawn at random, so nobody can choose it or time the eviction.
 """
 
 from __future__ import annotations
@@ -22,27 +22,27 @@ WEIGHTS: Mapping[Standing, float] = {
     Standing.MET: 2.0,
     Standing.KNOWN: 16.0,
 }
-"""How much more of a room a signer's things may hold, by its standing. To be MET costs only a connection."""
+"""How much more room a signer's entries can take, by its standing. Becoming MET costs only a connection."""
 
 
 @dataclass(frozen=True)
 class Source:
-    """Where a thing came from."""
+    """Where an entry came from."""
 
     sender: str
-    """Who brought it: the addresses it was sent from, or a peer id where they are not known."""
+    """Who delivered it: its address group, or a peer id if the address is unknown."""
     signer: str
     standing: Standing = Standing.STRANGER
-    """The signer's."""
+    """The standing of the signer."""
 
 
 OWN = Source(sender="", signer="", standing=Standing.KNOWN)
-"""This peer's own things, stored by itself."""
+"""This peer's own entries, stored by itself."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Claim:
-    """A thing that takes room."""
+    """An entry that takes room."""
 
     source: Source
     size: float
@@ -67,16 +67,16 @@ class _SendersPart:
 
 
 class Shares:
-    """The claims on one room."""
+    """The claims on one store."""
 
     def __init__(self, rng: random.Random) -> None:
         self._rng = rng
         self._senders: dict[str, _SendersPart] = {}
         self.size = 0.0
-        """Of all claims together, unweighed."""
+        """The unweighted size of all claims."""
 
     def held_by(self, sender: str) -> float:
-        """What a sender's things weigh together."""
+        """Return the total weighed size of a sender's entries."""
         part = self._senders.get(sender)
         return part.held if part else 0.0
 
@@ -101,7 +101,7 @@ class Shares:
             del self._senders[claim.source.sender]
 
     def victim_for(self, newcomer: Claim) -> Claim | None:
-        """The claim that gives way to `newcomer`; None if `newcomer` itself is the one too many."""
+        """Return the claim to evict for `newcomer`, or None if `newcomer` must be refused."""
         if not self._senders:
             return None
         own = self._senders.get(newcomer.source.sender, _SendersPart())

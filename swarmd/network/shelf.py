@@ -1,8 +1,8 @@
-"""What one peer holds of the DHT: a bounded store with expiry. Pure: `now` and `rng` are arguments.
+"""The part of the DHT that one peer holds: a bounded store with expiry. Pure: `now` and `rng` are arguments.
 
-A key holds either one plain value or a dictionary of entries. It judges sizes, places and shares, not
-contents: `rules.py` has already refused what is not authentic. Three rooms are bounded: the entries under one
-key, all entries, all plain values. In a full one `shares.py` says who gives way.
+A key holds either one plain value or a dictionary of entries. The shelf checks sizes, slots and shares, not
+contents; `rules.py` has already refused what is not authentic. Three things are bounded: the entries under
+one key, all entries, and all plain values. If one is full, `shares.py` decides what to evict.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ ENTRIES_BYTES_MAX = 48 * 2**20
 """Memory for dictionary entries: 32,768 announcements of the largest size."""
 
 BOOKKEEPING_BYTES = 1_024
-"""Memory of a value beside its bytes: its key, its claims, its part of a dictionary."""
+"""Memory per value besides its bytes: its key, its claims, its part of a dictionary."""
 
 SWEEP_S = 10.0
-"""Seconds between two sweeps for expired values; reads never show them, sweeping only frees their memory."""
+"""Seconds between two sweeps for expired values. Reads never return them; a sweep only frees their memory."""
 
 
 @dataclass(frozen=True)
 class Held:
-    """A value and the Unix time after which it is forgotten."""
+    """A value and the Unix time at which it expires."""
 
     value: bytes
     expires: float
@@ -51,7 +51,7 @@ class _Slot:
 
 
 class Shelf:
-    """Values by key until they expire; see the module for what happens when it is full."""
+    """Values by key until they expire. See the module for what happens when it is full."""
 
     def __init__(
         self,
@@ -69,32 +69,34 @@ class Shelf:
         self._swept = float("-inf")
 
     def put_plain(self, key: bytes, value: bytes, expires: float, now: float, source: Source = OWN) -> bool:
-        """Hold a plain value; True also if it was held already. False: expired, not newer, or no room."""
+        """Hold a plain value. Return True also if it was already held, False if it is expired, not newer, or
+        has no room.
+        """
         return self._put(key, None, Held(value, expires), now, source)
 
     def put_entry(
         self, key: bytes, subkey: bytes, value: bytes, expires: float, now: float, source: Source = OWN
     ) -> bool:
-        """Hold one entry of a dictionary; answers as `put_plain` does."""
+        """Hold one entry of a dictionary. Returns like `put_plain`."""
         return self._put(key, subkey, Held(value, expires), now, source)
 
     def plain(self, key: bytes, now: float) -> Held | None:
-        """The live plain value under `key`."""
+        """Return the live plain value under `key`."""
         slot = self._slots.get(key)
         return slot.plain.held if slot and slot.plain and slot.plain.held.expires > now else None
 
     def entries(self, key: bytes, now: float) -> Mapping[bytes, Held]:
-        """The live entries under `key` by subkey, at most SHARD_ENTRIES_MAX of them."""
+        """Return the live entries under `key` by subkey, at most SHARD_ENTRIES_MAX."""
         slot = self._slots.get(key, _Slot())
         return {subkey: kept.held for subkey, kept in slot.entries.items() if kept.held.expires > now}
 
     def held_keys(self) -> tuple[bytes, ...]:
-        """Every key; what is under it may have expired since the last sweep."""
+        """Return all keys. What is under them may have expired since the last sweep."""
         return tuple(self._slots)
 
     @property
     def bytes_held(self) -> int:
-        """Bookkeeping included."""
+        """Memory in use, including bookkeeping."""
         return int(self._plain.size + self._entries.size)
 
     def _put(self, key: bytes, subkey: bytes | None, new: Held, now: float, source: Source) -> bool:
@@ -113,14 +115,15 @@ class Shelf:
             self._drop(old.claim)
         if not (self._has_place(key, claim, now) and self._has_room(claim)):
             return False
-        slot = self._slots.setdefault(key, _Slot())  # what gave way may have been all there was in it
+        # the evicted entry may have been the last one in the slot
+        slot = self._slots.setdefault(key, _Slot())
         self._keep(slot, _Kept(new, claim))
         return True
 
     def _credit(self, slot: _Slot, old: _Kept, source: Source) -> None:
-        """Count a thing that came again for the sender that holds less.
+        """Credit an entry that was stored again to the sender that holds less.
 
-        So nobody can claim others' things and have them pushed out with its own.
+        Otherwise a sender could claim other peers' entries and have them evicted with its own.
         """
         shares = self._shares(old.claim)
         if source == OWN or shares.held_by(source.sender) < shares.held_by(old.claim.source.sender):
@@ -128,7 +131,7 @@ class Shelf:
             self._keep(slot, _Kept(old.held, Claim(source, old.claim.size, old.claim.place)))
 
     def _has_place(self, key: bytes, claim: Claim, now: float) -> bool:
-        """Whether the dictionary has a place for one more, freed if need be."""
+        """Whether the dictionary has a slot for one more entry, evicting one if necessary."""
         slot = self._slots.get(key, _Slot())
         if claim.place[1] is None or len(slot.entries) < SHARD_ENTRIES_MAX:
             return True
@@ -145,7 +148,7 @@ class Shelf:
         return True
 
     def _has_room(self, claim: Claim) -> bool:
-        """Whether there is memory for it, freed if need be."""
+        """Whether there is memory for the claim, evicting others if necessary."""
         shares = self._shares(claim)
         size_max = self._plain_bytes_max if claim.place[1] is None else self._entries_bytes_max
         while shares.size + claim.size > size_max:

@@ -1,7 +1,7 @@
 """Simulated time: an event loop whose clock jumps to the next timer as soon as nothing is left to run.
 
-Whole swarms over `MemoryNetwork` live through hours in milliseconds, in the same order every time. It does
-not wait for threads: time passes while they work, so use it for coroutines only.
+Whole swarms over `MemoryNetwork` run through hours in milliseconds, in the same order every time. The loop
+does not wait for threads, and its clock advances while they work, so use it only for coroutines.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 EPOCH_S = 1_800_000_000.0
-"""Unix seconds at which simulated time begins: January 2027, arbitrary."""
+"""Unix seconds at which simulated time begins: January 2027, chosen arbitrarily."""
 
 
 class SimulatedLoop(asyncio.SelectorEventLoop):
-    """An asyncio loop in simulated time; `loop.time()` starts at 0 s."""
+    """An asyncio loop in simulated time. `loop.time()` starts at 0 s."""
 
     def __init__(self) -> None:
         self._now = 0.0
@@ -32,7 +32,7 @@ class SimulatedLoop(asyncio.SelectorEventLoop):
 
 
 class _JumpingSelector(selectors.DefaultSelector):
-    """Never blocks on a timer: asks what is ready now, and if nothing is, moves the clock to the timer."""
+    """Never blocks on a timer: polls for events and, if there are none, advances the clock to the timer."""
 
     def __init__(self, advance: Callable[[float], None]) -> None:
         super().__init__()
@@ -48,11 +48,11 @@ class _JumpingSelector(selectors.DefaultSelector):
 
 
 def run_simulated(main: Coroutine[Any, Any, T]) -> T:
-    """Run `main` to its end in simulated time."""
+    """Run `main` to completion in simulated time."""
     with asyncio.Runner(loop_factory=SimulatedLoop) as runner:
         return runner.run(main)
 
 
 def simulated_wall_clock() -> float:
-    """Unix seconds in the running simulated loop."""
+    """Return the Unix time in seconds in the running simulated loop."""
     return EPOCH_S + asyncio.get_running_loop().time()

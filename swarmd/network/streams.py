@@ -1,14 +1,16 @@
-"""Request and reply over one byte stream: how bodies, manifests and full statuses are pulled. No libp2p.
+"""Request and reply over one byte stream, used to pull bodies, manifests and full statuses. Independent of
+libp2p.
 
     client -> server   the request, of a length known from the protocol id (body: 32 bytes, manifest: 0)
     server -> client   1 byte status, 4 bytes big-endian length, that many bytes
-    client -> server   1 byte receipt, or it closes; the server closes only after it saw either, because a
-                       stream closed right behind a reply lost it once in several thousand times
+    client -> server   1 byte receipt, or it closes. The server closes only after seeing either, because a
+                       stream closed right after a reply lost it once in several thousand times.
 
-The client then waits a moment for the server to close. So it never counts a stream as over that still takes a
-place at the server, and a client that asks for STREAMS_PER_PEER bodies at a time is never told "busy" for it.
+The client then waits briefly for the server to close. Otherwise it could count a stream as finished that
+still uses a slot on the server, and a client that requests STREAMS_PER_PEER bodies at a time could be refused
+as busy.
 
-Both sides bound everything: sizes, seconds, and how many streams one peer and all peers have open at once.
+Both sides bound everything: sizes, seconds, and the number of streams that one peer and all peers have open.
 """
 
 from __future__ import annotations
@@ -39,7 +41,7 @@ from swarmd.network.places import STREAMS_PER_PEER, Places, Rank
 BODY_PROTOCOL = "/swarmd/body/2"
 """Compressed (SPEC 10.10)."""
 PLAIN_BODY_PROTOCOL = "/swarmd/body/1"
-"""As it is."""
+"""Uncompressed."""
 MANIFEST_PROTOCOL = "/swarmd/manifest/1"
 STATUS_PROTOCOL = "/swarmd/status/2"
 CREDIT_STATUS_PROTOCOL = "/swarmd/status/3"
@@ -54,10 +56,10 @@ SERVED = (
     CHARTER_PROTOCOL,
     VERSIONS_PROTOCOL,
 )
-"""What every peer answers (SPEC section 10)."""
+"""The protocols that every peer answers (SPEC section 10)."""
 
 REQUEST_BYTES = {BODY_PROTOCOL: 32, PLAIN_BODY_PROTOCOL: 32}
-"""A SHA-256 digest; the other requests are empty."""
+"""A SHA-256 digest. All other requests are empty."""
 
 REQUEST_BYTES_MAX = max(REQUEST_BYTES.values())
 
@@ -68,22 +70,24 @@ REPLY_BYTES_MAX = {
     CHARTER_PROTOCOL: CHARTER_BYTES_MAX,
     VERSIONS_PROTOCOL: VERSIONS_BYTES_MAX,
 }
-"""A body's size is announced."""
+"""The size of a body is announced."""
 
 REQUEST_SECONDS = 2.0
-"""Until the 32 bytes of a request are here: a client sends them with the first packet."""
+"""Seconds until the 32 bytes of a request arrive. A client sends them in the first packet."""
 
 REFUSAL_SECONDS = 0.5
-"""For the peer to read a refusal."""
+"""Seconds for the peer to read a refusal."""
 
 RECEIPT = b"\x06"
-"""ASCII's ACK; the server reads any byte, or the end, as the client's receipt."""
+"""ASCII's ACK. The server accepts any byte, or the end of the stream, as the receipt."""
 
 RECEIPT_SECONDS = 1.0
-"""For the server to close after a receipt, some round trips: a server that never closes costs no more."""
+"""Seconds for the server to close after a receipt, several round trips. A server that never closes costs no
+more.
+"""
 
 STREAMS_ASKED = 16
-"""Streams open at once to all peers; more would fill a home link without finishing sooner."""
+"""Streams open at once to all peers. More would fill a home link without finishing sooner."""
 
 _HEADER_BYTES = 5
 
@@ -95,33 +99,33 @@ class ReplyStatus(IntEnum):
 
 
 def as_it_travels(protocol: str, held: bytes) -> bytes:
-    """The reply by that protocol to whoever asks for `held`."""
+    """Encode `held` as the reply of this protocol."""
     return compress_body(held) if protocol == BODY_PROTOCOL else held
 
 
 async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Tell the peer that it is refused for now, whatever it wanted. The caller closes."""
+    """Tell the peer that it is refused for now, whatever its request. The caller closes the stream."""
     try:
         async with asyncio.timeout(REFUSAL_SECONDS):
             writer.write(bytes([ReplyStatus.BUSY]) + bytes(4))
             await writer.drain()
-            await reader.read(REQUEST_BYTES_MAX)  # closing on unread bytes takes back what was written
+            await reader.read(REQUEST_BYTES_MAX)  # closing with unread bytes would discard the reply
     except (TimeoutError, OSError):
         return
 
 
 class AbsentError(NetworkError):
-    """The peer answered that it does not hold what was asked for."""
+    """The peer answered that it does not hold what was requested."""
 
 
 class BusyError(NetworkError):
-    """The peer answered that it serves too many streams just now."""
+    """The peer answered that it is serving too many streams."""
 
 
 class StreamServer:
-    """Serves bodies, the manifest, the own full status and the charter to every peer, within the bounds.
+    """Serves bodies, the manifest, this peer's full status and the charter to every peer, within bounds.
 
-    Holds nothing before `serve`, `tell` and `tell_charter`, except which versions it speaks.
+    Before `serve`, `tell` and `tell_charter` are called, it can answer only which versions it supports.
     """
 
     def __init__(self, relies_on: Callable[[PeerId], bool] = lambda _peer: False) -> None:
@@ -131,11 +135,11 @@ class StreamServer:
         oldest, newest = PROTOCOL_VERSIONS
         versions = Versions(oldest=oldest, newest=newest, agent=f"swarmd/{__version__}")
         self._held: dict[str, bytes] = {VERSIONS_PROTOCOL: versions.to_bytes()}
-        """What there is one of, by protocol."""
+        """The current reply for protocols without a request, by protocol."""
         self._delivered: Delivered = lambda _peer, _body: None
         self._places = Places()
         self.bytes_served = 0
-        """Of bodies, as they travelled."""
+        """Bytes of bodies, as sent on the wire."""
 
     def serve(self, bodies: BodyProvider, manifest: bytes) -> None:
         self._bodies, self._held[MANIFEST_PROTOCOL] = bodies, manifest
@@ -152,11 +156,11 @@ class StreamServer:
         self._delivered = delivered
 
     def delivered(self, peer: PeerId, body: bytes) -> None:
-        """`peer` says that it has this body."""
+        """`peer` confirmed that it has received this body."""
         self._delivered(peer, body)
 
     def find(self, protocol: str, request: bytes = b"") -> bytes | None:
-        """What a request of one of SERVED asks for; None: nothing of the kind is held."""
+        """Return what a request by one of SERVED asks for, or None if it is not held."""
         return self._bodies(request) if protocol in REQUEST_BYTES else self._held.get(protocol)
 
     async def answer(
@@ -167,7 +171,7 @@ class StreamServer:
         writer: asyncio.StreamWriter,
         standing: Standing = Standing.STRANGER,
     ) -> None:
-        """Serve one stream of `peer`, by one of SERVED, to its end."""
+        """Serve one stream of `peer`, by one of SERVED, until it ends."""
         rank = Rank.of(standing, delivered=self._relies_on(peer))
         body = await self._serve(protocol, peer, reader, writer, rank)
         if protocol in REQUEST_BYTES and body is not None:
@@ -181,7 +185,7 @@ class StreamServer:
         writer: asyncio.StreamWriter,
         rank: Rank,
     ) -> bytes | None:
-        """Returns what was asked for if the client sent a receipt for it."""
+        """Serve the stream, and return what was requested if the client sent a receipt."""
         with closing(writer):
             try:
                 async with asyncio.timeout(REQUEST_SECONDS) as deadline:
@@ -199,11 +203,11 @@ class StreamServer:
                         receipt = await reader.read(1)  # empty if the client closed; see above
                         return body if receipt else None
             except (TimeoutError, OSError, EOFError):
-                return None  # a client that breaks off or dawdles harms only itself
+                return None  # a client that breaks off or stalls harms only itself
 
 
 class AskedStreams:
-    """Places for the streams that we open. A caller that finds none waits for one."""
+    """Slots for the streams that this peer opens. A caller waits for a free slot."""
 
     def __init__(self) -> None:
         self._all = asyncio.Semaphore(STREAMS_ASKED)
@@ -226,18 +230,18 @@ async def ask(
         header = await reader.readexactly(_HEADER_BYTES)
         status, length = read_reply_header(header, bytes_max)
         body = await reader.readexactly(length)
-        await _hand_in_receipt(reader, writer)
+        await _send_receipt(reader, writer)
         if status == ReplyStatus.ABSENT:
             raise AbsentError("the peer does not hold it")
         if status == ReplyStatus.BUSY:
-            raise BusyError("the peer serves too many streams just now; ask again later")
+            raise BusyError("the peer is serving too many streams right now; ask again later")
         return body
     finally:
         writer.close()
 
 
 def read_reply_header(header: bytes, bytes_max: int) -> tuple[ReplyStatus, int]:
-    """Status and length of a reply from its first five bytes. Pure; raises MessageError."""
+    """Parse status and length from the first five bytes of a reply. Pure. Raises MessageError."""
     if len(header) != _HEADER_BYTES:
         raise MessageError(Malformed.SIZE, f"a header of {len(header)} bytes")
     status, length = header[0], int.from_bytes(header[1:], "big")
@@ -250,10 +254,10 @@ def read_reply_header(header: bytes, bytes_max: int) -> tuple[ReplyStatus, int]:
     return ReplyStatus(status), length
 
 
-async def _hand_in_receipt(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Tell the server that the reply is here, and let it close first.
+async def _send_receipt(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Confirm the reply and let the server close first.
 
-    The reply counts whatever the server does, unless the caller's own time is up meanwhile.
+    The reply counts whatever the server does, unless the caller's own time-out fires.
     """
     try:
         async with asyncio.timeout(RECEIPT_SECONDS):

@@ -14,18 +14,20 @@ from swarmd.network.session import Session
 log = structlog.get_logger(__name__)
 
 BACK_OFF_S = (0.1, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
-"""Seconds before each attempt in a row; after the last one the network is given up. One minute in all."""
+"""Seconds before each consecutive attempt. After the last one the network is given up, one minute in total.
+"""
 
 STABLE_S = 60.0
-"""A p2pd that lived this long did not die of its start: back-off begins anew."""
+"""A p2pd that lived this long did not die from its start, so the back-off starts over."""
 
 RESTART_WAIT_S = 5.0
-"""How long a call waits while p2pd is restarted; a restart takes 0.3 s."""
+"""Seconds that a call waits while p2pd is restarted. A restart takes 0.3 s."""
 
 PULSE_S = 2.0
 PULSES_MISSED_MAX = 4
-"""Seconds between two questions whether p2pd is there, and how many in a row it may leave unanswered (a
-second each). A frozen p2pd is replaced after about 12 s, and one on a machine under load is not."""
+"""Seconds between two checks of p2pd, and how many in a row it can leave unanswered (a second each). A frozen
+p2pd is replaced after about 12 s, but not one on a busy machine.
+"""
 
 
 class Supervisor:
@@ -39,24 +41,24 @@ class Supervisor:
         self.restarts = 0
 
     async def start(self) -> Session:
-        """The first session; its errors are the caller's."""
+        """Open the first session. Errors are raised to the caller."""
         self._session = await self._open_session()
         self._settled.set()
         return self._session
 
     async def session(self) -> Session:
-        """The running session, after a restart if need be. Raises NetworkError, NetworkClosedError."""
+        """Return the session, waiting for a restart if needed. Raises NetworkError, NetworkClosedError."""
         try:
             async with asyncio.timeout(RESTART_WAIT_S):
                 await self._settled.wait()
         except TimeoutError as error:
-            raise LocalFailureError("the p2p process died and is not back yet; try again") from error
+            raise LocalFailureError("the p2p process died and has not restarted yet; try again") from error
         if self._session is None or self._closed is not None:
             raise NetworkClosedError(f"the network is closed: {self._closed}") from self._closed
         return self._session
 
     async def run(self, restored: Callable[[Session], Awaitable[None]]) -> None:
-        """Watch and restart until cancelled or given up; `restored` runs after each restart."""
+        """Watch p2pd and restart it, until cancelled or given up. `restored` runs after each restart."""
         loop = asyncio.get_running_loop()
         attempt = 0
         while self._session is not None and self._closed is None:
@@ -79,7 +81,7 @@ class Supervisor:
             await restored(self._session)
 
     async def _death_of(self, session: Session) -> int:
-        """Wait until the process dies; end it if it stops answering."""
+        """Wait until the process dies, killing it if it stops answering."""
         async with asyncio.TaskGroup() as group:
             watch = group.create_task(self._end_when_frozen(session))
             code = await session.wait_for_death()
@@ -95,8 +97,8 @@ class Supervisor:
         session.kill()
 
     async def _reopen(self, attempt: int) -> tuple[Session, int]:
-        """A new session and the number of attempts in a row. Raises NetworkError after the last attempt."""
-        last: SwarmdError = NetworkError("the p2p process dies each time right after its start")
+        """Return a new session and the attempt count. Raises NetworkError after the last attempt."""
+        last: SwarmdError = NetworkError("the p2p process dies right after each start")
         for index, seconds in list(enumerate(BACK_OFF_S))[attempt:]:
             await asyncio.sleep(seconds)
             try:
@@ -104,14 +106,14 @@ class Supervisor:
             except SwarmdError as error:
                 last = error
                 log.warning("p2p process could not be restarted", attempt=index + 1, error=str(error))
-        log.error("network given up", attempts=len(BACK_OFF_S), error=str(last))
+        log.error("giving up on the network", attempts=len(BACK_OFF_S), error=str(last))
         raise NetworkError(
-            f"the p2p process could not be brought back in {len(BACK_OFF_S)} attempts ({last}); "
-            "nothing learned is lost: remove the cause and start again"
+            f"the p2p process could not be restarted in {len(BACK_OFF_S)} attempts ({last}); "
+            "no training progress is lost: fix the cause and start again"
         ) from last
 
     def fail(self, error: BaseException) -> None:
-        """Nothing works any more: every call raises NetworkClosedError, with this cause."""
+        """Close the network after a fatal error: every call raises NetworkClosedError with this cause."""
         self._closed = error
         if self._session is not None:
             self._session.end()
@@ -120,7 +122,7 @@ class Supervisor:
     async def close(self) -> None:
         """Stop the process. Later calls raise NetworkClosedError."""
         session, self._session = self._session, None
-        self._closed = self._closed or NetworkError("it was left")
+        self._closed = self._closed or NetworkError("it was closed")
         self._settled.set()
         if session is not None:
             await session.close()

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 
 def write_varint(number: int) -> bytes:
-    """`number` (0 or more), 7 bits per byte, lowest first; each byte but the last has its top bit set."""
+    """Encode `number` (0 or more) with 7 bits per byte, lowest first. The top bit is set in every byte but
+    the last.
+    """
     written = bytearray()
     while number >= 0x80:
         written.append(number & 0x7F | 0x80)

@@ -1,8 +1,8 @@
-"""How many names a node may have followed that turn out to be nobody. Pure.
+"""Limits how many names from one node are followed that lead to no peer. Pure.
 
-Whoever is asked for a key names others. A name costs nothing, and finding out that it is nobody's costs p2pd
-a search and a time-out. So a name is followed on the credit of the node that gave it, and the credit is given
-back when the named one answers.
+A node that is asked about a key returns names of other nodes. Names cost nothing, but finding out that one
+leads to no peer costs p2pd a search and a time-out. Following a name is therefore charged to the node that
+returned it, and refunded when the named node answers.
 """
 
 from __future__ import annotations
@@ -12,11 +12,14 @@ from collections.abc import Callable
 from swarmd.network.rates import Buckets, Rate
 
 CREDIT = Rate(0.1, 8.0)
-"""Names per second. The burst is what one answer about one key can add: after an outage honest nodes name
-many that are gone, and notice it within seconds."""
+"""Names per second. The burst is what one answer about one key can add. After an outage, honest nodes name
+many peers that are gone, and notice it within seconds.
+"""
 
 NODES_MAX = 1_024
-"""Nodes whose credit is remembered; whoever named others longest ago has its full credit again."""
+"""Nodes whose credit is remembered. The one that was charged longest ago is forgotten first and has full
+credit again.
+"""
 
 
 class Vouching:
@@ -27,9 +30,9 @@ class Vouching:
         self._credit = Buckets(NODES_MAX)
 
     def follow(self, namer: int) -> bool:
-        """Whether one more name by `namer` may be followed. It is paid for, until it answers."""
+        """Whether to follow another name from `namer`, which is charged until the named node answers."""
         return self._credit.take(namer, CREDIT, 1.0, self._now())
 
     def answered(self, namer: int) -> None:
-        """A name by `namer` that was followed answered."""
+        """A followed name from `namer` answered."""
         self._credit.charge(namer, CREDIT, -1.0, self._now())

@@ -1,14 +1,16 @@
-"""One walk through the DHT: whom to ask for which keys next, and which nodes are near. Pure.
+"""One walk through the DHT: which node to ask about which keys next, and which nodes are near. Pure.
 
-It is Kademlia's search (Maymounkov and Mazières 2002, section 2.3) among nodes of which many may be hostile:
+This is Kademlia's search (Maymounkov and Mazières 2002, section 2.3) for a network in which many nodes may be
+hostile:
 
-- Only nodes that answered count as near. A name is free, so a node that names twenty peers who do not exist
-  must not push the real ones out of sight.
-- A name is followed on the credit of the node that gave it (`vouching.py`), and no more than NAMES_MAX are.
-- Whoever was known before is asked first. So are some contacts for each key, however far from it they are: an
-  attacker chooses where in the DHT its nodes are, and it does not choose the contacts.
+- Only nodes that answered count as near. Names are free, so a node that returns twenty peers that do not
+  exist must not displace real ones.
+- Following a name is charged to the node that returned it (`vouching.py`), and at most NAMES_MAX are
+  followed.
+- Nodes that were known before are asked first. So are some contacts for each key, however far from it: an
+  attacker chooses where its nodes are in the DHT, but not which peers are contacts.
 
-It knows neither time nor messages: `searching.py` asks.
+This module handles neither time nor messages; `searching.py` does.
 """
 
 from __future__ import annotations
@@ -19,14 +21,15 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 BEAM = 8
-"""Nodes that answered, nearest to a key, beyond which nobody is asked about it. hivemind's 20 double the
-bytes of a store and find the same."""
+"""Nearest nodes that must have answered about a key before the walk stops there. hivemind's 20 double the
+bytes of a store and find the same.
+"""
 
 NAMES_MAX = 24
-"""Names followed for one key: the beam on each of three steps, which a swarm of thousands takes."""
+"""Names followed for one key: the beam on each of three steps, which is what a swarm of thousands takes."""
 
 Names = Mapping[int, Iterable[int]]
-"""Key -> the nodes that somebody named as near to it."""
+"""Key -> the nodes that another node returned as near to it."""
 
 
 @dataclass(frozen=True)
@@ -36,13 +39,13 @@ class Question:
     node: int
     keys: tuple[int, ...]
     contact: bool
-    """It is asked because it is a contact."""
+    """Whether the node is asked because it is a contact."""
     namer: int | None
-    """Who named it; None: this peer knew it before."""
+    """The node that returned this one, or None if this peer knew it before."""
 
 
 class Walk:
-    """The walk towards some keys. Nodes and keys are numbers, and XOR is the distance."""
+    """The walk towards several keys. Nodes and keys are numbers, with XOR as the distance."""
 
     def __init__(
         self,
@@ -53,20 +56,22 @@ class Walk:
         *,
         keys_at_once: int,
     ) -> None:
-        """`start`, `contacts`: for each key the nodes that are known, and those that are asked in any case.
-        `follow`: takes credit of a node for one name that it gave. `keys_at_once`: of one question."""
+        """`start`, `contacts`: for each key, the known nodes and those asked in any case.
+
+        `follow`: charges a node for one name it returned. `keys_at_once`: the keys in one question.
+        """
         self._keys = tuple(keys)
         self._follow = follow
         self._keys_at_once = keys_at_once
         self._contacts = {node for several in contacts.values() for node in several}
         self._due = {key: list(contacts.get(key, ())) for key in keys}
-        """Contacts to ask."""
+        """Contacts still to ask."""
         self._known = {key: sorted(set(start.get(key, ())), key=key.__xor__) for key in keys}
-        """Whom to ask, as far as they are near enough, before any name is followed."""
+        """Known nodes to ask, if near enough, before any name is followed."""
         self._named: dict[int, list[tuple[int, int, int]]] = {key: [] for key in keys}
-        """Heaps of (distance, node, who named it)."""
+        """Heaps of (distance, node, node that returned it)."""
         self._near: dict[int, list[tuple[int, int]]] = {key: [] for key in keys}
-        """Those that answered, by distance."""
+        """Nodes that answered, by distance."""
         self._asked: dict[int, set[int]] = {key: set() for key in keys}
         self._followed = dict.fromkeys(keys, 0)
         self._pending = dict.fromkeys(keys, 0)
@@ -74,7 +79,7 @@ class Walk:
         self._silent: set[int] = set()
 
     def next(self) -> Question | None:
-        """The next question; None while there is none, which answers under way may change."""
+        """Return the next question, or None if there is none for now. Pending answers can add more."""
         for key in sorted(self._keys, key=lambda key: self._pending[key]):
             if (known := self._next_known(key)) is not None:
                 return self._question(key, known, None)
@@ -83,7 +88,7 @@ class Walk:
         return None
 
     def answered(self, question: Question, names: Names) -> None:
-        """The node answered `question`, and named others."""
+        """The node answered `question` and returned `names`."""
         self._alive.add(question.node)
         for key in question.keys:
             self._pending[key] -= 1
@@ -100,11 +105,11 @@ class Walk:
             self._pending[key] -= 1
 
     def nearest(self, key: int) -> list[int]:
-        """The nodes that answered a question about `key`, the nearest first."""
+        """Return the nodes that answered a question about `key`, nearest first."""
         return [node for _, node in self._near[key]]
 
     def contacts(self, key: int) -> list[int]:
-        """The contacts among them."""
+        """Return the contacts among `nearest`."""
         return list(filter(self.is_contact, self.nearest(key)))
 
     def is_contact(self, node: int) -> bool:
@@ -119,7 +124,7 @@ class Walk:
         return None
 
     def _next_named(self, key: int) -> tuple[int, int | None] | None:
-        """The nearest name that may be followed, and who gave it if that takes credit."""
+        """Return the nearest name that can be followed, and the node charged for it, if any."""
         named, bound = self._named[key], self._bound(key)
         while named and named[0][0] < bound and self._followed[key] < NAMES_MAX:
             _, node, namer = heapq.heappop(named)
@@ -133,7 +138,7 @@ class Walk:
         return None
 
     def _question(self, key: int, node: int, namer: int | None) -> Question:
-        """About `key`, and about the keys nearest to the node for which it is near enough."""
+        """Build a question about `key` and other keys for which the node is near enough, nearest first."""
         others = [other for other in self._keys if other != key and self._may_ask(other, node)]
         near = [other for other in others if other ^ node < self._bound(other)]
         keys = (key, *heapq.nsmallest(self._keys_at_once - 1, near, key=lambda other: other ^ node))
@@ -146,6 +151,6 @@ class Walk:
         return node not in self._asked[key] and node not in self._silent
 
     def _bound(self, key: int) -> float:
-        """The distance from which on nobody needs to be asked."""
+        """The distance beyond which no node needs to be asked."""
         near = self._near[key]
         return near[BEAM - 1][0] if len(near) >= BEAM else float("inf")

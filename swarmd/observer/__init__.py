@@ -1,4 +1,4 @@
-"""A peer that does not train: it listens to a swarm, checks what the others publish, and serves the page.
+"""A peer that does not train: it follows a swarm, verifies what other peers publish, and serves the page.
 
 It pulls and verifies groups like any peer, at a bounded rate. It publishes nothing, not even a status.
 """

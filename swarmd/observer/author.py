@@ -1,4 +1,4 @@
-"""Whose word an observer believes about new versions of the swarm that it observes."""
+"""Learns which author an observer trusts about new versions of the swarm that it observes."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from swarmd.storage import Home
 
 
 async def learn_author(home: Home, manifest: Manifest, network: Network, peer: PeerId) -> None:
-    """Keep the charter that `peer` gives, if this home has none: from then on its author's word counts.
+    """Store the charter that `peer` sends if this home has none. From then on its author is trusted.
 
-    The operator chose that peer. It may know a newer version already. An observer only shows and passes on
-    what it hears, so a peer that lies here moves nobody. Without an answer the next start asks again.
+    The operator chose that peer. It may already know a newer version. An observer only shows and forwards
+    what it receives, so a lie here moves no peer. Without an answer, the next start asks again.
     """
     if home.charter() is not None:
         return

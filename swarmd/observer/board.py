@@ -1,4 +1,4 @@
-"""How often each peer is right, by the rewards that were given here: the newest groups of each."""
+"""How often each peer is right, by the rewards given here to its newest groups."""
 
 from __future__ import annotations
 
@@ -7,23 +7,21 @@ from collections import OrderedDict, deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-RECENT_GROUPS = 100  # of one peer: it learns, so older ones say little about it now
-RANKED_GROUPS = 10  # below that a success says little: the peer is not ranked
-PEERS_MAX = (
-    1_024  # as many as gossip lists; whoever has the fewest groups goes first, then the longest silent
-)
-NORMAL_95 = 1.96  # standard errors on either side of a mean, for a 95 % interval
+RECENT_GROUPS = 100  # per peer; a peer learns, so older groups say little about it now
+RANKED_GROUPS = 10  # below this, the mean is not meaningful and the peer is not ranked
+PEERS_MAX = 1_024  # as many as gossip lists; drops the peer with the fewest groups, then the longest silent
+NORMAL_95 = 1.96  # standard errors on either side of a mean for a 95 % interval
 
 
 @dataclass(frozen=True)
 class Success:
-    """Of one peer's newest groups."""
+    """The success of one peer's newest groups."""
 
     groups: int
     mean: float
     """Mean reward as scored here, 0..1."""
     interval: tuple[float, float] | None
-    """95 % interval of `mean` between groups; None with fewer than two."""
+    """95 % interval of `mean` across groups; None with fewer than two."""
 
 
 class Board:
@@ -33,7 +31,7 @@ class Board:
         self._rewards: OrderedDict[str, deque[float]] = OrderedDict()
 
     def add(self, publisher: str, reward: float) -> None:
-        """A group of `publisher` had this mean reward here."""
+        """Add a group of `publisher` with this mean reward as scored here."""
         self._rewards.setdefault(publisher, deque(maxlen=RECENT_GROUPS)).append(reward)
         self._rewards.move_to_end(publisher)
         if len(self._rewards) > PEERS_MAX:
@@ -41,8 +39,9 @@ class Board:
             del self._rewards[min(others, key=lambda peer: len(self._rewards[peer]))]
 
     def successes(self) -> Mapping[str, Success]:
-        """Peer id -> success: those with RANKED_GROUPS by the lower bound of their interval, the
-        highest first, then the others, those with the most groups first."""
+        """Return peer id -> success: first the peers with at least RANKED_GROUPS groups, by the lower
+        bound of their interval, highest first, then the others, most groups first.
+        """
         found = {peer: _success(rewards) for peer, rewards in self._rewards.items()}
         return dict(sorted(found.items(), key=lambda item: (*_rank(item[1]), item[0])))
 

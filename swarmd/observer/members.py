@@ -1,4 +1,4 @@
-"""How many members the swarm had, over time: one row a minute in a database of the observer's own."""
+"""The number of members in the swarm over time: one row per minute in the observer's own database."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from pathlib import Path
 
 from swarmd.storage.connection import Connection
 
-EVERY_S = 60.0  # between two counts: members come and go within minutes
+EVERY_S = 60.0  # between two counts; members come and go within minutes
 ROWS_MAX = 43_200  # thirty days of minutes, 2 MiB
-POINTS_MAX = 400  # of a curve: wider than most charts
+POINTS_MAX = 400  # of a curve; more than most charts can show
 
 
 class Members:
-    """A bounded log of counts. Closes with `close`."""
+    """A bounded log of counts. Call `close` at the end."""
 
     def __init__(self, path: Path) -> None:
         """Open or create the file. Raises StorageError."""
@@ -27,7 +27,7 @@ class Members:
         self._connection.close()
 
     def count(self, here: int, *, now: float) -> None:
-        """The swarm has `here` members at `now` (Unix seconds)."""
+        """Record that the swarm has `here` members at `now` (Unix seconds)."""
         self._curve = None
         with self._connection.transaction():
             self._connection.execute("INSERT INTO members VALUES (?, ?)", (now, here))
@@ -36,9 +36,9 @@ class Members:
             )
 
     def curve(self) -> tuple[tuple[float, ...], tuple[int, ...]]:
-        """(times, the most members around each), oldest first, at most POINTS_MAX of each.
+        """Return (times, maximum number of members around each), oldest first, at most POINTS_MAX of each.
 
-        Read anew after a count only: that takes tens of ms, and pages ask every second.
+        Cached until the next count, because reading takes tens of ms and pages ask every second.
         """
         if self._curve is None:
             self._curve = self._read()

@@ -1,6 +1,6 @@
-"""The observer's lifetime: reach the swarm, listen to it, verify what it publishes, serve the page, stop.
+"""The lifetime of an observer: reach the swarm, follow it, verify what it publishes, serve the page, stop.
 
-It stops on Ctrl-C, SIGTERM or SIGHUP. It holds nothing that a kill could damage beyond its last minute.
+It stops on Ctrl-C, SIGTERM or SIGHUP. A kill loses at most the last minute.
 """
 
 from __future__ import annotations
@@ -44,18 +44,18 @@ from swarmd.step.verification import Verification
 from swarmd.storage import BlobStore, Database, Home
 from swarmd.tasks import FOR_PEERS, TaskRunner
 
-GROUPS_A_MINUTE = 30  # pulled and scored, half of them asked for: a second or two of CPU a minute
+GROUPS_A_MINUTE = 30  # pulled and scored, half of them requested: a second or two of CPU per minute
 ANSWER_S = 20.0  # for one address to say which swarm it is in; a dead one behind a router never answers
-PATIENCE_S = 60.0  # for a peer that is restarting to answer again
-AGAIN_S = 5.0  # from one try of all addresses to the next
-REMEMBERED_MAX = 64  # peers of earlier runs that gossip may dial
+PATIENCE_S = 60.0  # for a restarting peer to answer again
+AGAIN_S = 5.0  # between two attempts to reach all addresses
+REMEMBERED_MAX = 64  # peers from earlier runs that gossip may dial
 STOP = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def run(config: Config, home: Home) -> int:
-    """Observe the swarm of `config.network.peers` until a signal comes. Returns the exit code.
+    """Observe the swarm of `config.network.peers` until a signal arrives. Return the exit code.
 
-    Raises SwarmdError for what a person can act on: ConfigError for another swarm than the home's,
+    Raises SwarmdError for problems that a person can act on: ConfigError for a swarm other than the home's,
     NetworkError if no peer answers. Any other exception is a bug.
     """
     require_descriptors()
@@ -107,7 +107,7 @@ class _Observer:
             loop.add_signal_handler(number, self._on_signal)
         route_logs(self._events, loop)
         self._server.bind()
-        if self._token is not None and self._token_is_new:  # at once: no later run tells it
+        if self._token is not None and self._token_is_new:  # at once, because no later run shows it
             tell_token(f"{self._server.base_url}/", self._token, self._home.path)
         try:
             async with asyncio.TaskGroup() as group:
@@ -125,16 +125,16 @@ class _Observer:
 
     def _on_signal(self) -> None:
         if self._stop.is_set():
-            os._exit(exit_codes.FORCED)  # SQLite keeps its files whole
+            os._exit(exit_codes.FORCED)  # SQLite keeps its files intact
         self._stop.set()
 
     async def _stop_serving(self, serving: asyncio.Task[None]) -> None:
-        """Before the parts close that the pages read."""
+        """Stop serving before the parts that the pages read are closed."""
         self._server.stop()
         await asyncio.wait([serving])
 
     async def _watch(self, serving: asyncio.Task[None]) -> None:
-        """Open the parts, then observe until cancelled. What was opened first is closed last."""
+        """Open the parts, then observe until cancelled. Parts are closed in reverse order."""
         home = self._home
         async with AsyncExitStack() as stack:
             database, blobs, members = self._open_books(stack)
@@ -159,7 +159,7 @@ class _Observer:
             )
             self._meet(exchange, database)
             self._exchange = exchange
-            with suppress(NetworkError):  # gossip goes on trying
+            with suppress(NetworkError):  # gossip continues to try
                 await network.connect([address], named=True)
             await learn_author(home, manifest, network, parse_peer_address(address).peer_id)
             newsroom = Newsroom(
@@ -210,7 +210,7 @@ class _Observer:
         return database, blobs, members
 
     async def _open_network(self, stack: AsyncExitStack) -> tuple[HivemindNetwork, str, Manifest]:
-        """The network, the address given that answered first, and the manifest of its swarm."""
+        """Return the network, the first of the given addresses that answered, and its swarm's manifest."""
         network_config = self._config.network
         peers = await look_up_named(network_config.peers, self._warn)
         network_config = network_config.model_copy(update={"peers": peers})
@@ -247,12 +247,12 @@ class _Observer:
         exchange.handle(Demand(groups=GROUPS_A_MINUTE // 2, step_seconds=60.0))
 
     def _keep(self, manifest: Manifest, database: Database) -> None:
-        """A home observes one swarm: its counts are of that swarm."""
+        """Require that a home observes a single swarm, because its counts are for that swarm."""
         kept = self._home.manifest()
         if kept is not None and kept.swarm_id != manifest.swarm_id:
             raise ConfigError(
-                f"{self._home.path} has observed the swarm {kept.name} ({kept.swarm_id.hex()[:12]}), and "
-                f"this peer is in {manifest.name} ({manifest.swarm_id.hex()[:12]}): give another --home"
+                f"{self._home.path} observes the swarm {kept.name} ({kept.swarm_id.hex()[:12]}), but "
+                f"this peer is in {manifest.name} ({manifest.swarm_id.hex()[:12]}): use another --home"
             )
         if kept is None:
             self._home.write_manifest(manifest.to_bytes())
@@ -267,7 +267,7 @@ class _Observer:
         return [] if self._rollouts is None else await self._rollouts.newest(kind, limit)
 
     async def _ping(self, peer: str) -> float:
-        """Greet a peer, as asked over the unix socket. Raises SwarmdError if it does not answer."""
+        """Ping a peer, on request over the unix socket. Raises SwarmdError if it does not answer."""
         if self._exchange is None:
             raise SwarmdError("the observer is still starting: try again")
         return await self._exchange.ping(parse_peer_id(peer))
@@ -295,9 +295,9 @@ class _Observer:
 async def find_swarm(
     network: Network, addresses: Sequence[str], say: Callable[[str], None]
 ) -> tuple[str, Manifest]:
-    """(the first address that answers, the manifest of its swarm). Tries for a minute, and says so once.
+    """Return (the first address that answers, the manifest of its swarm). Tries for a minute, saying so once.
 
-    Raises NetworkError that says what each address did, if none answers with a manifest.
+    If none answers with a manifest, raises NetworkError with the result for each address.
     """
     loop = asyncio.get_running_loop()
     until = loop.time() + PATIENCE_S
@@ -315,7 +315,7 @@ async def find_swarm(
 
 
 async def _ask_each(network: Network, addresses: Sequence[str]) -> tuple[str, Manifest]:
-    """As `find_swarm`, once."""
+    """Like `find_swarm`, but a single attempt."""
     said = []
     for address in addresses:
         try:
@@ -326,13 +326,13 @@ async def _ask_each(network: Network, addresses: Sequence[str]) -> tuple[str, Ma
         except (NetworkError, RejectedRecord) as error:
             said.append(f"{address}: {' '.join(str(error).split())}")
     raise NetworkError(
-        "cannot observe: no peer given answers. Check that one runs there, that this machine reaches its "
-        f"port, and that the address is the one its `swarmd status` shows ({'; '.join(said)})"
+        "cannot observe: none of the given peers answers. Check that one is running, that this machine "
+        f"reaches its port, and that the address is the one its `swarmd status` shows ({'; '.join(said)})"
     )
 
 
 def _teller(board: Board) -> Callable[[str, Mapping[str, object]], None]:
-    """Counts what was scored here."""
+    """Return a listener that counts groups scored here."""
 
     def heard(name: str, fields: Mapping[str, object]) -> None:
         if name == "pulled":
@@ -342,7 +342,7 @@ def _teller(board: Board) -> Callable[[str, Mapping[str, object]], None]:
 
 
 def _worst(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """The first bug in `group`, else the first error that a person can act on."""
+    """Return the first bug in `group`, or else the first error that a person can act on."""
     _, bugs = group.split(SwarmdError)
     found: BaseException = bugs or group
     while isinstance(found, BaseExceptionGroup):

@@ -1,4 +1,4 @@
-"""What the observer says: the snapshot of a peer that does not train, with its view of the swarm."""
+"""The observer's report: the snapshot of a peer that does not train, with its view of the swarm."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from swarmd.observer.members import Members
 from swarmd.storage import Database
 
 RANKED_MAX = 256  # peers of the board that are shown
-KINDS_MAX = 32  # models or devices that are counted by name; peers choose these texts
+KINDS_MAX = 32  # models or devices counted by name, because peers choose these texts
 
 
 @dataclass(frozen=True)
 class View:
-    """Reads the parts; changes none of them."""
+    """Reads the parts and changes none of them."""
 
     manifest: Manifest
     network: Network
@@ -39,17 +39,17 @@ class View:
     clock: Callable[[], float]
     http: str | None
     news: Callable[[], str | None] = lambda: None
-    """A newer version of the swarm, in words."""
+    """A description of a newer version of the swarm."""
     monotonic: Callable[[], float] = time.monotonic
     started_at: float = field(default_factory=time.monotonic)
 
     @property
     def here(self) -> int:
-        """How many members are there now; the observer is none."""
+        """The current number of members, not counting the observer."""
         return sum(_is_here(peer) for peer in self.gossip.statistics().peers)
 
     def snapshot(self) -> StatusSnapshot:
-        """Everything at this moment."""
+        """Return everything as of now."""
         gossip, network = self.gossip.statistics(), self.network.statistics()
         counts = self.database.ledger.counts()
         reasons = tuple(network.problems or gossip.problems)

@@ -1,7 +1,7 @@
 """`python -m swarmd.parent join ...`: a peer of a fleet or an experiment, which stops when its input ends.
 
-The process that started it holds the other end of that pipe. It closes the pipe to ask for a stop, and the
-system closes it if that process is killed. Either way the peer stops as on a first Ctrl-C, and never twice.
+The process that started it holds the other end of that pipe. It closes the pipe to request a stop, and the
+system closes it if that process is killed. Either way the peer stops as on a first Ctrl-C, only once.
 """
 
 from __future__ import annotations

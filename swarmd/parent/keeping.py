@@ -1,7 +1,8 @@
-"""Runs the peer as a child process, life after life. Signals reach it once, and only through this process.
+"""Runs the peer as a child process, life after life. Signals reach the peer once, and only through this
+process.
 
-The peer leads a session of its own. What a terminal, `timeout` or a shell sends to the process group arrives
-here and is passed on. Input, output and exit code are the peer's own.
+The peer leads its own session. What a terminal, `timeout` or a shell sends to the process group arrives here
+and is forwarded. Input, output and exit code are the peer's own.
 """
 
 from __future__ import annotations
@@ -21,16 +22,16 @@ from swarmd.hardware import cgroups
 from swarmd.parent.lifeline import LINE_BYTES_MAX, STOP, Word
 from swarmd.parent.lives import Again, End, Final, Lives, how_it_ended
 
-KILL_AT = 3  # signals to stop: the first asks, the second ends at once, from the third on it is killed
+KILL_AT = 3  # stop signals: the first asks, the second ends at once, from the third on the peer is killed
 READ_BYTES = 4_096
 STDIN, STDERR = 0, 2
-SHOW_CURSOR = b"\x1b[?25h"  # a live view that is cut off leaves the cursor hidden
+SHOW_CURSOR = b"\x1b[?25h"  # a live view that is interrupted leaves the cursor hidden
 
 
 def keep(command: Sequence[str], *, until_input_ends: bool = False) -> int:
-    """Run `command` until an end that is final; returns the exit code. Takes over this process's signals.
+    """Run `command` until it ends for good. Return the exit code. Takes over this process's signals.
 
-    `until_input_ends`: the end of standard input asks to stop, as a first signal does.
+    `until_input_ends`: the end of standard input requests a stop, like a first signal.
     """
     return _Keeper(command, until_input_ends).run()
 
@@ -72,7 +73,7 @@ class _Keeper:
                 return exit_codes.DONE
 
     def _live(self) -> End:
-        """One life, from start to end."""
+        """Run one life, from start to end."""
         self._steps, self._doing, self._told = 0, "", b""
         born, kills = time.monotonic(), cgroups.oom_kills()
         ours, theirs = socket.socketpair()
@@ -114,17 +115,17 @@ class _Keeper:
         )
 
     def _after_stop(self, end: End) -> int:
-        """The exit code. If the peer did not listen for signals yet, the signal itself ended it."""
+        """Return the exit code. A peer that does not handle signals yet is ended by the signal itself."""
         if end.code is not None and end.code >= 0:
             return end.code
         if self._stops > 1:
             return exit_codes.FORCED
         if end.code is None or -end.code in STOP:
             return exit_codes.DONE
-        _say(f"the peer {how_it_ended(end)}, after it was asked to stop")
+        _say(f"the peer {how_it_ended(end)} after it was asked to stop")
         return exit_codes.of_signal(-end.code)
 
-    # What happens meanwhile -----------------------------------------------------------------------
+    # Events during a life -------------------------------------------------------------------------
 
     def _take_signals(self) -> None:
         self._woken, waker = socket.socketpair()
@@ -138,7 +139,7 @@ class _Keeper:
         self._selector.register(self._woken, selectors.EVENT_READ, self._read_signals)
 
     def _look(self, seconds: float | None) -> None:
-        """Wait until something happens, and handle it. With `seconds`: go on until then, or until a stop."""
+        """Wait for an event and handle it. With `seconds`: handle events until then, or until a stop."""
         until = None if seconds is None else time.monotonic() + seconds
         while True:
             left = None if until is None else max(0.0, until - time.monotonic())
@@ -148,7 +149,7 @@ class _Keeper:
                 return
 
     def _read_signals(self) -> None:
-        """Signals that came together count as one: `timeout` signals both the process and its group."""
+        """Signals that arrive together count as one: `timeout` signals both the process and its group."""
         came = self._woken.recv(READ_BYTES)
         if signal.SIGTSTP in came:
             self._pause()
@@ -160,10 +161,10 @@ class _Keeper:
         self._stops += 1
         if self._child is not None and self._child.poll() is None:
             self._child.send_signal(number if self._stops < KILL_AT else signal.SIGKILL)
-            self._signal_session(signal.SIGCONT)  # somebody may have frozen it: it could not stop
+            self._signal_session(signal.SIGCONT)  # it may be frozen, and could then not stop
 
     def _pause(self) -> None:
-        """Ctrl-Z: pause the peer first, then this process, until the shell wakes it."""
+        """Ctrl-Z: pause the peer first, then this process, until the shell resumes it."""
         self._signal_session(signal.SIGSTOP)
         os.kill(os.getpid(), signal.SIGSTOP)
         self._signal_session(signal.SIGCONT)
@@ -209,12 +210,12 @@ class _Keeper:
 
 
 def peer_command(arguments: Sequence[str]) -> list[str]:
-    """The command that runs `swarmd` as the peer itself. A fault in a library then prints where it was."""
+    """Return the command that runs `swarmd` as the peer itself, with faulthandler for library faults."""
     return [sys.executable, "-X", "faulthandler", "-m", "swarmd", *arguments]
 
 
 def _say(text: str) -> None:
-    """Write to standard error, if there still is one."""
+    """Write to standard error, if it still exists."""
     if text:
         with suppress(OSError):
             os.write(STDERR, f"swarmd: {text}\n".encode())

@@ -1,7 +1,7 @@
-"""What the peer and its parent tell each other, over a pair of sockets. Each notices when the other closes.
+"""Messages between the peer and its parent, over a pair of sockets. Each notices when the other closes.
 
-The parent passes its word in an environment variable when it starts the peer. The peer sends lines: `at 12`,
-the step at which this life begins; `step 13`, finished; `doing loading the model`.
+The parent passes its message in an environment variable when it starts the peer. The peer sends lines: `at
+12`, the step at which this life begins; `step 13`, finished; `doing loading the model`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import asyncio  # which the parent does not load
 
 STOP = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-"""Each asks the peer to stop in good order; a second one ends it at once."""
+"""Each asks the peer to stop in an orderly way; a second one ends it at once."""
 
 VARIABLE = "SWARMD_LIFELINE"
 LINE_BYTES_MAX = 200
@@ -30,22 +30,22 @@ _PR_SET_PDEATHSIG = 1  # prctl(2)
 
 @dataclass(frozen=True)
 class Word:
-    """What the parent says to a peer that it starts."""
+    """What the parent tells a peer that it starts."""
 
     descriptor: int
     deaths: int
     """Deaths of this command's peer so far."""
     first_step: int | None
-    """The step at which the first life began, if it got that far: `--steps` counts from there."""
+    """The step at which the first life began, if it got that far. `--steps` counts from there."""
     last_end: str = ""
-    """How the life before ended."""
+    """How the previous life ended."""
 
     def to_environment(self) -> dict[str, str]:
         return {VARIABLE: json.dumps(vars(self))}
 
 
 class Lifeline:
-    """The peer's end. Without a parent it tells nobody."""
+    """The peer's end. Without a parent it sends nothing."""
 
     def __init__(self, word: Word | None = None) -> None:
         self.word = word
@@ -56,7 +56,7 @@ class Lifeline:
 
     @classmethod
     def from_environment(cls) -> Self:
-        """Removes the variable: a process that this one starts is not the parent's child."""
+        """Read and remove the variable, because a process that this one starts is not the parent's child."""
         text = os.environ.pop(VARIABLE, None)
         return cls(None if text is None else Word(**json.loads(text)))
 
@@ -72,7 +72,7 @@ class Lifeline:
             self._tell(f"doing {what}")
 
     def end_with_parent(self, loop: asyncio.AbstractEventLoop) -> None:
-        """End at once when the parent is gone: whoever killed it meant the peer. Linux does so by itself."""
+        """End at once with the parent: killing it was meant to kill the peer. Linux does this itself."""
         if self._socket is not None:
             loop.add_reader(self._socket, self._on_end)
 
@@ -86,22 +86,22 @@ class Lifeline:
         try:
             self._socket.send(line.encode()[:LINE_BYTES_MAX] + b"\n")
         except (BlockingIOError, BrokenPipeError):
-            return  # a stopped parent does not need to know; a parent that is gone ends us
+            return  # a stopped parent need not know; a parent that is gone ends this process
 
 
 def has_parent() -> bool:
-    """Whether a parent (`keeping`) started this process; it must then call `begin`."""
+    """Whether a parent (`keeping`) started this process, which must then call `begin`."""
     return VARIABLE in os.environ
 
 
 def end() -> None:
-    """Called last in a peer: Python takes seconds to end, and a signal meanwhile would hide the exit code."""
+    """Call last in a peer: Python takes seconds to exit, and a signal then would hide the exit code."""
     for number in STOP:
         signal.signal(number, signal.SIG_IGN)
 
 
 def begin() -> None:
-    """Called first in a peer: it then ends with its parent, and an early Ctrl-C prints no traceback."""
+    """Called first in a peer, so that it ends with its parent and an early Ctrl-C prints no traceback."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     os.set_inheritable(Word(**json.loads(os.environ[VARIABLE])).descriptor, False)
     if sys.platform == "linux":

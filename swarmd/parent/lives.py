@@ -1,4 +1,4 @@
-"""After which ends of a peer another life begins, after how long, and when the peer is given up. Pure."""
+"""Decides after which ends of a peer another life begins, after what delay, and when to give up. Pure."""
 
 from __future__ import annotations
 
@@ -8,20 +8,21 @@ from dataclasses import dataclass
 from swarmd import exit_codes
 
 FRUITLESS_MAX = 5
-"""Deaths in a row without a finished step between them, after which another life would only die too."""
+"""Consecutive deaths without a finished step in between, after which another life would only die too."""
 
 BACK_OFF_S = (1.0, 4.0, 15.0, 60.0, 300.0)
-"""Seconds before the next life, by the number of short lives in a row."""
+"""Seconds before the next life, by the number of consecutive short lives."""
 
 LONG_LIFE_S = 900.0
-"""A peer that lived this long did not die of its start: the back-off begins again."""
+"""A peer that lived this long did not die from its start, so the back-off starts over."""
 
 DISK_FULL_WAIT_S = 60.0
-"""Seconds before a start looks for space again, which costs some seconds of one core. It goes on without end:
-a person who frees space expects the peer to continue."""
+"""Seconds before a start checks for space again, which costs a few seconds of one core. There is no limit:
+someone who frees space expects the peer to continue.
+"""
 
 MEMORY_ADVICE = (
-    "give it 1 GiB or more (the embedded model; larger ones say in their plan what they need), "
+    "give it 1 GiB or more (for the embedded model; larger ones state in their plan what they need), "
     "or a smaller --model"
 )
 
@@ -31,16 +32,16 @@ class End:
     """How one life ended."""
 
     code: int | None
-    """As in `subprocess`: the exit code, or minus the signal's number. None if it could not be started."""
+    """As in `subprocess`: the exit code, or minus the signal number. None if it could not be started."""
     lived_s: float
     steps: int = 0
     """Steps finished in this life."""
     doing: str = ""
-    """What it last said that it was doing."""
+    """The last activity that it reported."""
     memory_limit: float = float("inf")
-    """Of the container or unit, in bytes."""
+    """The limit of the container or unit, in bytes."""
     out_of_memory: bool = False
-    """Whether the system says that it killed the peer for lack of memory."""
+    """Whether the system reports that it killed the peer for lack of memory."""
     why: str = ""
     """Why it could not be started."""
 
@@ -55,18 +56,18 @@ class Again:
 
 @dataclass(frozen=True)
 class Final:
-    """No other life; `text` is empty if the peer itself has said why."""
+    """No other life. `text` is empty if the peer itself has reported why."""
 
     code: int
     text: str = ""
 
 
 class Lives:
-    """Takes each end of a life, and says what comes next."""
+    """Takes each end of a life and decides what comes next."""
 
     def __init__(self) -> None:
         self.deaths = 0
-        """Ends that were survived, and the last one if the peer was given up."""
+        """Ends so far that were not final, plus the last one if the peer was given up."""
         self._fruitless = 0
         self._short = 0
         self._has_trained = False
@@ -85,16 +86,15 @@ class Lives:
         if self._fruitless >= FRUITLESS_MAX:
             return Final(
                 _code(end.code),
-                f"the peer {how_it_ended(end)}; given up: that was the {self._fruitless}th death in a row "
-                "without a finished step between them; what was learned before is in its checkpoints",
+                f"the peer {how_it_ended(end)}; giving up: that was the {self._fruitless}th death in a row "
+                "without a finished step in between; earlier progress is in its checkpoints",
             )
         return self._again(end, BACK_OFF_S[min(self._short, len(BACK_OFF_S)) - 1])
 
     def _again(self, end: End, wait_s: float) -> Again:
         return Again(
             wait_s,
-            f"the peer {how_it_ended(end)} ({times(self.deaths)} so far); "
-            f"it is started again in {wait_s:g} s",
+            f"the peer {how_it_ended(end)} ({times(self.deaths)} so far); restarting it in {wait_s:g} s",
         )
 
 
@@ -103,8 +103,8 @@ def times(count: int) -> str:
 
 
 def how_it_ended(end: End) -> str:
-    """Completes "the peer ..."."""
-    at = f" (it was at: {end.doing})" if end.doing else ""
+    """Return how the life ended, to complete "the peer ..."."""
+    at = f" (last activity: {end.doing})" if end.doing else ""
     if end.code is None:
         return f"could not be started: {end.why}"
     if end.code == exit_codes.DISK_FULL:
@@ -124,7 +124,7 @@ def _memory(end: End) -> str:
     if end.out_of_memory:
         return f"memory ran out; {limit + '; ' if limit else ''}{MEMORY_ADVICE}"
     what = "by the system, as it does when memory runs out, or by a person's kill -9"
-    return f"{what}; {limit}: if that is it, {MEMORY_ADVICE}" if limit else what
+    return f"{what}; {limit}: if that is the cause, {MEMORY_ADVICE}" if limit else what
 
 
 def _code(code: int | None) -> int:

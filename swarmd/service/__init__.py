@@ -1,14 +1,14 @@
-"""`swarmd service`: a peer that this user's service manager starts and keeps.
+"""`swarmd service`: a peer that this user's service manager starts and keeps running.
 
-    interface.py   what is asked of a service manager, and what it tells
-    choosing.py    which service manager this machine has, or why none will do
+    interface.py   what a service manager must do, and what it reports
+    choosing.py    which service manager this machine has, or why none can be used
     unit.py        the text of a systemd user unit, hardened: pure
     systemd.py     systemd's user manager (Linux, WSL)
     launchd.py     launchd (macOS)
-    running.py     calls a program of the system, for a bounded time
+    running.py     runs a system program, for a bounded time
 
-The service manager runs the same `swarmd join` that a person would type. It needs no right of the
-administrator's, and this room never asks for one.
+The service manager runs the same `swarmd join` that a person would type. It needs no administrator rights,
+and this package never asks for any.
 """
 
 from swarmd.service.choosing import choose_manager

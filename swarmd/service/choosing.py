@@ -1,4 +1,4 @@
-"""Which service manager this machine has, or why none will do and what to do instead."""
+"""Chooses this machine's service manager, or explains why none can be used and what to do instead."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ FOREGROUND = "`swarmd join` runs in the foreground under any other service manag
 
 
 def choose_manager() -> ServiceManager:
-    """The service manager of this user. Raises ConfigError."""
+    """Return the service manager of this user. Raises ConfigError."""
     system = platform.system()
     if system not in ("Linux", "Darwin"):
         raise ConfigError(
-            f"swarmd does not run as a service of {system}: use WSL 2 (`wsl --install`), and `swarmd service "
+            f"swarmd cannot run as a service on {system}: use WSL 2 (`wsl --install`), and `swarmd service "
             "install` inside it"
         )
     if os.geteuid() == 0:
         raise ConfigError(
-            "a service of root's would give a peer every right of this machine, and it needs none: log in as "
-            "the user who owns the peer and install it there, or write a unit with User=, as "
+            "a service of root would give the peer all privileges on this machine, and it needs none: log "
+            "in as the user who owns the peer and install it there, or write a unit with User=, as "
             "docs/install.md shows"
         )
     usual = Path(DEFAULT_HOME).expanduser().resolve()

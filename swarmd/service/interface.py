@@ -1,4 +1,4 @@
-"""What is asked of a service manager, and what it tells. One service per home: its name follows from it."""
+"""The interface of a service manager. There is one service per home, named after it."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from swarmd import exit_codes
 from swarmd.errors import ConfigError
 
 STOP_S = 300
-"""Seconds that a peer has to finish its step and write its checkpoint; a large model needs minutes."""
+"""Seconds that a peer has to finish its step and write its checkpoint. A large model needs minutes."""
 AGAIN_S = 60
-"""Seconds before an ended peer is started again, so that one that cannot work costs a start per minute."""
+"""Seconds before a peer that ended is restarted, so that one that cannot work costs one start per minute."""
 MEANING = {
-    exit_codes.FAILED: "it could not go on",
+    exit_codes.FAILED: "it could not continue",
     exit_codes.MISUSED: "a wrong flag, setting, file or home",
     exit_codes.DISK_FULL: "the disk is full",
     exit_codes.BUG: "a bug",
     exit_codes.FORCED: "ended by a second signal",
 }
-"""Of the exit codes of `swarmd join`, in a few words."""
+"""Short meanings of the exit codes of `swarmd join`."""
 
 
 _UNWRITABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
-"""systemd ends a line at a carriage return too; property lists have no control characters."""
+"""systemd also ends a line at a carriage return, and property lists cannot contain control characters."""
 
 
 @dataclass(frozen=True)
@@ -40,26 +40,26 @@ class Wish:
     memory_max: str
     """A size such as "6GiB", or a share of the machine's memory such as "90%"."""
     writable: Sequence[Path] = ()
-    """Directories beside the home that the peer may write."""
+    """Directories besides the home that the peer may write to."""
     environment: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Raises ConfigError for text that no manager's file can hold, or that would end a line of it."""
+        """Raise ConfigError for text that a service file cannot contain, or that would end a line in it."""
         home = str(self.home)
         words = [*self.command, *map(str, self.writable), *(f"{k}={v}" for k, v in self.environment.items())]
         wrong = [word for word in (home, *words) if _UNWRITABLE.search(word)]
-        if "\n" in home or home.endswith(("\\", " ")):  # it stands on a line of its own, without quotes
+        if "\n" in home or home.endswith(("\\", " ")):  # the home is on its own line, without quotes
             wrong.append(home)
         if wrong:
             raise ConfigError(
-                f"{ascii(wrong[0])[:200]} cannot stand in the file of a service: it has a control character, "
+                f"{ascii(wrong[0])[:200]} cannot be written to a service file: it has a control character, "
                 "is not UTF-8, or is a home that ends in a backslash or a space. Use another name or value"
             )
 
 
 @dataclass(frozen=True)
 class State:
-    """A service as its manager knows it."""
+    """The state of a service, according to its manager."""
 
     name: str
     file: Path
@@ -67,32 +67,37 @@ class State:
     text: str
     """Such as "running since Thu 2026-11-26 15:02:30 UTC, started again 2 times"."""
     starts: str
-    """When it starts by itself."""
+    """When it starts automatically."""
 
 
 class ServiceManager(Protocol):
-    """Keeps peers of this user running. Methods raise SwarmdError with what the manager said."""
+    """Keeps peers of this user running. Methods raise SwarmdError with what the manager reported."""
 
     def file(self, home: Path) -> Path:
-        """The file that makes the service of this home: it has a service if the file is there."""
+        """Return the file that defines the service of this home. The service exists if the file does."""
 
     def install(self, wish: Wish) -> Sequence[str]:
-        """Write the file, and start the service now and at each login. Returns what its owner should know.
-        Leaves nothing behind if it does not start."""
+        """Write the file, and start the service now and at each login. Return notes for its owner.
+
+        Leaves nothing behind if the service does not start.
+        """
 
     def state(self, home: Path) -> State:
-        """How the service of this home is."""
+        """Return the state of this home's service."""
 
     def log_command(self, home: Path, lines: int, *, follow: bool) -> Sequence[str]:
-        """The command that prints the newest lines."""
+        """Return the command that prints the newest lines of the log."""
 
     def remove(self, home: Path) -> None:
-        """Stop the service and remove its file. The home stays as it is."""
+        """Stop the service and remove its file. The home is not changed."""
 
 
 def service_name(home: Path, default_home: Path) -> str:
-    """`swarmd`, or for another home than the usual one `swarmd-` and its path as `systemd-escape --path`
-    writes it (systemd.unit(5), "String escaping for inclusion in unit names"). No two homes share a name."""
+    """Return `swarmd` for the usual home, and for others `swarmd-` and the path as escaped by `systemd-escape
+    --path` (systemd.unit(5), "String escaping for inclusion in unit names").
+
+    No two homes share a name.
+    """
     if home == default_home:
         return "swarmd"
     escaped = re.sub(r"[^A-Za-z0-9:_.]", _escape, home.as_posix().strip("/"))
@@ -106,5 +111,5 @@ def _escape(found: re.Match[str]) -> str:
 
 
 def how_it_ended(code: int) -> str:
-    """An exit code of `swarmd join`, with what it means."""
+    """Return an exit code of `swarmd join` and its meaning."""
     return f"exit code {code}" + (f": {MEANING[code]}" if code in MEANING else "")

@@ -1,7 +1,7 @@
-"""Services of macOS: a LaunchAgent per home (launchd.plist(5)), through `launchctl`.
+"""Services on macOS: one LaunchAgent per home (launchd.plist(5)), through `launchctl`.
 
-launchd has neither walls nor a bound of memory for an agent; `--memory-limit` is the bound there. It starts
-an agent again after every exit code but 0, a wrong setting's too, once a minute.
+launchd neither sandboxes an agent nor limits its memory; `--memory-limit` is the limit there. It restarts an
+agent after every exit code but 0, even after a wrong setting, once a minute.
 """
 
 from __future__ import annotations
@@ -16,12 +16,13 @@ from swarmd.service.interface import AGAIN_S, STOP_S, State, Wish, how_it_ended,
 from swarmd.service.running import attempt, call
 
 ERRORS = "service.err"
-"""In the home: what the peer wrote to standard error, some lines per start. The log itself is what `swarmd
-events` shows, which is bounded; launchd bounds no file."""
+"""A file in the home with what the peer wrote to standard error, a few lines per start. The log itself is
+bounded and shown by `swarmd events`; launchd does not bound files.
+"""
 
 
 class Launchd:
-    """A property list per home, in the directory of this user's own agents."""
+    """One property list per home, in this user's directory of agents."""
 
     def __init__(self, usual_home: Path, directory: Path, uid: int) -> None:
         self._usual_home = usual_home
@@ -47,7 +48,7 @@ class Launchd:
             raise
         return [
             "it runs while you are logged in",
-            "launchd does not bound a service's memory: --memory-limit is the bound here",
+            "launchd does not limit a service's memory: --memory-limit is the only limit",
         ]
 
     def state(self, home: Path) -> State:
@@ -72,7 +73,7 @@ class Launchd:
 
 
 def plist(label: str, wish: Wish) -> bytes:
-    """The property list of the agent `label`."""
+    """Return the property list of the agent `label`."""
     return plistlib.dumps(
         {
             "Label": label,

@@ -1,4 +1,4 @@
-"""Calls a program of the system, for a bounded time, and says in one error what went wrong."""
+"""Runs a system program for a bounded time, and reports failures as a single error."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from swarmd.errors import SwarmdError
 from swarmd.service.interface import STOP_S
 
 CALL_S = STOP_S + 60
-"""Seconds a call may take: stopping a peer waits for its checkpoint, everything else takes a moment."""
+"""Seconds that a call can take: stopping a peer waits for its checkpoint, everything else is quick."""
 
 
 def call(command: Sequence[str]) -> str:
-    """What the program wrote to standard output. Raises SwarmdError if it fails."""
+    """Run the program and return its standard output. Raises SwarmdError if it fails."""
     done = attempt(command)
     if done.returncode:
         said = (done.stderr.strip() or done.stdout.strip() or f"exit code {done.returncode}").splitlines()
@@ -22,7 +22,7 @@ def call(command: Sequence[str]) -> str:
 
 
 def attempt(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
-    """The same for a program that may fail. Raises SwarmdError if it cannot be run or does not end."""
+    """Run a program that may fail. Raises SwarmdError if it cannot be run or does not end."""
     try:
         return subprocess.run(  # noqa: S603  the system's own service manager
             command,
@@ -33,6 +33,6 @@ def attempt(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
             timeout=CALL_S,
         )
     except subprocess.TimeoutExpired as error:
-        raise SwarmdError(f"`{' '.join(command)}` has not ended within {CALL_S} s") from error
+        raise SwarmdError(f"`{' '.join(command)}` did not end within {CALL_S} s") from error
     except OSError as error:
         raise SwarmdError(f"`{command[0]}` cannot be run: {error.strerror}") from error

@@ -13,25 +13,25 @@ from swarmd.service.unit import unit_text
 
 SYSTEMCTL = ("systemctl", "--user")
 NO_FILE_SYSTEM = ("217", "226")
-"""Exit codes of systemd for a user namespace or a file system that it could not make (systemd.exec(5))."""
+"""systemd's exit codes for a user namespace or a file system that it could not create (systemd.exec(5))."""
 SHOWN = "ActiveState,ActiveEnterTimestamp,ExecMainStatus,NRestarts,UnitFileState"
 
 
 class _NoFileSystemError(SwarmdError):
-    """The unit did not start because systemd could not make its file system."""
+    """The unit did not start because systemd could not create its file system."""
 
 
 class Systemd:
-    """A unit file per home, in the directory of this user's own units."""
+    """One unit file per home, in this user's directory of units."""
 
     def __init__(self, usual_home: Path, directory: Path) -> None:
-        """Raises ConfigError if no user manager runs."""
+        """Raises ConfigError if no user manager is running."""
         self._usual_home = usual_home
         self._directory = directory
         if attempt([*SYSTEMCTL, "show-environment"]).returncode:
             raise ConfigError(
                 "systemd runs no manager for this user: log in as this user (at the console or by ssh; `su` "
-                "and `sudo` start none), and in WSL set `systemd=true` under `[boot]` in /etc/wsl.conf"
+                "and `sudo` do not start one), and in WSL set `systemd=true` under `[boot]` in /etc/wsl.conf"
             )
 
     def file(self, home: Path) -> Path:
@@ -48,15 +48,15 @@ class Systemd:
             except _NoFileSystemError:
                 self._start(unit, unit_text(wish, own_file_system=False))
                 notes.append(
-                    "this system gives services of users no file system of their own (unprivileged user "
-                    "namespaces are off): the peer can write where this user can; the other walls stand"
+                    "this system cannot give a user's services a private file system (unprivileged user "
+                    "namespaces are off): the peer can write where this user can; other restrictions apply"
                 )
         except SwarmdError:
             self._forget(unit)
             raise
         if not self._lingers():
             notes.append(
-                "it starts when you log in and stops when you log out; to have it run from boot on: "
+                "it starts when you log in and stops when you log out; to run it from boot on: "
                 f"sudo loginctl enable-linger {getpass.getuser()}"
             )
         return notes
@@ -85,10 +85,10 @@ class Systemd:
         self._forget(unit)
 
     def _start(self, unit: Path, text: str) -> None:
-        """Write, enable and start it. Raises SwarmdError."""
+        """Write, enable and start the unit. Raises SwarmdError."""
         try:
             unit.parent.mkdir(parents=True, exist_ok=True)
-            unit.touch(mode=0o600)  # the environment may hold a token
+            unit.touch(mode=0o600)  # the environment can contain a token
             unit.write_text(text, encoding="utf-8", errors="surrogateescape")
         except OSError as error:
             raise SwarmdError(f"{unit} cannot be written: {error.strerror}") from error
@@ -103,7 +103,7 @@ class Systemd:
         raise kind(f"{unit.name} did not start ({how_it_ended(int(code or 0))}): {said}")
 
     def _forget(self, unit: Path) -> None:
-        """Leave nothing of it: the manager keeps the failure of a unit until it is reset."""
+        """Remove all traces: the manager remembers the failure of a unit until it is reset."""
         attempt([*SYSTEMCTL, "disable", "--now", unit.name])
         unit.unlink(missing_ok=True)
         attempt([*SYSTEMCTL, "daemon-reload"])

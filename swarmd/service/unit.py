@@ -1,10 +1,10 @@
-"""The text of a systemd user unit for one peer, hardened as far as a user's manager can (systemd.exec(5)).
+"""The text of a systemd user unit for one peer, hardened as far as a user's manager allows (systemd.exec(5)).
 
-A user's manager has no privileges. What needs a file system of its own therefore needs a user namespace
-(PrivateUsers=), which some systems refuse; without it the other walls stay. ProtectKernelTunables= and
-ProtectKernelLogs= are left out: they fail in a user namespace (systemd 252), and guard what this user cannot
-write anyway. MemoryDenyWriteExecute= and PrivateDevices= are left out because PyTorch compiles and GPUs are
-devices.
+A user's manager has no privileges. Anything that needs a private file system therefore needs a user namespace
+(PrivateUsers=), which some systems refuse; the other restrictions still apply without it.
+ProtectKernelTunables= and ProtectKernelLogs= are omitted because they fail in a user namespace (systemd 252),
+and protect what this user cannot write anyway. MemoryDenyWriteExecute= is omitted because PyTorch compiles
+code, and PrivateDevices= because GPUs are devices.
 """
 
 from __future__ import annotations
@@ -45,13 +45,13 @@ ProtectKernelModules=yes
 
 
 def unit_text(wish: Wish, *, own_file_system: bool) -> str:
-    """The unit. `own_file_system`: everything but the home and `wish.writable` is read-only for the peer."""
+    """Return the unit. `own_file_system`: all but the home and `wish.writable` is read-only for the peer."""
     return "\n".join(
         [
             "# Written by `swarmd service install`; `swarmd service remove` removes it.",
             "[Unit]",
             f"Description={_plain(wish.description)}",
-            "# A peer is started again for as long as it takes.",
+            "# A peer is restarted without a limit.",
             "StartLimitIntervalSec=0",
             "",
             "[Service]",
@@ -62,11 +62,11 @@ def unit_text(wish: Wish, *, own_file_system: bool) -> str:
             "Restart=on-failure",
             f"RestartPreventExitStatus={exit_codes.MISUSED} {exit_codes.FORCED}",
             f"RestartSec={AGAIN_S}",
-            "# The parent passes the signal on: a second one would end the peer without a checkpoint.",
+            "# The parent forwards the signal: a second one would end the peer without a checkpoint.",
             "KillMode=mixed",
             f"TimeoutStopSec={STOP_S}",
             f"MemoryMax={_memory(wish.memory_max)}",
-            "# The parent itself starts the peer again when memory ran out.",
+            "# The parent itself restarts the peer after memory ran out.",
             "OOMPolicy=continue",
             "",
             WALLS + ("".join(f"{line}\n" for line in _file_walls(wish)) if own_file_system else ""),
@@ -86,28 +86,29 @@ def _file_walls(wish: Wish) -> Iterator[str]:
 
 
 def _needs_common_tmp(wish: Wish) -> bool:
-    """Whether the program or the home is there, or `swarmd status` meets the daemon there, because the home's
-    path is too long for a socket."""
+    """Whether /tmp must be shared: the program or the home is there, or the socket of `swarmd status` is,
+    because the home's path is too long for a socket.
+    """
     used = (wish.command[0], str(wish.home), socket_name(str(wish.home)))
     return any(path.startswith(("/tmp/", "/var/tmp/")) for path in used)  # noqa: S108  nothing is made there
 
 
 def _memory(text: str) -> str:
-    """As systemd writes it: a share of the machine's memory, or bytes."""
+    """Return the size in systemd's form: a share of the machine's memory, or bytes."""
     return text.replace(" ", "") if text.strip().endswith("%") else str(memory_limit_bytes(text, 0))
 
 
 def _plain(text: str) -> str:
-    """A value that is not split into words: `%` is the only character with a meaning (systemd.unit(5))."""
+    """Escape a value that is not split into words: only `%` has a meaning (systemd.unit(5))."""
     return " ".join(text.split("\n")).replace("%", "%%")
 
 
 def _quoted(text: str) -> str:
-    """One word of a list (systemd.syntax(7), "Quoting")."""
+    """Quote one word of a list (systemd.syntax(7), "Quoting")."""
     escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
     return f'"{_plain(escaped)}"'
 
 
 def _argument(text: str) -> str:
-    """One word of a command line, in which `$` is a variable as well (systemd.service(5))."""
+    """Quote one word of a command line, in which `$` also introduces a variable (systemd.service(5))."""
     return _quoted(text).replace("$", "$$")

@@ -1,6 +1,6 @@
-"""What a peer keeps: its home, the pool and the ledger, the records, the checkpoints.
+"""Everything a peer keeps: its home, the pool and the ledger, the records, the checkpoints.
 
-Synchronous throughout. Everything but saving and loading checkpoints is quick enough for the event loop.
+All calls are synchronous. Everything except saving and loading checkpoints is fast enough for the event loop.
 """
 
 from typing import TYPE_CHECKING
@@ -44,4 +44,4 @@ __getattr__ = at_first_use(
         "SeenPeer": "peers",
     },
 )
-"""torch takes seconds and the database a third of one: `swarmd status` should wait for neither."""
+"""Importing torch takes seconds, the database a third of one; `swarmd status` should wait for neither."""

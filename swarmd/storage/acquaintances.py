@@ -1,4 +1,4 @@
-"""What peers delivered, and the operator's words about them: a restarted peer knows whom it knew."""
+"""What peers delivered, and the operator's words about them, so that a restarted peer still knows them."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from swarmd.gossip.orders import LIFTED, Order, word_of
 from swarmd.storage.connection import Connection
 
 ACQUAINTANCES_MAX = 4_096
-"""Peers whose deliveries are remembered; those that taught least are forgotten first."""
+"""Peers whose deliveries are remembered. Those that taught least are dropped first."""
 
 WORDS_MAX = 4_096
-"""Peers that the operator may have said something about: far more than a person types."""
+"""Peers about which the operator can have said something: far more than a person types."""
 
 
 class Acquaintances:
-    """Bounded memory of deliveries; the operator's words stay until they are taken back."""
+    """A bounded memory of deliveries. The operator's words stay until they are revoked."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     def remember(self, found: Acquaintance) -> None:
-        """Keep this instead of what was known of the peer before."""
+        """Replace what was known of the peer."""
         with self._connection.transaction():
             self._connection.execute(
                 "INSERT OR REPLACE INTO acquaintances VALUES (?, ?, ?, ?, ?)",
@@ -41,15 +41,17 @@ class Acquaintances:
         self._connection.execute("DELETE FROM acquaintances WHERE peer_id = ?", (peer_id,))
 
     def all(self) -> list[Acquaintance]:
-        """All that are remembered; the one that delivered last comes last."""
+        """Return all entries, ordered by last delivery, newest last."""
         rows = self._connection.execute(
             "SELECT peer_id, groups, first, last, met_at FROM acquaintances ORDER BY last"
         )
         return [Acquaintance(*row) for row in rows]
 
     def say(self, peer_id: PeerId, word: Word, *, now: float) -> None:
-        """Keep the operator's word about a peer, instead of an earlier one; "none" takes that back. Raises
-        StorageError when there are too many."""
+        """Store the operator's word about a peer, replacing an earlier one; "none" revokes it.
+
+        Raises StorageError if there are too many.
+        """
         with self._connection.transaction():
             self._connection.execute("DELETE FROM words WHERE peer_id = ?", (peer_id,))
             if word == "none":
@@ -57,13 +59,13 @@ class Acquaintances:
             [(count,)] = self._connection.execute("SELECT COUNT(*) FROM words")
             if count >= WORDS_MAX:
                 raise StorageError(
-                    f"{count} peers are banned or trusted already, and no more are remembered: take some "
-                    "back with `swarmd unban` or `swarmd untrust`"
+                    f"{count} peers are already banned or trusted, which is the limit: revoke some "
+                    "with `swarmd unban` or `swarmd untrust`"
                 )
             self._connection.execute("INSERT INTO words VALUES (?, ?, ?)", (peer_id, word, now))
 
     def judge(self, order: Order, peers: Sequence[PeerId], *, own: PeerId, now: float) -> Word:
-        """Carry out an operator's order about `peers`, all or none; returns the word they have now.
+        """Carry out an operator's order about `peers`, all or none. Return the resulting word.
 
         Raises ConfigError for an order that makes no sense, and StorageError.
         """
@@ -81,5 +83,5 @@ class Acquaintances:
         return word
 
     def words(self) -> Mapping[PeerId, Word]:
-        """The operator's words, by peer."""
+        """Return the operator's words by peer."""
         return dict(self._connection.execute("SELECT peer_id, word FROM words ORDER BY at"))

@@ -1,6 +1,6 @@
-"""What a person answered here, and what became of it: kept for good, within a bound.
+"""What a person answered on this peer, and what became of it. Kept permanently, within a bound.
 
-One row for each question. The person's text is not here: it is in the record, if it was published.
+One row per question. The person's text is not stored here: it is in the record, if it was published.
 """
 
 from __future__ import annotations
@@ -12,14 +12,15 @@ from typing import Literal
 from swarmd.storage.connection import Connection
 
 ANSWERS_MAX = 1_000
-"""Answers kept, the newest: more than a person writes in a month of evenings."""
+"""Answers kept, newest first: more than a person writes in a month of evenings."""
 
 PULLERS_MAX = 256
-"""Peers remembered for each answer that they pulled; a record lives six hours at most."""
+"""Peers remembered per answer for having pulled it. A record lives at most six hours."""
 
 State = Literal["waiting", "published", "kept", "lost"]
-"""waiting: it is right, and goes out when the round allows. kept: it stays here, because none of its attempts
-is right. lost: the peer stopped while it waited."""
+"""waiting: it is right, and is published when the round allows. kept: none of its attempts is right, so it
+is not published. lost: the peer stopped while the answer was waiting.
+"""
 
 
 @dataclass(frozen=True)
@@ -27,20 +28,20 @@ class Answer:
     """A person's attempts at one question."""
 
     question: bytes
-    """Digest of the question."""
+    """The digest of the question."""
     at: float
     """Unix time in seconds."""
     task: str
     gist: str
-    """The end of the question, for people."""
+    """The end of the question, for display."""
     attempts: int
     right: int
-    """How many of the attempts are right."""
+    """The number of right attempts."""
     state: State
     digest: bytes | None = None
-    """Of the record; None if it was not published."""
+    """The digest of the record; None if it was not published."""
     pulled_by: int = 0
-    """Peers that pulled the record from here and said that they have it; `PULLERS_MAX` at most."""
+    """Peers that pulled the record from here and confirmed it; at most `PULLERS_MAX`."""
 
 
 class Answers:
@@ -50,7 +51,7 @@ class Answers:
         self._connection = connection
 
     def add(self, answer: Answer) -> None:
-        """Keep it. An earlier answer to the same question is replaced. The oldest go above `ANSWERS_MAX`."""
+        """Store an answer, replacing any to the same question. Drops the oldest above `ANSWERS_MAX`."""
         with self._connection.transaction():
             self._connection.execute(
                 "INSERT OR REPLACE INTO answers (question, at, task, gist, attempts, right_attempts,"
@@ -77,17 +78,17 @@ class Answers:
             )
 
     def published(self, question: bytes, digest: bytes) -> None:
-        """The answer went out as this record."""
+        """The answer was published as this record."""
         self._connection.execute(
             "UPDATE answers SET state = 'published', digest = ? WHERE question = ?", (digest, question)
         )
 
     def give_up_waiting(self) -> int:
-        """What waited when the peer stopped does not go out any more. Returns how many answers that are."""
+        """Mark as lost the answers that were still waiting when the peer stopped. Return how many."""
         return self._connection.changed("UPDATE answers SET state = 'lost' WHERE state = 'waiting'")
 
     def pulled(self, pulls: Collection[tuple[bytes, str]]) -> None:
-        """(digest of a record, peer that pulled it). Records that are no answers are left out."""
+        """Store (digest of a record, peer that pulled it) pairs. Records that are not answers are ignored."""
         with self._connection.transaction():
             for digest, peer_id in pulls:
                 self._connection.execute(
@@ -98,11 +99,11 @@ class Answers:
                 )
 
     def knows(self, question: bytes) -> bool:
-        """Whether somebody answered this question here."""
+        """Whether a person answered this question here."""
         return bool(self._connection.execute("SELECT 1 FROM answers WHERE question = ?", (question,)))
 
     def newest(self, limit: int) -> list[Answer]:
-        """At most `limit`, the newest first."""
+        """Return at most `limit` answers, newest first."""
         rows = self._connection.execute(
             "SELECT question, at, task, gist, attempts, right_attempts, state, digest,"
             " (SELECT COUNT(*) FROM answer_pulls WHERE answer_pulls.digest = answers.digest)"

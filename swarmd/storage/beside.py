@@ -1,4 +1,4 @@
-"""The ledger and the pool for a thread that only reads them, beside the one that writes."""
+"""The ledger and the pool for a thread that only reads them while another thread writes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from swarmd.storage.pool import POOL_GROUPS_MAX, Pool
 
 @contextmanager
 def reading(path: Path) -> Iterator[tuple[Ledger, Pool]]:
-    """Over a connection of its own to the database at `path`, which must exist. Raises StorageError."""
+    """Open the existing database at `path` over a separate connection. Raises StorageError."""
     with closing(Connection(path)) as connection:
         ledger = Ledger(connection)
         yield ledger, Pool(connection, ledger, POOL_GROUPS_MAX, log_problem)

@@ -1,8 +1,8 @@
-"""Record envelopes on disk, each under the SHA-256 of its bytes.
+"""Record envelopes on disk, each stored under the SHA-256 of its bytes.
 
-The store drops the oldest first. It never serves a damaged one, and sets it aside. It holds any envelope that
-it is given, own or external, and does not verify signatures. Only a digest in hex ever becomes a file name.
-One process writes (the daemon that holds the home's lock, from one thread); others may read at the same time.
+When full, the store drops its oldest envelopes. It never serves a damaged one, but sets it aside. It holds
+any envelope it is given, own or external, without verifying signatures. Only hex digests become file names.
+One process writes (the daemon that holds the home's lock, from one thread); others can read at the same time.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ from protocol import digest_of
 from swarmd.storage.durable import Report, disk_error, log_problem, set_aside, write_whole
 
 BLOCK_BYTES = 4_096
-"""The least that a file takes on common file systems. The bound counts whole blocks, so that many tiny
-records cannot take many times the space they were granted."""
+"""The least space that a file takes on common file systems. The bound counts whole blocks, so that many
+tiny records cannot take many times the space allowed.
+"""
 
 DIGEST_BYTES = 32
 BLOB_NAME = re.compile(r"[0-9a-f]{64}")
@@ -29,7 +30,7 @@ def _disk_bytes(size: int) -> int:
 
 
 def _scan(directory: Path) -> Iterator[tuple[int, str, int]]:
-    """(mtime in ns, name, size in bytes) of each blob. One that the writer drops meanwhile is skipped."""
+    """Yield (mtime in ns, name, size in bytes) of each blob, skipping any that the writer drops."""
     for path in directory.iterdir():
         if BLOB_NAME.fullmatch(path.name):
             with suppress(FileNotFoundError):
@@ -41,7 +42,7 @@ class BlobStore:
     """A bounded directory of envelopes."""
 
     def __init__(self, directory: Path, bytes_max: int, on_problem: Report = log_problem) -> None:
-        """`bytes_max` bounds the disk space in bytes, in whole blocks. Raises StorageError."""
+        """`bytes_max`: the bound on disk space in bytes, counted in whole blocks. Raises StorageError."""
         self._directory = directory
         self._bytes_max = bytes_max
         self._on_problem = on_problem
@@ -56,7 +57,7 @@ class BlobStore:
 
     @property
     def disk_bytes(self) -> int:
-        """Space taken, in whole blocks; never above `bytes_max`, except in a store that was just shrunk."""
+        """Disk space in use, in whole blocks. At most `bytes_max`, unless the bound was just lowered."""
         return self._bytes
 
     def __len__(self) -> int:
@@ -66,11 +67,14 @@ class BlobStore:
         return digest in self._sizes
 
     def put(self, envelope: bytes) -> bytes:
-        """Store `envelope`, dropping the oldest to make room; returns its digest. One that is held already
-        keeps its age. Raises StorageError when the disk refuses, ValueError above `bytes_max`."""
+        """Store `envelope`, dropping the oldest to make room, and return its digest. One that is already held
+        keeps its age.
+
+        Raises StorageError if the disk fails, ValueError above `bytes_max`.
+        """
         needed = _disk_bytes(len(envelope))
         if needed > self._bytes_max:
-            raise ValueError(f"an envelope of {len(envelope)} bytes is above the store's {self._bytes_max}")
+            raise ValueError(f"an envelope of {len(envelope)} bytes exceeds the limit of {self._bytes_max}")
         digest = digest_of(envelope)
         if digest in self._sizes:
             return digest
@@ -87,7 +91,7 @@ class BlobStore:
         return digest
 
     def get(self, digest: bytes) -> bytes | None:
-        """The envelope with this digest, or None. One that changed on disk is set aside and reported."""
+        """Return the envelope with this digest, or None. A damaged one is set aside and reported."""
         if len(digest) != DIGEST_BYTES:
             return None
         path = self._path(digest)
@@ -107,7 +111,7 @@ class BlobStore:
         return None
 
     def peek(self, digest: bytes) -> bytes | None:
-        """As `get`, but for any thread: what is missing or damaged is None, and stays as it is."""
+        """Like `get`, for any thread: returns None for a damaged envelope, but leaves it alone."""
         try:
             envelope = self._path(digest).read_bytes()
         except OSError:  # `get` reports it when it is to be served
@@ -115,15 +119,15 @@ class BlobStore:
         return envelope if digest_of(envelope) == digest else None
 
     def newest(self) -> bytes | None:
-        """Digest of the envelope stored last; None if there is none."""
+        """Return the digest of the envelope stored last, or None."""
         return next(reversed(self._sizes), None)
 
     def digests(self) -> list[bytes]:
-        """Digests of all envelopes, newest first."""
+        """Return the digests of all envelopes, newest first."""
         return list(reversed(self._sizes))
 
     def prune(self, bytes_max: int) -> int:
-        """Drop the oldest until at most `bytes_max` bytes of disk are taken; returns how many."""
+        """Drop the oldest envelopes until at most `bytes_max` bytes of disk are in use. Return how many."""
         before = len(self._sizes)
         try:
             while self._bytes > bytes_max:
@@ -136,7 +140,7 @@ class BlobStore:
         return self._directory / digest.hex()
 
     def _order_last(self, path: Path) -> None:
-        """Date the blob after all others: clocks tick coarsely and go back, and the order must outlive us."""
+        """Date the blob last. Clocks are coarse and can go back, but the order must survive restarts."""
         self._newest_ns = max(path.stat().st_mtime_ns, self._newest_ns + 1)
         os.utime(path, ns=(self._newest_ns, self._newest_ns))
 

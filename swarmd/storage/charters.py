@@ -1,4 +1,4 @@
-"""Charters in a home: envelopes as they were signed, checked each time they are read."""
+"""The charters in a home: signed envelopes, verified each time they are read."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from swarmd.storage.durable import remedy
 
 
 def read_charter(path: Path) -> VerifiedCharter | None:
-    """What an author signed; None if there is no such file. Raises ConfigError for a damaged one."""
+    """Read a signed charter; None if the file does not exist. Raises ConfigError if it is damaged."""
     try:
         with path.open("rb") as file:
             data = file.read(CHARTER_BYTES_MAX + 1)
@@ -22,6 +22,6 @@ def read_charter(path: Path) -> VerifiedCharter | None:
         return verify_charter(data)
     except RejectedRecord as error:
         raise ConfigError(
-            f"{path} is not what an author signed ({error}): put a backup back, or move it away and give "
-            "--swarm with the signed file once more"
+            f"{path} is not what an author signed ({error}): restore a backup, or move it away and give "
+            "--swarm with the signed file again"
         ) from error

@@ -1,7 +1,7 @@
-"""Looks at every part of a home, and changes none: what is there, and what is wrong with it.
+"""Inspects every part of a home without changing any: what is there, and what is wrong with it.
 
-It only reads, so it may run beside a daemon. The daemon may drop a file meanwhile, so a file that is gone by
-the time it is read is skipped. Mending is in `swarmd.storage.mending`.
+It only reads, so it can run beside a daemon. The daemon may drop a file in the meantime, so a file that is
+gone by the time it is read is skipped. Repairs are in `swarmd.storage.mending`.
 """
 
 from __future__ import annotations
@@ -28,16 +28,17 @@ from swarmd.storage.reconciling import own_record, without_file
 from swarmd.storage.schema import APPLICATION_ID, MIGRATIONS
 
 RECORDS_BYTES_ANY = 2**62
-"""No bound: nothing is put, so nothing is dropped."""
+"""No bound: nothing is stored, so nothing is dropped."""
 
 State = Literal["whole", "absent", "kept", "leftover", "damaged", "wrong"]
-"""`kept`: set aside earlier. `leftover`: of a killed write; the next one replaces it. `damaged`: provably not
-what was written; mending sets it aside. `wrong`: anything else, for a person to mend."""
+"""`kept`: set aside earlier. `leftover`: of an interrupted write; the next write replaces it. `damaged`:
+provably not what was written; a repair sets it aside. `wrong`: anything else, for a person to fix.
+"""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One part of a home."""
+    """The state of one part of a home."""
 
     part: str
     state: State
@@ -52,7 +53,7 @@ class Finding:
 
 
 def look(home: Home) -> Iterator[Finding]:
-    """Every part in turn. Blocks for as long as reading all of it takes."""
+    """Inspect all parts in turn. Blocks for as long as it takes to read them."""
     yield from _directory(home)
     yield _key(home)
     yield _manifest(home)
@@ -67,7 +68,7 @@ def look(home: Home) -> Iterator[Finding]:
 
 
 def _finding(part: str, path: Path, look: Callable[[], tuple[State, str]]) -> Finding:
-    """What `look` found. A missing file is absent; a disk that refuses is named."""
+    """Return the result of `look`. A missing file is absent; a disk error is reported."""
     try:
         state, detail = look()
         return Finding(part, state, detail, path, _size(path))
@@ -83,7 +84,7 @@ def _directory(home: Home) -> Iterator[Finding]:
     def state() -> tuple[State, str]:
         mode = home.path.stat().st_mode & 0o777
         if mode & 0o022:
-            return "wrong", f"others may write into it (mode {mode:o}): chmod go-w"
+            return "wrong", f"other users can write to it (mode {mode:o}): chmod go-w"
         return "whole", f"mode {mode:o}"
 
     yield _finding("home", home.path, state)
@@ -109,7 +110,7 @@ def _manifest(home: Home) -> Finding:
             return "absent", ""
         known = _fact(home.database_path, "swarm")
         if known not in (None, manifest.swarm_id.hex()):
-            return "wrong", f"this home belongs to the swarm {str(known)[:12]}: put a backup of it back"
+            return "wrong", f"this home belongs to the swarm {str(known)[:12]}: restore a backup"
         return "whole", f"{manifest.name} ({manifest.swarm_id.hex()[:12]})"
 
     return _finding("manifest.cbor", home.manifest_path, state)
@@ -119,20 +120,20 @@ def _port(home: Home) -> Finding:
     def state() -> tuple[State, str]:
         port = home.read_port()
         if port is None and home.port_path.exists():
-            return "damaged", "not a port: the next start takes another one"
+            return "damaged", "not a port: the next start chooses a new one"
         return ("absent", "") if port is None else ("whole", str(port))
 
     return _finding("port", home.port_path, state)
 
 
 def _remembered(path: Path) -> Finding:
-    """Rates and budgets: a peer finds them out again if they are missing."""
+    """Check the rates or budgets, which a peer measures again if they are missing."""
 
     def state() -> tuple[State, str]:
         try:
             json.loads(path.read_bytes())
         except ValueError as error:
-            return "damaged", f"not JSON ({error}): the next start finds it out again"
+            return "damaged", f"not JSON ({error}): the next start measures it again"
         return "whole", ""
 
     return _finding(path.name, path, state)
@@ -141,7 +142,7 @@ def _remembered(path: Path) -> Finding:
 def _database(path: Path) -> Finding:
     def state() -> tuple[State, str]:
         if path.stat().st_size == 0:
-            return "wrong", "empty: totals, ledger and known peers are lost unless a backup is put back"
+            return "wrong", "empty: totals, ledger and known peers are lost unless a backup is restored"
         try:
             with read_only(path) as sqlite:
                 [(application,)] = sqlite.execute("PRAGMA application_id")
@@ -154,9 +155,9 @@ def _database(path: Path) -> Finding:
         if verdict != "ok":
             return "damaged", " ".join(verdict.split())
         if application != APPLICATION_ID:
-            return "wrong", "the database of another program"
+            return "wrong", "this is another program's database"
         if version > len(MIGRATIONS):
-            return "wrong", f"of a newer swarmd (version {version}): install that one again"
+            return "wrong", f"written by a newer swarmd (version {version}): reinstall that version"
         return "whole", f"version {version}"
 
     return _finding("swarmd.db", path, state)
@@ -167,14 +168,14 @@ def _fact(path: Path, name: str) -> str | None:
         with read_only(path) as sqlite:
             rows = sqlite.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchall()
     except sqlite3.DatabaseError:
-        return None  # `_database` says what is wrong with it
+        return None  # `_database` reports what is wrong with it
     return rows[0][0] if rows else None
 
 
 def _checkpoints(home: Home) -> Iterator[Finding]:
     for path in Checkpoints(home.checkpoints_path, 1).paths():
         finding = _finding(f"checkpoints/{path.name}", path, partial(_checkpoint, path))
-        if path.exists():  # else a daemon that trains meanwhile has dropped it
+        if path.exists():  # otherwise a daemon that is training has dropped it
             yield finding
 
 
@@ -206,7 +207,7 @@ def _record(path: Path) -> tuple[State, str]:
 
 
 def _ledger(home: Home) -> Finding:
-    """Whether ledger and records agree; see `reconciling`."""
+    """Check whether ledger and records agree; see `reconciling`."""
 
     def state() -> tuple[State, str]:
         if not home.database_path.stat().st_size:
@@ -220,13 +221,13 @@ def _ledger(home: Home) -> Finding:
         orphans = sum(own_record(path.read_bytes(), own) is not None for path in files)
         missing = len(without_file(entered, blobs))
         if orphans or missing:
-            return "damaged", f"{orphans} records without an entry, {missing} entries without their record"
+            return "damaged", f"{orphans} records without an entry, {missing} entries without a record"
         return "whole", f"{len(entered)} entries of records"
 
     try:
         return _finding("ledger", home.database_path, state)
     except sqlite3.DatabaseError as error:
-        return Finding("ledger", "absent", f"not looked at: {error}", home.database_path)
+        return Finding("ledger", "absent", f"not checked: {error}", home.database_path)
 
 
 def _aside(home: Home) -> Iterator[Finding]:
@@ -234,10 +235,14 @@ def _aside(home: Home) -> Iterator[Finding]:
         for path in _entries(directory):
             name = path.relative_to(home.path).as_posix()
             if path.name.startswith((DAMAGED, FORMER)):
-                yield Finding(name, "kept", "set aside earlier; yours to remove", path, _size(path))
+                yield Finding(name, "kept", "set aside earlier; you can delete it", path, _size(path))
             elif path.name.startswith("."):
                 yield Finding(
-                    name, "leftover", "of a killed write; the next one replaces it", path, _size(path)
+                    name,
+                    "leftover",
+                    "left by an interrupted write; the next write replaces it",
+                    path,
+                    _size(path),
                 )
 
 
@@ -251,7 +256,7 @@ def _entries(directory: Path) -> list[Path]:
 
 
 def _size(path: Path) -> int:
-    """Bytes of a file, or of the files in a directory; 0 if it is gone meanwhile."""
+    """Return the bytes of a file, or of the files in a directory; 0 if it is gone."""
     try:
         if path.is_dir():
             return sum(each.stat().st_size for each in path.iterdir() if each.is_file())

@@ -1,12 +1,12 @@
-"""The four files of one checkpoint: written, described, verified, read.
+"""Writes, describes, verifies and reads the four files of one checkpoint.
 
     weights.safetensors    the model's or the adapter's tensors; step and model in its header
     optimizer.pt           optimiser and scheduler state; torch.save, loaded with weights_only=True
-    state.json             counters, random generator states, whatever else is JSON
+    state.json             counters, random generator states, anything else that is JSON
     manifest.json          step, size and SHA-256 of each file above, sealed by its own SHA-256
 
-Only proven damage counts: a file is missing, or its size, hash or seal differs from what was written. A read
-that fails proves nothing and is a StorageError. This module does not know what a model is.
+Only proven damage counts as damage: a file is missing, or its size, hash or seal differs from what was
+written. A read that fails proves nothing and raises StorageError. This module does not know what a model is.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ OPTIMIZER: Final = "optimizer.pt"
 STATE: Final = "state.json"
 NAME = re.compile(r"(\d{8})-step-(\d+)")
 _PLAIN = frozenset({bool, int, float, complex, str, bytes, type(None)})
-_HEADER = "swarmd"  # the key of safetensors' own metadata, which holds text only
+_HEADER = "swarmd"  # the key in safetensors' metadata, which holds only text
 
 
 class _File(BaseModel):
@@ -52,7 +52,7 @@ class _Manifest(BaseModel):
 
 
 class _Sealed(BaseModel):
-    """The manifest beside the hash of its canonical JSON, so that a flipped digit in it is found too."""
+    """The manifest and the hash of its canonical JSON, so that a changed digit in it is also detected."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     manifest: dict[str, JsonValue]
@@ -60,7 +60,7 @@ class _Sealed(BaseModel):
 
 
 class _Header(BaseModel):
-    """The header of the weights: enough to use them alone. Weights of an earlier version have none."""
+    """The header of the weights, enough to use them alone. Weights of earlier versions have none."""
 
     model_config = ConfigDict(frozen=True)
     step: int | None = None
@@ -68,12 +68,12 @@ class _Header(BaseModel):
 
 
 class CorruptCheckpointError(Exception):
-    """This checkpoint is incomplete or its bytes changed: it is damaged. An older one may do."""
+    """This checkpoint is incomplete or its bytes changed. An older one may be intact."""
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What was saved, read back and verified. Tensors are on the CPU."""
+    """A checkpoint that was read and verified. Tensors are on the CPU."""
 
     step: int
     tensors: dict[str, torch.Tensor]
@@ -84,11 +84,11 @@ class Checkpoint:
 
 @dataclass(frozen=True)
 class Salvaged:
-    """The whole parts of a checkpoint: at least its weights. A part that is lost is empty."""
+    """The intact parts of a checkpoint: at least its weights. A lost part is empty."""
 
     checkpoint: Checkpoint
     lost: tuple[str, ...]
-    """What is lost and why, one phrase each; empty if the checkpoint is whole."""
+    """What was lost and why, one phrase each; empty if the checkpoint is whole."""
     weights_sha256: str
 
 
@@ -101,8 +101,10 @@ def write_checkpoint(
     state: Mapping[str, JsonValue],
     about: Mapping[str, JsonValue],
 ) -> None:
-    """Write the files and flush them, the manifest last. `about` also goes into the weights' own header, so
-    that weights alone can be used. Raises OSError, TypeError."""
+    """Write the files and flush them, the manifest last. Raises OSError, TypeError.
+
+    `about` is also stored in the header of the weights, so that they can be used on their own.
+    """
     header = _Header(step=step, about=dict(about)).model_dump_json()
     try:
         save_file(_storable(tensors), directory / WEIGHTS, metadata={_HEADER: header})
@@ -110,11 +112,11 @@ def write_checkpoint(
         raise os_error_in(error) or error from error
     _require_plain(optimizer)
     try:
-        # A file object rather than a path: then the disk's own error is kept.
+        # With a file object instead of a path, the disk's own error is preserved.
         with (directory / OPTIMIZER).open("wb") as file:
             torch.save(dict(optimizer), file)
     except RuntimeError as error:
-        # torch's zip writer raises this over the OSError of the file it writes to.
+        # torch's zip writer raises this over the OSError from the file that it writes to.
         if isinstance(error.__context__, OSError):
             raise error.__context__ from error
         raise
@@ -123,7 +125,7 @@ def write_checkpoint(
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
-    """The checkpoint in `path`, verified to be whole. Raises CorruptCheckpointError or StorageError."""
+    """Load and verify the checkpoint in `path`. Raises CorruptCheckpointError or StorageError."""
     with _read_errors(path):
         manifest = _read_manifest(path)
         for name, file in manifest.files.items():
@@ -138,10 +140,10 @@ def load_checkpoint(path: Path) -> Checkpoint:
 
 
 def salvage(path: Path) -> Salvaged:
-    """The whole parts of the checkpoint in `path`. Everything but its weights may be damaged.
+    """Load the intact parts of the checkpoint in `path`. Everything except its weights may be damaged.
 
-    Without a whole manifest only the weights' structure can be checked, and nothing else is used. Raises
-    CorruptCheckpointError for damaged weights, and StorageError.
+    Without an intact manifest only the structure of the weights can be checked, and nothing else is used.
+    Raises CorruptCheckpointError for damaged weights, and StorageError.
     """
     lost: list[str] = []
     with _read_errors(path):
@@ -174,12 +176,12 @@ def salvage(path: Path) -> Salvaged:
 
 
 def bytes_of(path: Path) -> int:
-    """Size of a checkpoint's files in bytes. Raises OSError."""
+    """Return the size of a checkpoint's files in bytes. Raises OSError."""
     return sum(file.stat().st_size for file in path.iterdir())
 
 
 def _damage(path: Path, manifest: _Manifest | None, name: Literal["optimizer.pt", "state.json"]) -> str:
-    """Why this file must not be used; empty if it is whole."""
+    """Return why this file must not be used; empty if it is whole."""
     if manifest is None:
         return f"{name} cannot be verified"
     try:
@@ -195,7 +197,7 @@ def _why(error: CorruptCheckpointError | FileNotFoundError) -> str:
 
 @contextmanager
 def _read_errors(path: Path) -> Iterator[None]:
-    """A missing file is damage; any other error of the disk is a StorageError."""
+    """Treat a missing file as damage, and raise StorageError for any other disk error."""
     try:
         yield
     except (FileNotFoundError, NotADirectoryError) as error:
@@ -203,12 +205,12 @@ def _read_errors(path: Path) -> Iterator[None]:
     except OSError as error:
         raise disk_error(f"read the checkpoint {path} (nothing was changed)", error) from error
     except (SafetensorError, RuntimeError) as error:
-        # Its hash was right a moment ago: memory that cannot be mapped, for instance.
+        # Its hash was correct a moment ago, so this is, for example, memory that cannot be mapped.
         raise StorageError(f"cannot read the checkpoint {path} (nothing was changed): {error}") from error
 
 
 def _read_optimizer(path: Path) -> dict[str, Any]:
-    """Memory-mapped, like the weights, so that the state is not held twice while the optimiser takes it."""
+    """Memory-map the state, like the weights, so it is not held twice while the optimiser loads it."""
     found: dict[str, Any] = torch.load(path / OPTIMIZER, map_location="cpu", weights_only=True, mmap=True)
     return found
 
@@ -224,13 +226,15 @@ def _step_of(path: Path) -> int:
 
 
 def os_error_in(error: Exception) -> OSError | None:
-    """safetensors is written in Rust, and names the disk's error only in its text."""
+    """Return the OSError in a safetensors error, whose Rust code puts it only into the text."""
     found = re.search(r"os error (\d+)", str(error))
     return None if found is None else OSError(int(found[1]), os.strerror(int(found[1])))
 
 
 def _require_plain(value: object) -> None:
-    """Refuse at save what `weights_only=True` would refuse at load, when it is too late. Raises TypeError."""
+    """Refuse when saving what `weights_only=True` would refuse when loading, which would be too late.
+    Raises TypeError.
+    """
     if isinstance(value, Mapping):
         for key, item in value.items():
             _require_plain(key)
@@ -243,7 +247,7 @@ def _require_plain(value: object) -> None:
 
 
 def _storable(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """The tensors on the CPU, contiguous, and with no shared memory, as safetensors requires."""
+    """Return the tensors on the CPU, contiguous and without shared memory, as safetensors requires."""
     storable: dict[str, torch.Tensor] = {}
     storages: set[int] = set()
     for name, tensor in tensors.items():
@@ -288,8 +292,8 @@ def _read_manifest(path: Path) -> _Manifest:
     if sealed.manifest.get("format") != CHECKPOINT_FORMAT:
         raise StorageError(
             f"checkpoint {path} has format {sealed.manifest.get('format')} and this swarmd reads "
-            f"{CHECKPOINT_FORMAT}: use the version that wrote it, or move the checkpoint away to go on from "
-            "the one before"
+            f"{CHECKPOINT_FORMAT}: use the version that wrote it, or move the checkpoint away to continue "
+            "from the one before"
         )
     return _Manifest.model_validate(sealed.manifest)
 
@@ -297,6 +301,6 @@ def _read_manifest(path: Path) -> _Manifest:
 def _verify(path: Path, expected: _File) -> None:
     size = path.stat().st_size
     if size != expected.size:
-        raise CorruptCheckpointError(f"{path.name} has {size} bytes where {expected.size} were written")
+        raise CorruptCheckpointError(f"{path.name} has {size} bytes, but {expected.size} were written")
     if _describe(path).sha256 != expected.sha256:
         raise CorruptCheckpointError(f"{path.name} does not match its hash")

@@ -1,11 +1,11 @@
-"""Checkpoints: weights, optimiser and counters of one step, on disk whole or not at all.
+"""Checkpoints: weights, optimiser and counters of one step, on disk completely or not at all.
 
     checkpoints/00000004-step-40/            see `checkpoint_files`
-    checkpoints/damaged-00000003-step-30/    set aside: kept until its owner removes it
+    checkpoints/damaged-00000003-step-30/    set aside, and kept until its owner removes it
 
-A save writes into a hidden directory beside them and flushes every file, the manifest last. Then one rename
-makes it visible. The serial number in front orders checkpoints by when they were saved: after a fallback to
-an older step, the next save is still the latest. A damaged checkpoint is never deleted.
+A save writes into a hidden directory next to them and flushes every file, the manifest last. A single rename
+then makes it visible. The serial number at the front orders checkpoints by the time they were saved: after a
+fallback to an older step, the next save is still the latest. Damaged checkpoints are never deleted.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Damage:
 
 
 class NothingWholeError(StorageError):
-    """There are checkpoints, and all of them are damaged."""
+    """There are checkpoints, but all of them are damaged."""
 
     def __init__(self, directory: Path, damaged: Sequence[Damage]) -> None:
         self.damaged = tuple(damaged)
@@ -55,13 +55,13 @@ class NothingWholeError(StorageError):
 
 
 class Checkpoints:
-    """The newest `keep` checkpoints of one home. One process saves; others may load meanwhile."""
+    """The newest `keep` checkpoints of one home. One process saves; others can load at the same time."""
 
     def __init__(self, directory: Path, keep: int) -> None:
         self._directory = directory
         self._keep = keep
         self._damaged: dict[Path, Damage] = {}
-        """Found by `load_latest`, and not set aside yet."""
+        """Found by `load_latest` and not yet set aside."""
 
     def save(
         self,
@@ -73,13 +73,14 @@ class Checkpoints:
         about: Mapping[str, JsonValue] | None = None,
         keep_step: int | None = None,
     ) -> Path:
-        """Write a checkpoint and prune old ones; blocks for as long as the disk takes.
+        """Write a checkpoint and prune old ones. Blocks for as long as the disk takes.
 
-        Tensors may be on any device, share memory (tied embeddings) or be non-contiguous. `optimizer` is
-        nested dicts, lists and tuples of tensors and plain values; random generator states that are
-        tensors fit there too. `state` and `about` are JSON: tuples come back as lists, keys as str; `about`
-        is also written with the weights. The newest of step `keep_step` is kept beside the newest of all.
-        Raises StorageError when the disk refuses, e.g. is full; earlier checkpoints are then untouched.
+        Tensors can be on any device, share memory (tied embeddings) or be non-contiguous. `optimizer`: nested
+        dicts, lists and tuples of tensors and plain values, including random generator states that are
+        tensors. `state` and `about`: JSON, so tuples become lists and keys become str. `about` is also stored
+        with the weights. The newest checkpoint of step `keep_step` is kept in addition to the newest of all.
+        Raises StorageError if the disk fails, for example because it is full; earlier checkpoints are then
+        untouched.
         """
         target = self._directory / f"{self._next_serial():08d}-step-{step}"
         beside = self._directory / f".{target.name}"
@@ -104,11 +105,11 @@ class Checkpoints:
     def load_latest(
         self, on_problem: Report = log_problem, *, at_most: int | None = None
     ) -> Checkpoint | None:
-        """The newest whole checkpoint, of step `at_most` or an earlier one; None if there is none.
+        """Load the newest whole checkpoint, of step `at_most` or earlier; None if there is none.
 
-        Each newer one that is damaged is reported. Changes nothing on disk. Raises NothingWholeError if all
-        are damaged. Raises StorageError for one that cannot be read, which proves nothing about it, and for
-        one that a newer version wrote.
+        Reports each newer one that is damaged. Changes nothing on disk. Raises NothingWholeError if all are
+        damaged, and StorageError for one that cannot be read, which proves nothing about it, or that a newer
+        version wrote.
         """
         found, damaged = None, list[Damage]()
         tried = {path for path in self._found() if at_most is not None and _step(path) > at_most}
@@ -117,7 +118,7 @@ class Checkpoints:
             try:
                 found = load_checkpoint(path)
             except CorruptCheckpointError as problem:
-                if path.exists():  # else a daemon that trains meanwhile has pruned it, and saved newer ones
+                if path.exists():  # otherwise a daemon that is training has pruned it, and saved newer ones
                     damaged.append(Damage(path, _step(path), str(problem)))
         self._damaged |= {damage.path: damage for damage in damaged}
         if found is None and damaged:
@@ -127,8 +128,10 @@ class Checkpoints:
         return found
 
     def set_damaged_aside(self) -> list[tuple[Damage, Path]]:
-        """Rename the damaged ones that `load_latest` found; returns each with its new path, where it stays.
-        Raises StorageError."""
+        """Rename the damaged checkpoints that `load_latest` found. Return each with its new path.
+
+        Raises StorageError.
+        """
         moved = []
         for path, damage in self._damaged.items():
             try:
@@ -139,11 +142,11 @@ class Checkpoints:
         return moved
 
     def paths(self) -> list[Path]:
-        """Directories named as checkpoints, newest first, unverified. Raises StorageError."""
+        """Return the directories named like checkpoints, newest first, unverified. Raises StorageError."""
         return self._found()
 
     def aside(self) -> list[Path]:
-        """The checkpoints that were set aside as damaged. Raises StorageError."""
+        """Return the checkpoints that were set aside as damaged. Raises StorageError."""
         return self._named(_ASIDE)
 
     def _newest_but(self, tried: set[Path]) -> Path | None:
@@ -162,7 +165,7 @@ class Checkpoints:
         return sorted(paths, reverse=True)
 
     def _next_serial(self) -> int:
-        """Above those set aside too, so that no two checkpoints ever have the same name."""
+        """Count those set aside too, so that no two checkpoints ever get the same name."""
         return max((_serial(path) for path in [*self._found(), *self.aside()]), default=0) + 1
 
     def _prune(self, keep_step: int | None) -> None:
@@ -170,7 +173,7 @@ class Checkpoints:
         best = next((path for path in found if _step(path) == keep_step), None)
         for path in found[self._keep :]:
             if path != best:
-                # Hidden first: a kill half-way must not leave half a checkpoint under a good name.
+                # Hidden first, so that a kill in between does not leave half a checkpoint under a valid name.
                 shutil.rmtree(path.rename(path.with_name(f".{path.name}")))
 
     def _remove_leftovers(self) -> None:

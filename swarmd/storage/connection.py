@@ -1,7 +1,8 @@
-"""One SQLite connection. Its disk errors are `StorageError`s with a remedy; other errors are bugs and pass.
+"""One SQLite connection. Its disk errors become `StorageError`s with a remedy; other errors are bugs and
+propagate.
 
-Used from one thread. WAL with synchronous=NORMAL: a killed process loses no committed transaction, a power
-cut loses at most the last ones, and neither corrupts the file.
+Used from one thread. With WAL and synchronous=NORMAL, a killed process loses no committed transaction, a
+power cut loses at most the latest ones, and neither corrupts the file.
 """
 
 from __future__ import annotations
@@ -16,33 +17,33 @@ from typing import Any
 from swarmd.errors import DiskFullError, StorageError
 
 BUSY_TIMEOUT_S = 5.0
-"""How long to wait for a command that reads the database beside the daemon."""
+"""Seconds to wait for a command that reads the database beside the daemon."""
 
 WAL_BYTES_KEPT = 4 * 2**20
-"""What the write-ahead log may keep on disk after a checkpoint; SQLite's own default is no limit."""
+"""Bytes of the write-ahead log kept on disk after a checkpoint. SQLite's default has no limit."""
 
 _REMEDIES = {
     sqlite3.SQLITE_FULL: "the disk is full; free some space and start again",
     sqlite3.SQLITE_IOERR: "the disk reports errors or is full; check it and start again",
-    sqlite3.SQLITE_READONLY: "it is read-only; give this user the right to write, or choose another --home",
-    sqlite3.SQLITE_CANTOPEN: "it cannot be opened; check the rights, or choose another --home",
-    sqlite3.SQLITE_PERM: "this user may not open it; check the rights, or choose another --home",
+    sqlite3.SQLITE_READONLY: "it is read-only; give this user write permission, or choose another --home",
+    sqlite3.SQLITE_CANTOPEN: "it cannot be opened; check its permissions, or choose another --home",
+    sqlite3.SQLITE_PERM: "permission denied; check its permissions, or choose another --home",
     sqlite3.SQLITE_BUSY: "another process keeps it locked; end that process and start again",
     sqlite3.SQLITE_CORRUPT: "it is damaged; start again to have it set aside and replaced",
     sqlite3.SQLITE_NOTADB: "it is damaged; start again to have it set aside and replaced",
 }
 
 _AS_WHEN_FULL = (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN)
-"""A full disk may also show as these, if SQLite's shared memory has no room (SQLITE_IOERR_SHMSIZE)."""
+"""A full disk can also show as these if SQLite's shared memory has no room (SQLITE_IOERR_SHMSIZE)."""
 
 SPACE_BYTES_MIN = 2**20
-"""With less left on the disk, lack of space is taken for the cause: opening alone needs 32 KiB."""
+"""With less space than this, a lack of space is assumed to be the cause; opening alone needs 32 KiB."""
 
 Row = tuple[Any, ...]
 
 
 class CorruptDatabaseError(StorageError):
-    """The file is no longer a database; a fresh one can replace it."""
+    """The file is no longer a database. A new one can replace it."""
 
 
 _KINDS: dict[int, type[StorageError]] = {
@@ -70,18 +71,18 @@ class Connection:
             raise
 
     def execute(self, sql: str, parameters: Sequence[object] = ()) -> list[Row]:
-        """Run one statement and fetch all of its rows."""
+        """Run one statement and return all of its rows."""
         with self._disk_errors():
             return self._sqlite.execute(sql, parameters).fetchall()
 
     def changed(self, sql: str, parameters: Sequence[object] = ()) -> int:
-        """Run one statement; returns how many rows it inserted, updated or deleted."""
+        """Run one statement and return how many rows it inserted, updated or deleted."""
         with self._disk_errors():
             return self._sqlite.execute(sql, parameters).rowcount
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """All or nothing. A transaction inside another one is part of it."""
+        """Run a block as one transaction. A nested transaction is part of the outer one."""
         if self._sqlite.in_transaction:
             yield
             return
@@ -90,7 +91,7 @@ class Connection:
             yield
             self.execute("COMMIT")
         except BaseException:
-            # SQLite has rolled back by itself after some disk errors.
+            # SQLite has already rolled back after some disk errors.
             if self._sqlite.in_transaction:
                 self._sqlite.rollback()
             raise

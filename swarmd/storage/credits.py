@@ -1,6 +1,6 @@
-"""What one peer's groups did for another: measured here of others' groups, and claimed by others of ours.
+"""The effect of groups across peers: measured here for other peers' groups, and claimed by others for ours.
 
-Groups of people and of policies are counted apart. What a credit means is in `swarmd/step/credit.py`.
+Groups by people and by policies are counted separately. `swarmd/step/credit.py` defines what a credit means.
 """
 
 from __future__ import annotations
@@ -11,33 +11,35 @@ from dataclasses import dataclass
 from swarmd.storage.connection import Connection
 
 CREDITS_MAX = 4_096
-"""Rows. Above it, those seen longest ago go first, and those measured here go last: a claim costs nothing."""
+"""Rows. Above this, the ones seen longest ago are dropped first, and those measured here last, because
+claims are free.
+"""
 
 
 @dataclass(frozen=True)
 class CreditRow:
-    """One peer, and whether these are groups of people. Gains are nats per group, as a mean."""
+    """The effect of one peer's groups, by people or by policies. Gains are mean nats per group."""
 
     peer_id: str
     people: bool
     groups: int
     """Its groups that were measured here."""
     gain: float
-    """What they did here; 0 without any."""
+    """Their measured effect; 0 if there are none."""
     claimed_groups: int
-    """Our groups that it says it measured."""
+    """Our groups that it claims to have measured."""
     claimed_gain: float
-    """What it says that they did there."""
+    """The effect that it claims to have measured."""
 
 
 class Credits:
-    """Bounded."""
+    """A bounded table."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     def measured(self, gains: Sequence[tuple[str, bool, float]], *, now: float) -> None:
-        """(publisher, whether of people, nats) of each group that was measured."""
+        """Add (publisher, whether by people, nats) for each group that was measured."""
         with self._connection.transaction():
             for peer_id, people, gain in gains:
                 self._connection.execute(
@@ -49,7 +51,7 @@ class Credits:
             self._bound()
 
     def claimed(self, peer_id: str, *, people: bool, groups: int, gain_milli: int, now: float) -> None:
-        """What the peer says that it measured of ours in all. It replaces what it said before."""
+        """Store the peer's claim about all our groups, replacing its earlier one."""
         with self._connection.transaction():
             self._connection.execute(
                 "INSERT INTO credits (peer_id, people, claimed_groups, claimed_gain_milli, last_seen)"
@@ -61,7 +63,7 @@ class Credits:
             self._bound()
 
     def all(self) -> list[CreditRow]:
-        """The one with the most groups measured here first."""
+        """Return all rows, most groups measured here first."""
         rows = self._connection.execute(
             "SELECT peer_id, people, groups, gain, claimed_groups, claimed_gain_milli FROM credits"
             " ORDER BY groups DESC, claimed_groups DESC, peer_id, people"

@@ -1,8 +1,8 @@
-"""The home's SQLite database: brought to this version, and what happens when the file is corrupt.
+"""The home's SQLite database: migration to this version, and recovery from a corrupt file.
 
-The tables' meanings are in `pool`, `ledger`, `steps`, `reward_history`, `held_out`, `peers`, `acquaintances`,
-`partners`, `answers`, `credits` and `happenings`. They share one connection, so that e.g. a group enters the
-pool and the ledger in one transaction. The process that holds the home's lock opens it.
+The tables are explained in `pool`, `ledger`, `steps`, `reward_history`, `held_out`, `peers`, `acquaintances`,
+`partners`, `answers`, `credits` and `happenings`. They share one connection so that, for example, a group
+enters the pool and the ledger in one transaction. The process that holds the home's lock opens the database.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from swarmd.storage.schema import APPLICATION_ID, MIGRATIONS
 from swarmd.storage.steps import Steps
 
 SUFFIXES = ("-wal", "-shm")
-"""Of the files that SQLite keeps beside a database."""
+"""Suffixes of the files that SQLite keeps next to a database."""
 
 
 class Database:
@@ -40,8 +40,11 @@ class Database:
     def __init__(
         self, path: Path, *, pool_groups_max: int = POOL_GROUPS_MAX, on_problem: Report = log_problem
     ) -> None:
-        """Open or create. A damaged file is set aside as `damaged-swarmd.db`, replaced and reported. Raises
-        StorageError for a disk that refuses and for a database of a newer swarmd or of another program."""
+        """Open or create the database. A damaged file is set aside as `damaged-swarmd.db`, replaced, and
+        reported.
+
+        Raises StorageError for disk errors, and for a database of a newer swarmd or of another program.
+        """
         self.is_new = not is_there(path)
         """Whether the file was missing, empty or damaged."""
         if self.is_new:
@@ -54,7 +57,7 @@ class Database:
             self._connection = _open(path)
             on_problem(
                 f"the database {path} is damaged ({error.__cause__ or error}): it is kept as {aside}, and a "
-                "new one takes its place"
+                "new one replaces it"
             )
         self.facts = Facts(self._connection)
         self.ledger = Ledger(self._connection)
@@ -70,8 +73,11 @@ class Database:
         self.happenings = Happenings(self._connection)
 
     def rewind(self, step: int) -> None:
-        """Forget what was trained after `step`, the step that was resumed from: later metrics and evaluations
-        go, and groups used later may be drawn again. Totals stay, since those events happened."""
+        """Forget training after `step`, from which the peer resumed: drop later metrics and evaluations, and
+        let groups used later be drawn again.
+
+        Totals stay, because those events happened.
+        """
         with self._connection.transaction():
             self.pool.release_after(step)
             self.steps.forget_after(step)
@@ -80,12 +86,12 @@ class Database:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Several writes as one: all or none, and one write to the disk."""
+        """Combine several writes: all or none, and a single write to the disk."""
         with self._connection.transaction():
             yield
 
     def close(self) -> None:
-        """Idempotent."""
+        """Close the connection. Idempotent."""
         self._connection.close()
 
     def __enter__(self) -> Self:
@@ -112,7 +118,7 @@ def _open(path: Path) -> Connection:
 
 
 def _check(connection: Connection) -> None:
-    """SQLite notices most corruption only on the pages that it reads, so read all of them once."""
+    """Read all pages once, because SQLite detects most corruption only on the pages that it reads."""
     [(verdict,)] = connection.execute("PRAGMA quick_check(1)")
     if verdict != "ok":
         raise CorruptDatabaseError(" ".join(verdict.split()))
@@ -142,7 +148,7 @@ def _migrate(connection: Connection, path: Path) -> None:
 
 
 def is_there(path: Path) -> bool:
-    """Whether the database file holds anything. Raises StorageError."""
+    """Whether the database file has any content. Raises StorageError."""
     try:
         return path.stat().st_size > 0
     except FileNotFoundError:
@@ -152,10 +158,10 @@ def is_there(path: Path) -> bool:
 
 
 def _keep_log_of_missing(path: Path, on_problem: Report) -> None:
-    """SQLite deletes the write-ahead log of a missing database, and the log may be all that is left of it."""
+    """Set the log of a missing database aside: it may be all that is left, and SQLite would delete it."""
     log = path.with_name(f"{path.name}-wal")
     if is_there(log):
-        on_problem(f"the database {path} is gone, and its log is kept as {_set_aside(log)}")
+        on_problem(f"the database {path} is missing; its log is kept as {_set_aside(log)}")
 
 
 def _set_aside(path: Path) -> Path:

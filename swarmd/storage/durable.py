@@ -1,7 +1,7 @@
-"""Writes files whole or not at all, sets damaged ones aside, and turns disk errors into sentences.
+"""Writes files completely or not at all, sets damaged ones aside, and turns disk errors into sentences.
 
-A killed process leaves either the old content or the new under a name, never a part of it. A damaged file is
-renamed, never deleted: only its owner knows what it is worth.
+After a kill, a file has either its old content or its new content, never part of it. Damaged files are
+renamed, never deleted, because only their owner knows what they are worth.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ from pathlib import Path
 from swarmd.errors import StorageError
 
 Report = Callable[[str], None]
-"""Receives one sentence about a problem on disk that was survived."""
+"""Receives one sentence about a disk problem that was handled."""
 
 DAMAGED = "damaged-"
-"""Prefix of what was set aside because its content is provably not what was written."""
+"""Prefix of files set aside because their content is provably not what was written."""
 
 FORMER = "former-"
-"""Prefix of what was set aside because it belongs to a former peer of this home."""
+"""Prefix of files set aside because they belong to a former peer of this home."""
 
 _REMEDIES = {
     errno.ENOSPC: "free some space on that disk and start again",
     errno.EDQUOT: "the user's disk quota is used up: free some of it and start again",
     errno.EFBIG: "the system's file size limit is too low: raise it (ulimit -f) and start again",
     errno.EROFS: "the file system is read-only: choose another --home",
-    errno.EACCES: "give this user the right to read and write there, or choose another --home",
-    errno.EPERM: "give this user the right to read and write there, or choose another --home",
+    errno.EACCES: "give this user read and write permission there, or choose another --home",
+    errno.EPERM: "give this user read and write permission there, or choose another --home",
     errno.EIO: "the disk reports hardware errors: check it and restore from a backup",
     errno.EMFILE: "too many files are open: raise the limit (ulimit -n) and start again",
     errno.ENFILE: "this machine has too many files open: end some programs and start again",
@@ -41,19 +41,21 @@ _REMEDIES = {
 
 
 def log_problem(problem: str) -> None:
-    """The default `Report`: a warning in the log."""
+    """The default `Report`: log a warning."""
     logging.getLogger("swarmd.storage").warning(problem)
 
 
 def remedy(error: OSError) -> str:
-    """Cause and remedy of a disk error, as the end of a sentence."""
+    """Return the cause and remedy of a disk error, as the end of a sentence."""
     cause = os.strerror(error.errno) if error.errno else str(error)
     advice = _REMEDIES.get(error.errno or 0, "check the path and the disk and start again")
     return f"{cause[:1].lower()}{cause[1:]}; {advice}"
 
 
 def disk_error(doing: str, error: OSError) -> StorageError:
-    """`doing` completes "cannot ...", e.g. "save the checkpoint /home/x/.swarmd/checkpoints/7"."""
+    """Return a StorageError. `doing` completes "cannot ...", such as "save the checkpoint
+    /home/x/.swarmd/checkpoints/7".
+    """
     return StorageError(f"cannot {doing}: {remedy(error)}")
 
 
@@ -67,11 +69,12 @@ def flush_to_disk(path: Path) -> None:
 
 
 def write_whole(path: Path, data: bytes, *, mode: int = 0o600, beside: str = ".writing") -> None:
-    """Put `data` at `path`: write a file beside it, fsync, rename. One writer at a time per directory.
+    """Write `data` to `path` via a temporary file next to it, fsync and rename. One writer at a time per
+    directory.
 
-    The file beside always has the same name, so a killed writer leaves at most one such file, which the next
-    write replaces. A second writer in the same directory gives `beside` a name of its own. Raises OSError;
-    `path` is then unchanged.
+    The temporary file always has the same name, so a killed writer leaves at most one, which the next write
+    replaces. A second writer in the same directory must pass a different `beside`. Raises OSError; `path` is
+    then unchanged.
     """
     written = path.with_name(beside)
     written.unlink(missing_ok=True)
@@ -90,10 +93,10 @@ def write_whole(path: Path, data: bytes, *, mode: int = 0o600, beside: str = ".w
 
 
 def set_aside(path: Path, prefix: str = DAMAGED, *, with_suffixes: tuple[str, ...] = ()) -> Path:
-    """Rename `path` to `prefix` and its name, with `.2` and so on if that is taken; returns the new path.
+    """Rename `path` with `prefix`, adding `.2` and so on if the name is taken. Return the new path.
 
-    Files that belong to it, such as `-wal`, keep their suffix after the new name. They move first, so that a
-    kill half-way leaves the main file to be set aside again. Raises OSError.
+    Associated files such as `-wal` keep their suffix after the new name. They are moved first, so that after
+    a kill in between the main file is set aside again. Raises OSError.
     """
     aside = next(place for place in _places(path, prefix) if not os.path.lexists(place))
     for suffix in (*with_suffixes, ""):

@@ -1,4 +1,4 @@
-"""A few facts that a home must not forget: whose it is, its swarm, and how far its checkpoints reached."""
+"""Facts that a home must not forget: its peer, its swarm, and how far its checkpoints reached."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from swarmd.storage.connection import Connection
 
 
 class Facts:
-    """Texts by name; None is a fact that is not known yet."""
+    """Text values by name. None means that a fact is not known yet."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -21,19 +21,19 @@ class Facts:
 
     @property
     def swarm_id(self) -> bytes | None:
-        """The swarm that this home belongs to; only `moving.py` changes it."""
+        """The swarm that this home belongs to. Only `moving.py` changes it."""
         found = self._get("swarm")
         return None if found is None else bytes.fromhex(found)
 
     @property
     def saved_step(self) -> int | None:
-        """Step of the checkpoint saved last."""
+        """The step of the checkpoint saved last."""
         found = self._get("saved_step")
         return None if found is None else int(found)
 
     @property
     def goodbyes(self) -> dict[str, int]:
-        """Peers whose last word was that they leave, with the unix time at which that was noted."""
+        """Peers whose last status said that they leave, with the Unix time at which this was recorded."""
         found: dict[str, int] = json.loads(self._get("goodbyes") or "{}")
         return found
 

@@ -13,21 +13,23 @@ from swarmd.errors import ConfigError
 from swarmd.storage.connection import Connection, Row
 
 EVENTS_MAX = 10_000
-"""Events kept; a peer has some ten a minute, so about a day. At 300 bytes they take 3 MiB."""
+"""Events kept. A peer has about ten a minute, so this is about a day. At 300 bytes each they take 3 MiB."""
 
 DEBUG_EVENTS_MAX = 2_000
-"""Debug events kept beside them: they come by the second, and must not push out what people should read."""
+"""Debug events kept in addition. They come every second and must not displace what people should read."""
 
 SLACK = 0.01
-"""Of a ring, by which it may be over before the oldest make room: that takes 6 ms on the event loop."""
+"""Fraction by which a ring can exceed its bound before the oldest events are dropped, which takes 6 ms on
+the event loop.
+"""
 
 EVENT_CHARACTERS_MAX = 4_000
-"""Fields of one event as JSON; longer ones are left out, since peers choose some of the text."""
+"""Characters of one event's fields as JSON; longer ones are omitted, as peers choose some of the text."""
 
 
 @dataclass(frozen=True)
 class Happening:
-    """One event. Numbers grow and are never used again."""
+    """One event. Numbers increase and are never reused."""
 
     number: int
     at: float
@@ -38,19 +40,19 @@ class Happening:
 
 
 class Happenings:
-    """A ring of events."""
+    """A ring buffer of events."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._untrimmed: dict[bool, int | None] = {False: None, True: None}
-        """Debug or not -> events that were added since the oldest made room; None before the first time."""
+        """Debug or not -> events added since the last trim; None before the first."""
 
     def add(self, events: Sequence[tuple[float, str, str, Mapping[str, object]]]) -> None:
-        """Keep events, each as time, name, level and JSON fields; the oldest make room."""
+        """Add events, each as time, name, level and JSON fields. Drops the oldest ones."""
         with self._connection.transaction():
             for at, name, level, fields in events:
                 text = json.dumps(dict(fields))
-                kept = text if len(text) <= EVENT_CHARACTERS_MAX else '{"message": "too long to be kept"}'
+                kept = text if len(text) <= EVENT_CHARACTERS_MAX else '{"message": "too long to store"}'
                 self._connection.execute(
                     "INSERT INTO events (at, name, level, fields) VALUES (?, ?, ?, ?)",
                     (at, name, level, kept),
@@ -69,7 +71,7 @@ class Happenings:
                 )
 
     def newest(self, limit: int, levels: Sequence[str]) -> list[Happening]:
-        """The newest `limit` events of these levels, oldest first."""
+        """Return the newest `limit` events of these levels, oldest first."""
         rows = self._connection.execute(
             "SELECT id, at, name, level, fields FROM events"
             " WHERE level IN (SELECT value FROM json_each(?)) ORDER BY id DESC LIMIT ?",
@@ -78,7 +80,7 @@ class Happenings:
         return [_happening(row) for row in reversed(rows)]
 
     def since(self, number: int, levels: Sequence[str]) -> list[Happening]:
-        """The events of these levels after that number, oldest first."""
+        """Return the events of these levels after `number`, oldest first."""
         rows = self._connection.execute(
             "SELECT id, at, name, level, fields FROM events"
             " WHERE id > ? AND level IN (SELECT value FROM json_each(?)) ORDER BY id",
@@ -93,9 +95,9 @@ def _happening(row: Row) -> Happening:
 
 
 def open_happenings(path: Path) -> tuple[Connection, Happenings]:
-    """The events in a home's database, beside a daemon that writes them. The caller closes the connection.
+    """Open the events in a home's database while a daemon writes them. The caller closes the connection.
 
-    Raises ConfigError if there are none yet, StorageError.
+    Raises ConfigError if there are none yet, and StorageError.
     """
     none_yet = ConfigError(f"{path.parent} has no events yet: `swarmd join` writes them")
     if not path.is_file():

@@ -1,8 +1,8 @@
-"""The history of this peer's answers to held-out questions, for the life of the home.
+"""The history of this peer's answers to held-out questions, over the life of the home.
 
-A sitting is one part of the held-out questions, answered once. The first sitting on each part is kept for
-ever: what the peer knew at the start is compared with what it knows now, question by question. Sittings in
-between are thinned evenly, never cut off at one end.
+A sitting answers one part of the held-out questions once. The first sitting on each part is kept permanently,
+so that what the peer knew at the start can be compared with what it knows now, question by question. Later
+sittings are thinned evenly, never truncated at one end.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ POINTS_MAX = 2_000
 """Sittings kept: about 1 MiB, and ten times what a curve on a screen can show."""
 
 POINTS_SLACK = 200
-"""Sittings above the bound before they are thinned: thinning at each would read the table each time."""
+"""Sittings above the bound before they are thinned; thinning each time would always read the table."""
 
 _ONE_PER_STRETCH = """
     SELECT MAX(id) FROM held_out, (SELECT MIN(step) AS low, MAX(step) AS high FROM held_out)
     GROUP BY (step - low) * ? / (high - low + 1)
 """
-"""The last sitting of each of so many equally long stretches of steps."""
+"""The last sitting in each of the given number of equally long ranges of steps."""
 
 _POINT = "step, at, questions, right_answers, tasks"
 _SITTING = "step, part, asked, model, untrained, answers"
@@ -31,24 +31,24 @@ _SITTING = "step, part, asked, model, untrained, answers"
 
 @dataclass(frozen=True)
 class Sitting:
-    """One part of the held-out questions, answered after `step` by the weights of that moment."""
+    """Answers to one part of the held-out questions, with the weights after `step`."""
 
     step: int
     part: int
-    """Which part of the questions, from 0."""
+    """The index of the part, from 0."""
     asked: bytes
-    """Digest of the questions' texts: only sittings on the same questions are compared one by one."""
+    """A digest of the questions' texts. Only sittings with equal questions are compared."""
     model: str
-    """Name of the model that answered: another model's answers are not the start of this one."""
+    """The model that answered. Answers by a different model are not the starting point of this one."""
     right: Mapping[str, tuple[bool, ...]]
     """Task -> whether each of its questions was answered right, in the order asked."""
     untrained: bool = False
-    """Whether the weights were those the model came with."""
+    """Whether the weights were the model's original ones."""
 
 
 @dataclass(frozen=True)
 class HeldOutPoint:
-    """One point of the curve: success over the sittings that counted as recent at that moment."""
+    """One point of the curve: success over the sittings that were recent at that moment."""
 
     step: int
     at: float
@@ -60,13 +60,13 @@ class HeldOutPoint:
 
 
 class HeldOut:
-    """Sittings by the order in which they happened."""
+    """Sittings in chronological order."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     def add(self, sitting: Sitting, point: HeldOutPoint) -> None:
-        """Keep a sitting, and the point of the curve that it makes."""
+        """Store a sitting and the resulting point of the curve."""
         answers = {name: "".join("01"[right] for right in row) for name, row in sitting.right.items()}
         tasks = {name: list(counts) for name, counts in point.tasks.items()}
         with self._connection.transaction():
@@ -89,14 +89,15 @@ class HeldOut:
             self._thin()
 
     def first(self, model: str) -> list[Sitting]:
-        """The earliest sitting of `model` on each part, by part."""
+        """Return the earliest sitting of `model` on each part, by part."""
         return self._sittings(
             "id IN (SELECT MIN(id) FROM held_out GROUP BY model, part, asked) ORDER BY part", model
         )
 
     def latest(self, model: str, parts: int) -> list[Sitting]:
-        """The newest sitting on each of the newest `parts` parts since `model` began to be trained, newest
-        first."""
+        """Return the newest sitting on each of the newest `parts` parts since `model` began training,
+        newest first.
+        """
         return self._sittings(
             "NOT untrained AND id IN (SELECT MAX(id) FROM held_out GROUP BY model, part)"
             " ORDER BY id DESC LIMIT ?",
@@ -105,7 +106,7 @@ class HeldOut:
         )
 
     def curve(self, points: int) -> list[HeldOutPoint]:
-        """At most `points` points, spread evenly over the steps of the home's life, oldest first."""
+        """Return at most `points` points, spread evenly over the steps of the home's life, oldest first."""
         rows = self._connection.execute(
             f"SELECT {_POINT} FROM held_out WHERE id IN ({_ONE_PER_STRETCH}) ORDER BY id",  # noqa: S608  ours
             (points,),
@@ -122,7 +123,7 @@ class HeldOut:
         ]
 
     def forget_after(self, step: int) -> None:
-        """Drop the sittings after `step`: the weights they examined are lost."""
+        """Drop the sittings after `step`, whose weights are lost."""
         self._connection.execute("DELETE FROM held_out WHERE step > ?", (step,))
 
     def _thin(self) -> None:

@@ -1,26 +1,26 @@
 """A peer's home: the directory that makes it the same peer at the next start.
 
     identity.key     libp2p private key (protobuf, Ed25519), mode 0600; never overwritten
-    config.toml      the operator's settings; the configuration code writes and reads it
-    manifest.cbor    canonical bytes of the manifest of the swarm this home belongs to
-    charter.signed   what the swarm's author signed about it; absent if nobody did, or it is not known
-    news.signed      the author's charter of a newer version that was heard of
-    port             the TCP port taken at the first start, kept so that addresses others remember stay valid
+    config.toml      the operator's settings; read and written by the configuration code
+    manifest.cbor    canonical bytes of the manifest of the swarm that this home belongs to
+    charter.signed   the charter by the swarm's author; absent if there is none or it is unknown
+    news.signed      the author's charter of a newer version, once one is known
+    port             the TCP port from the first start, reused so that addresses known to others stay valid
     lock             flock, and the pid of the process that holds it
     rates.json       how fast its devices compute, measured at the first start with each device
     budgets.json     batches that did not fit into memory
     swarmd.sock      where the running daemon answers `swarmd status`
     swarmd.db        pool, ledger, steps, held-out answers, peers
     steps.jsonl      one line per step; steps.1.jsonl to steps.3.jsonl are older
-    sinks/           what the sinks of `observe.sinks` write
+    sinks/           output of the sinks in `observe.sinks`
     checkpoints/     weights, optimiser and counters
-    records/         envelopes, own and pulled, under their digests
+    records/         envelopes, own and pulled, named by their digests
     damaged-*        set aside because it was no longer what was written; swarmd never deletes it
-    former-*         set aside because it belongs to the peer that lived here before
-    devices/         homes of the peers of `join --devices`, one per device; of the above, such a home has
-                     only lock and config.toml, unless it was the home of one peer before
+    former-*         set aside because it belongs to the former peer of this home
+    devices/         homes of the peers of `join --devices`, one per device; apart from these, such a home has
+                     only lock and config.toml, unless it was the home of a single peer before
 
-This module knows names and rights, not contents; the key, the manifest and the charters are the exceptions.
+This module handles names and permissions, not contents, except for the key, the manifest and the charters.
 """
 
 from __future__ import annotations
@@ -45,30 +45,30 @@ from swarmd.storage.identity import make_key, put_key, read_key
 from swarmd.storage.versions import require_known_versions
 
 PID_BYTES = 16
-"""Length of the lock file's content, always the same, so that it need not be truncated."""
+"""Length of the lock file's content. It is constant, so the file need not be truncated."""
 
 PORTS = range(1, 65_536)
-PORTS_KEPT = 2  # the one listened on, and the one to go back to
+PORTS_KEPT = 2  # the one listened on, and the one to return to
 
 
 @dataclass(frozen=True)
 class Home:
-    """The paths of a home, and the few small files that no other module handles."""
+    """The paths of a home, and the small files that no other module handles."""
 
     path: Path
 
     @classmethod
     def open(cls, path: Path, *, new_identity: bool = False) -> Self:
-        """The home at `path`, made with a key if it is not there yet.
+        """Return the home at `path`, creating it and its key if necessary.
 
-        A home that was a peer's and lost its key becomes another peer only with `new_identity`. Raises
-        ConfigError if the home cannot be made or written, if a newer swarmd wrote it, if its key is missing
-        or damaged, or if another process is making it just now.
+        A home of an earlier peer that lost its key becomes a new peer only with `new_identity`. Raises
+        ConfigError if the home cannot be created or written, if a newer swarmd wrote it, if its key is
+        missing or damaged, or if another process is creating it.
         """
         home = cls(path.expanduser().resolve())
         try:
             for directory in (home.path, home.checkpoints_path, home.records_path):
-                # The rights of an existing directory are its owner's choice and stay.
+                # The permissions of an existing directory are its owner's choice and are kept.
                 directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             _require_writable(home.path)
             _require_own(home.path)
@@ -83,7 +83,7 @@ class Home:
             raise ConfigError(f"home {error.filename} is a file; choose a directory with --home") from error
         except NotADirectoryError as error:
             raise ConfigError(
-                f"home {home.path} cannot be made, a parent of it is a file; choose another --home"
+                f"home {home.path} cannot be created: one of its parents is a file; choose another --home"
             ) from error
         except OSError as error:
             raise ConfigError(f"home {home.path} cannot be used: {remedy(error)}") from error
@@ -92,19 +92,21 @@ class Home:
 
     @classmethod
     def existing(cls, path: Path) -> Self:
-        """The home at `path` for a command that only reads. Raises ConfigError when there is none, and for
-        one that a newer swarmd wrote."""
+        """Return the home at `path` for a command that only reads.
+
+        Raises ConfigError if there is none, or if a newer swarmd wrote it.
+        """
         home = cls(path.expanduser().resolve())
         try:
             home.identity_path.stat()
         except (FileNotFoundError, NotADirectoryError) as error:
             if home.devices_path.is_dir():
                 raise ConfigError(
-                    f"{home.path} holds a home for each device: name the one you mean, such as "
+                    f"{home.path} holds a home for each device: name one of them, such as "
                     f"--home {min(home.devices_path.iterdir(), default=home.devices_path)}"
                 ) from error
             raise ConfigError(
-                f"there is no swarmd home at {home.path}; `swarmd init` or `swarmd join` makes one, "
+                f"there is no swarmd home at {home.path}; create one with `swarmd init` or `swarmd join`, "
                 "or name another with --home"
             ) from error
         except OSError as error:
@@ -183,12 +185,12 @@ class Home:
         return places.runtime_path(self.path)
 
     def key(self) -> KeyPair:
-        """This peer's identity. Raises ConfigError; the file is never changed."""
+        """Return this peer's identity. Raises ConfigError. The file is never changed."""
         return read_key(self.identity_path)
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Hold the home for this process. Raises ConfigError if another one does; a killed one does not."""
+        """Lock the home. Raises ConfigError if another process holds it. A kill releases the lock."""
         try:
             flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
             descriptor = os.open(self.lock_path, flags, 0o600)
@@ -199,7 +201,7 @@ class Home:
         try:
             found = os.fstat(descriptor)
             if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1:
-                raise ConfigError(f"{self.lock_path} is not a regular file of its own: remove it")
+                raise ConfigError(f"{self.lock_path} is not a regular file with a single link: remove it")
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -211,23 +213,24 @@ class Home:
             try:
                 yield
             finally:
-                # Explicitly: a child forked meanwhile shares the lock, and would keep it after a close.
+                # Unlock explicitly: a child forked in the meantime shares the lock and would keep it after
+                # the file is closed.
                 fcntl.flock(descriptor, fcntl.LOCK_UN)
         finally:
             os.close(descriptor)
 
     def require_unused(self) -> None:
-        """Raises ConfigError if a running process holds this home. Makes nothing."""
+        """Raise ConfigError if a running process holds this home. Creates nothing."""
         if self.lock_path.exists():
             with self.lock():
                 return
 
     def require_known_versions(self) -> None:
-        """Raises ConfigError if a newer swarmd wrote this home. Changes nothing."""
+        """Raise ConfigError if a newer swarmd wrote this home. Changes nothing."""
         require_known_versions(self.path, self.database_path, self.checkpoints_path)
 
     def has_checkpoints(self) -> bool:
-        """Whether there is at least one, whole or not. Raises ConfigError."""
+        """Whether there is at least one checkpoint, whole or not. Raises ConfigError."""
         try:
             return any(self.checkpoints_path.iterdir())
         except (FileNotFoundError, NotADirectoryError):
@@ -236,7 +239,7 @@ class Home:
             raise ConfigError(f"home {self.path} cannot be used: {remedy(error)}") from error
 
     def read_manifest(self) -> bytes | None:
-        """Bytes of the swarm's manifest, not verified; None before the first join."""
+        """Read the bytes of the swarm's manifest, unverified; None before the first join."""
         try:
             return self.manifest_path.read_bytes()
         except FileNotFoundError:
@@ -245,13 +248,13 @@ class Home:
             raise ConfigError(f"{self.manifest_path} cannot be read: {remedy(error)}") from error
 
     def manifest(self) -> Manifest | None:
-        """The swarm's manifest; None before the first join. Raises ConfigError for a damaged file."""
+        """Return the swarm's manifest; None before the first join. Raises ConfigError for a damaged file."""
         data = self.read_manifest()
         try:
             return None if data is None else Manifest.from_bytes(data)
         except ProtocolError as error:
             raise ConfigError(
-                f"{self.manifest_path} is not a manifest ({error}): put a backup back, or move it away and "
+                f"{self.manifest_path} is not a manifest ({error}): restore a backup, or move it away and "
                 "give --peer or --swarm"
             ) from error
 
@@ -259,11 +262,11 @@ class Home:
         self._write(self.manifest_path, manifest)
 
     def charter(self) -> VerifiedCharter | None:
-        """The author's word on the swarm of this home. Raises ConfigError for a damaged file."""
+        """Return the author's charter for this home's swarm. Raises ConfigError if the file is damaged."""
         return read_charter(self.charter_path)
 
     def news(self) -> VerifiedCharter | None:
-        """The author's word on a newer version. Raises ConfigError for a damaged file."""
+        """Return the author's charter for a newer version. Raises ConfigError if the file is damaged."""
         return read_charter(self.news_path)
 
     def write_charter(self, charter: VerifiedCharter) -> None:
@@ -273,18 +276,18 @@ class Home:
         self._write(self.news_path, charter.envelope)
 
     def read_port(self) -> int | None:
-        """The port that this peer listens on, or did last; None when there is none or it is not a port.
+        """Return the current or last port of this peer; None if there is none or the file is not valid.
 
         Raises ConfigError.
         """
         return next(iter(self._read_ports()), None)
 
     def read_usual_port(self) -> int | None:
-        """The port that others know: kept while another has to be used for a time. Raises ConfigError."""
+        """Return the port that other peers know, kept while another one must be used. Raises ConfigError."""
         return next(reversed(self._read_ports()), None)
 
     def _read_ports(self) -> list[int]:
-        """The present port, and the usual one behind it if it is another."""
+        """Return the current port and, if different, the usual one after it."""
         try:
             ports = [int(word) for word in self.port_path.read_bytes().split()]
         except (FileNotFoundError, ValueError):
@@ -294,7 +297,7 @@ class Home:
         return ports if len(ports) <= PORTS_KEPT and all(port in PORTS for port in ports) else []
 
     def write_port(self, port: int, usual: int | None = None) -> None:
-        """Keep the port listened on, and the usual one if it was taken at this start."""
+        """Store the current port, and the usual one if that was in use by another program."""
         ports = (port,) if usual in (None, port) else (port, usual)
         self._write(self.port_path, "".join(f"{each}\n" for each in ports).encode())
 
@@ -305,7 +308,7 @@ class Home:
             raise ConfigError(f"{path} cannot be written: {remedy(error)}") from error
 
     def restore_key(self, key: KeyPair, *, replace: bool) -> str:
-        """Make `key` this home's key, and make the home if needed; see `put_key`. Raises ConfigError."""
+        """Make `key` this home's key, creating the home if necessary; see `put_key`. Raises ConfigError."""
         try:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
             with self.lock():
@@ -314,7 +317,7 @@ class Home:
             raise ConfigError(f"the key {self.identity_path} cannot be restored: {remedy(error)}") from error
 
     def _create_key(self, new_identity: bool) -> None:
-        """Under the lock, so that only one of two first starts makes the peer."""
+        """Create the key under the lock, so that only one of two concurrent first starts creates the peer."""
         if self.identity_path.exists():
             return
         traces = self.traces()
@@ -322,16 +325,16 @@ class Home:
             here = shlex.quote(str(self.path))
             raise ConfigError(
                 f"the key {self.identity_path} is missing, and a peer has lived here ({', '.join(traces)}): "
-                f"put it back (`swarmd key restore FILE --home {here}`), or go on with the weights as a new "
+                f"restore it (`swarmd key restore FILE --home {here}`), or keep the weights but become a new "
                 f"peer (`swarmd join --home {here} --new-identity`), or choose another --home"
             )
-        # Its steps and ledger are the former peer's, who alone may claim them.
+        # The steps and ledger belong to the former peer, and nobody else can claim them.
         if self.database_path.exists():
             set_aside(self.database_path, FORMER, with_suffixes=("-wal", "-shm"))
         make_key(self.identity_path)
 
     def traces(self) -> tuple[str, ...]:
-        """Which of its parts show that a peer has lived here. Raises OSError."""
+        """Return which parts show that this home belonged to a peer before. Raises OSError."""
         parts = []
         if self.database_path.exists() and self.database_path.stat().st_size > 0:
             parts.append(self.database_path.name)
@@ -341,7 +344,7 @@ class Home:
         return tuple(parts)
 
     def _require_plain_files(self) -> None:
-        """Require that no link leads to the database, which is written in place. Raises ConfigError."""
+        """Require that the database, written in place, is not a symbolic link. Raises ConfigError."""
         for suffix in ("", "-wal", "-shm"):
             path = self.database_path.with_name(self.database_path.name + suffix)
             if path.is_symlink():
@@ -349,11 +352,11 @@ class Home:
 
 
 def _require_own(path: Path) -> None:
-    """Require that nobody else can put files into the home. Raises ConfigError."""
+    """Require that no other user can put files into the home. Raises ConfigError."""
     mode = path.stat().st_mode
     if mode & 0o022:
         raise ConfigError(
-            f"others may write into home {path} (mode {mode & 0o777:o}): "
+            f"other users can write to home {path} (mode {mode & 0o777:o}): "
             f"`chmod go-w {shlex.quote(str(path))}`"
         )
 

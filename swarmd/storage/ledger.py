@@ -1,7 +1,7 @@
 """The ledger: what this peer published, pulled, used and rejected, when and why.
 
-Two parts. Entries are a log of the newest events, bounded. Totals and per-publisher counts are kept beside it
-and survive both the log's bound and restarts.
+It has two parts. Entries are a bounded log of the newest events. Totals and per-publisher counts are kept
+separately, and survive both the log's bound and restarts.
 """
 
 from __future__ import annotations
@@ -13,29 +13,29 @@ from typing import Literal
 from swarmd.storage.connection import Connection
 
 ENTRIES_MAX = 20_000
-"""Events in the log; some days of a busy peer, a few MiB."""
+"""Events in the log: several days of a busy peer, a few MiB."""
 
 ENTRIES_SLACK = 256
-"""Events above the bound before the log is cut: cutting at each event would double the writes."""
+"""Events above the bound before the log is trimmed. Trimming at every event would double the writes."""
 
 PUBLISHERS_MAX = 1_024
-"""Peers with counts of their own. Above this, the peers pulled from longest ago are forgotten."""
+"""Peers with their own counts. Above this, the peers pulled from longest ago are dropped."""
 
 DETAIL_CHARACTERS_MAX = 500
-"""A rejection's detail may quote what a stranger sent."""
+"""Characters of a rejection's detail, which can quote what a stranger sent."""
 
 RECORDS = (
     "SELECT digest, MIN(id) FROM ledger WHERE event IN ('published', 'pulled') AND digest NOT IN"
     " (SELECT digest FROM ledger WHERE event = 'lost') GROUP BY digest ORDER BY MIN(id)"
 )
-"""Groups of the log whose record should be on disk, oldest first."""
+"""Groups in the log whose record should be on disk, oldest first."""
 
 Event = Literal["own", "published", "pulled", "used", "rejected", "lost"]
 
 
 @dataclass(frozen=True)
 class Counts:
-    """Totals since the home was made, in groups."""
+    """Totals since the home was created, in groups."""
 
     own: int
     published: int
@@ -47,16 +47,16 @@ class Counts:
 
 @dataclass(frozen=True)
 class PublisherCounts:
-    """What came from one peer."""
+    """What was received from one peer."""
 
     groups_pulled: int
     reward_mean: float
-    """Mean over its groups of the mean reward as scored here."""
+    """The mean, over its groups, of the mean reward as scored here."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One event of the log."""
+    """One event in the log."""
 
     at: float
     """Unix time in seconds."""
@@ -70,7 +70,7 @@ class Entry:
 
 
 class Ledger:
-    """Every write is one transaction; an event that was recorded survives a kill."""
+    """Every write is one transaction. A recorded event survives a kill."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -80,11 +80,11 @@ class Ledger:
         self._count("own", groups)
 
     def published(self, digest: bytes, round_: int, step: int, *, now: float) -> None:
-        """An own group went out as a record."""
+        """An own group was published as a record."""
         self._enter("published", now, digest=digest, round_=round_, step=step)
 
     def pulled(self, digest: bytes, publisher: str, round_: int, *, reward_mean: float, now: float) -> None:
-        """A group of `publisher` was verified and scored; called by `Pool.add`, in its transaction."""
+        """A group of `publisher` was verified and scored. Called by `Pool.add`, in its transaction."""
         with self._connection.transaction():
             self._enter("pulled", now, digest=digest, peer_id=publisher, round_=round_)
             self._connection.execute(
@@ -100,7 +100,7 @@ class Ledger:
             )
 
     def used(self, digest: bytes, step: int, *, now: float) -> None:
-        """An external group was in a batch; called by `Pool.mark_used`, in its transaction."""
+        """An external group was part of a batch. Called by `Pool.mark_used`, in its transaction."""
         self._enter("used", now, digest=digest, step=step)
 
     def rejected(
@@ -112,16 +112,16 @@ class Ledger:
         digest: bytes | None = None,
         publisher: str | None = None,
     ) -> None:
-        """Something a peer sent was refused: a `protocol.Reason`, or gossip's "pull" and "uninformative"."""
+        """Something from a peer was refused: a `protocol.Reason`, or gossip's "pull" or "uninformative"."""
         detail = detail[:DETAIL_CHARACTERS_MAX]
         self._enter("rejected", now, digest=digest, peer_id=publisher, reason=reason, detail=detail)
 
     def lost(self, digest: bytes, why: str, *, now: float) -> None:
-        """The record of an earlier entry is damaged, or no longer on disk."""
+        """The record of an earlier entry is damaged or no longer on disk."""
         self._enter("lost", now, digest=digest, detail=why)
 
     def knows(self, digest: bytes) -> bool:
-        """Whether the log says that a group was published or pulled under this digest."""
+        """Whether the log contains a group published or pulled under this digest."""
         return bool(
             self._connection.execute(
                 "SELECT 1 FROM ledger WHERE digest = ? AND event IN ('published', 'pulled') LIMIT 1",
@@ -130,7 +130,7 @@ class Ledger:
         )
 
     def records(self) -> list[bytes]:
-        """Digests of the groups in the log that were published or pulled and not lost, oldest first."""
+        """Return the digests of groups in the log, published or pulled and not lost, oldest first."""
         return [digest for digest, _ in self._connection.execute(RECORDS)]
 
     def counts(self) -> Counts:
@@ -152,14 +152,14 @@ class Ledger:
         )
 
     def by_publisher(self) -> dict[str, PublisherCounts]:
-        """At most PUBLISHERS_MAX peers, the one pulled from most recently first."""
+        """Return at most PUBLISHERS_MAX peers, the one pulled from most recently first."""
         rows = self._connection.execute(
             "SELECT peer_id, groups_pulled, reward_sum FROM publishers ORDER BY last_pulled DESC"
         )
         return {peer_id: PublisherCounts(n, reward_sum / n) for peer_id, n, reward_sum in rows}
 
     def entries(self, limit: int, event: Event | None = None) -> list[Entry]:
-        """The newest `limit` events, or those of one kind, newest first."""
+        """Return the newest `limit` events, optionally of one kind, newest first."""
         rows = self._connection.execute(
             "SELECT at, event, digest, peer_id, round, step, reason, detail FROM ledger"
             " WHERE ?1 IS NULL OR event = ?1 ORDER BY id DESC LIMIT ?2",

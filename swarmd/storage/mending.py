@@ -1,6 +1,6 @@
-"""`swarmd check --repair`: sets aside what is damaged, and brings ledger and records together.
+"""`swarmd check --repair`: sets damaged parts aside, and makes ledger and records agree.
 
-Called under the home's lock, with what `checking` found. Deletes nothing.
+Called under the home's lock, with the findings of `checking`. Deletes nothing.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from swarmd.storage.reconciling import reconcile
 
 
 def mend(home: Home, findings: Sequence[Finding], *, now: float) -> list[str]:
-    """Mend what is damaged; returns what was done, one sentence each. Raises ConfigError, StorageError."""
+    """Repair what is damaged. Return what was done, one sentence each. Raises ConfigError, StorageError."""
     done = []
     for finding in findings:
         if finding.state == "damaged" and finding.part != "ledger":

@@ -1,7 +1,7 @@
-"""Moves a home to a new version of its swarm. Key, weights, ledger, known peers and held-out history stay.
+"""Moves a home to a new version of its swarm. Keeps key, weights, ledger, known peers and held-out history.
 
-Groups by others that wait in the pool answer the questions of the old rules, so they are dropped. A kill in
-between leaves a home that refuses to start; moving it once more completes the work.
+External groups in the pool answer questions under the old rules, so they are dropped. A kill in between
+leaves a home that refuses to start; moving it again completes the work.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from swarmd.storage.home import Home
 
 
 def move_home(home: Home, manifest: Manifest, charter: VerifiedCharter) -> int:
-    """Returns how many waiting groups were dropped.
+    """Move the home. Return how many waiting groups were dropped.
 
     Raises ConfigError if a daemon uses the home, and StorageError.
     """
@@ -26,5 +26,5 @@ def move_home(home: Home, manifest: Manifest, charter: VerifiedCharter) -> int:
         news = home.news()
         if news is not None and not news.replaces(charter):
             home.news_path.unlink()
-        home.write_charter(charter)  # last: until it is there, the home can be moved again
+        home.write_charter(charter)  # last: until the charter exists, the home can be moved again
     return dropped

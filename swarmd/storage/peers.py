@@ -1,4 +1,4 @@
-"""Peers that were seen, and where: whom to try at the next start when no bootstrap peer answers."""
+"""Peers that were seen, and their addresses: whom to dial at the next start if no bootstrap peer answers."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from swarmd.storage.connection import Connection
 
 PEERS_MAX = 1_024
-"""Peers remembered; those seen longest ago are forgotten first. A start dials a handful of them."""
+"""Peers remembered. Those seen longest ago are dropped first. A start dials a handful of them."""
 
 ADDRESSES_MAX = 8
-"""Addresses kept for a peer, as many as a peer status may carry."""
+"""Addresses kept per peer, as many as a peer status can carry."""
 
 ADDRESS_CHARACTERS_MAX = 256
-"""Longest address kept, as in a peer status."""
+"""The longest address kept, as in a peer status."""
 
 
 @dataclass(frozen=True)
@@ -29,13 +29,13 @@ class SeenPeer:
 
 
 class Peers:
-    """Bounded memory of peers, newest first."""
+    """A bounded memory of peers, newest first."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     def seen(self, peer_id: str, addresses: Sequence[str], *, now: float) -> None:
-        """Remember where a peer was at `now`. If `addresses` is empty, the known ones stay."""
+        """Remember where a peer was at `now`. If `addresses` is empty, the known ones are kept."""
         kept = [address for address in addresses if len(address) <= ADDRESS_CHARACTERS_MAX][:ADDRESSES_MAX]
         with self._connection.transaction():
             self._connection.execute(
@@ -51,7 +51,7 @@ class Peers:
             )
 
     def known(self, limit: int = PEERS_MAX) -> list[SeenPeer]:
-        """The peers seen last, newest first."""
+        """Return the peers seen most recently, newest first."""
         rows = self._connection.execute(
             "SELECT peer_id, addresses, last_seen FROM peers ORDER BY last_seen DESC LIMIT ?", (limit,)
         )

@@ -1,7 +1,7 @@
-"""The pool: verified groups by other peers, waiting to be drawn into a step.
+"""The pool: verified external groups, waiting to be drawn into a step.
 
-It is bounded: the groups of the oldest rounds go first. Bodies are CBOR of plain values, which pydantic turns
-back into the dataclass. Which groups a step draws is decided by the sampler, not here.
+When full, it drops the groups of the oldest rounds. Bodies are CBOR of plain values, which pydantic converts
+back to the dataclass. The sampler decides which groups a step draws, not the pool.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from swarmd.storage.durable import Report
 from swarmd.storage.ledger import Ledger
 
 POOL_GROUPS_MAX = 2_048
-"""Groups; at 64 KiB per record this is 128 MiB at the very worst. The configuration may say otherwise."""
+"""Groups. At 64 KiB per record this is at most 128 MiB. Can be set in the configuration."""
 
 Choose = Callable[[Sequence[str], int], Sequence[int]]
-"""(publishers of the groups that wait, newest first; how many are wanted) -> positions of those to read."""
+"""(publishers of the waiting groups, newest first; number wanted) -> positions of the groups to read."""
 
 _GROUP = TypeAdapter(ScoredGroup)
 
 
 def newest(publishers: Sequence[str], limit: int) -> range:
-    """The default `Choose`: the first `limit`."""
+    """The default `Choose`: take the first `limit`."""
     return range(min(limit, len(publishers)))
 
 
@@ -40,23 +40,22 @@ class Pool:
         self._groups_max = groups_max
         self._on_problem = on_problem
         self._read: dict[int, ScoredGroup] = {}
-        """Candidates of the last call, by row: most wait from one step to the next, and reading the largest
-        takes a millisecond."""
+        """Candidates of the last call, by row. Most of them wait from one step to the next, and reading
+        the largest takes a millisecond.
+        """
 
     def __len__(self) -> int:
         [(count,)] = self._connection.execute("SELECT COUNT(*) FROM pool")
         return int(count)
 
     def add(self, group: ScoredGroup, *, now: float) -> bool:
-        """Keep a verified and scored group of another peer, and enter it in the ledger as pulled.
+        """Store a verified and scored external group, and enter it in the ledger as pulled.
 
-        Returns False if it is here already. Drops the oldest above the bound. Raises ValueError for a group
-        without a digest.
+        Returns False if it is already stored. Drops the oldest groups above the bound. Raises ValueError for
+        a group without a digest.
         """
         if group.digest is None:
-            raise ValueError(
-                "only a group that came in a record has a place in the pool: this one has no digest"
-            )
+            raise ValueError("the pool stores only groups that came in a record: this one has no digest")
         columns = (group.digest, group.round, group.task_id, group.publisher, group.can_teach)
         with self._connection.transaction():
             added = self._connection.changed(
@@ -74,8 +73,11 @@ class Pool:
     def candidates(
         self, min_round: int, limit: int, *, informative_only: bool = False, choose: Choose = newest
     ) -> list[ScoredGroup]:
-        """Up to `limit` unused groups of round `min_round` or later, newest first, as `choose` picks them.
-        With `informative_only`, only groups that can teach."""
+        """Return up to `limit` unused groups of round `min_round` or later, newest first, as chosen by
+        `choose`.
+
+        With `informative_only`, only groups that can teach.
+        """
         waiting = self._connection.execute(
             "SELECT id, publisher FROM pool WHERE used_step IS NULL AND round >= ? AND informative >= ?"
             " ORDER BY round DESC, id DESC",
@@ -90,7 +92,7 @@ class Pool:
         return list(self._read.values())
 
     def _group(self, row_id: int) -> ScoredGroup | None:
-        """None of a row that is corrupt, which is removed."""
+        """Read a group. Returns None for a corrupt row, which is removed."""
         [(body,)] = self._connection.execute("SELECT body FROM pool WHERE id = ?", (row_id,))
         try:
             return _GROUP.validate_python(cbor2.loads(body))
@@ -100,7 +102,7 @@ class Pool:
             return None
 
     def newest(self, limit: int) -> list[tuple[ScoredGroup, int | None]]:
-        """The `limit` groups that came last, newest first, each with the step that it was used in."""
+        """Return the `limit` groups that arrived last, newest first, each with the step that used it."""
         rows = self._connection.execute("SELECT body, used_step FROM pool ORDER BY id DESC LIMIT ?", (limit,))
         found = []
         for body, used_step in rows:
@@ -109,8 +111,11 @@ class Pool:
         return found
 
     def mark_used(self, digests: Sequence[bytes], step: int, *, now: float) -> int:
-        """These groups were in the batch of `step`: they are no longer candidates, and the ledger counts
-        them. Returns how many were here and unused."""
+        """Mark groups as used in the batch of `step`. They are no longer candidates, and the ledger counts
+        them.
+
+        Returns how many were stored here and unused.
+        """
         with self._connection.transaction():
             used = 0
             for digest in digests:
@@ -122,21 +127,21 @@ class Pool:
         return used
 
     def remove(self, publisher: str) -> int:
-        """Drop the unused groups of a peer that is no longer listened to; returns how many."""
+        """Drop the unused groups of a peer that is ignored from now on. Return how many."""
         return self._connection.changed(
             "DELETE FROM pool WHERE publisher = ? AND used_step IS NULL", (publisher,)
         )
 
     def clear(self) -> int:
-        """Drop all unused groups: the swarm has other rules from now on. Returns how many."""
+        """Drop all unused groups, because the swarm's rules changed. Return how many."""
         return self._connection.changed("DELETE FROM pool WHERE used_step IS NULL")
 
     def release_after(self, step: int) -> int:
-        """Groups used after `step` become candidates again; returns how many."""
+        """Make groups used after `step` candidates again. Return how many."""
         return self._connection.changed("UPDATE pool SET used_step = NULL WHERE used_step > ?", (step,))
 
     def prune(self, groups_max: int) -> int:
-        """Drop the oldest, by round and then by arrival, above `groups_max`; returns how many."""
+        """Drop the oldest groups above `groups_max`, by round and then by arrival. Return how many."""
         return self._connection.changed(
             "DELETE FROM pool WHERE id IN"
             " (SELECT id FROM pool ORDER BY round DESC, id DESC LIMIT -1 OFFSET ?)",

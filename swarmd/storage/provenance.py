@@ -1,6 +1,6 @@
-"""Where trained weights come from, as a home's database says: how many groups, and whose.
+"""The provenance of trained weights according to a home's database: how many groups, and whose.
 
-It reads beside a running daemon, and changes nothing.
+It reads beside a running daemon and changes nothing.
 """
 
 from __future__ import annotations
@@ -26,22 +26,22 @@ class Teacher:
 
 @dataclass(frozen=True)
 class Learned:
-    """What went into the weights after some step."""
+    """What the weights of some step were trained on."""
 
     steps: int
-    """Steps that the counts cover: fewer than were made if the database is younger than the home."""
+    """Steps that the counts cover. Fewer than were taken if the database is newer than the home."""
     own: int
     """Own groups."""
     external: int
     """Groups by other peers."""
     teachers: Sequence[Teacher]
-    """Until now, the one with the most groups first."""
+    """Up to now, most groups first."""
 
 
 def read_learned(database: Path, step: int) -> Learned | None:
-    """What the home of `database` learned from up to `step`. None without a database.
+    """Return what the home of `database` learned from up to `step`. None without a database.
 
-    Raises StorageError for a database that cannot be read.
+    Raises StorageError if the database cannot be read.
     """
     if not database.is_file():
         return None
@@ -59,10 +59,10 @@ def read_learned(database: Path, step: int) -> Learned | None:
 
 
 def read_untrained(database: Path, step: int) -> dict[str, tuple[int, int]]:
-    """Task -> (right, asked) of the untrained model, on the held-out questions that the weights were asked
-    too, up to `step`. Empty where the home does not know.
+    """Return task -> (right, asked) of the untrained model, on the held-out questions that the weights were
+    also asked up to `step`. Empty if unknown.
 
-    Raises StorageError for a database that cannot be read.
+    Raises StorageError if the database cannot be read.
     """
     if not database.is_file():
         return {}
@@ -89,5 +89,5 @@ def _reading(database: Path) -> Iterator[sqlite3.Connection]:
             yield connection
     except sqlite3.DatabaseError as error:
         raise StorageError(
-            f"the database {database} cannot be read ({error}): `swarmd check` says what is wrong with it"
+            f"the database {database} cannot be read ({error}): `swarmd check` shows what is wrong with it"
         ) from error

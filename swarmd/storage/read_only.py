@@ -1,4 +1,4 @@
-"""A home's database for those who only look: beside a running daemon, and without leaving a file."""
+"""Read-only access to a home's database, beside a running daemon and without leaving files behind."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from pathlib import Path
 
 @contextmanager
 def read_only(database: Path) -> Iterator[sqlite3.Connection]:
-    """A connection that changes nothing, closed at the end. Raises sqlite3.DatabaseError."""
+    """A read-only connection, closed when the block exits. Raises sqlite3.DatabaseError."""
     with closing(sqlite3.connect(_uri(database), uri=True)) as connection:
         yield connection
 
 
 def _uri(database: Path) -> str:
-    """A reader of a database that nobody has open would make a log and leave it."""
+    """Return the URI. Without `immutable`, reading a database that is not open would leave a log."""
     in_use = database.with_name(f"{database.name}-wal").exists()
     return f"{database.absolute().as_uri()}?{'mode=ro' if in_use else 'immutable=1'}"

@@ -1,8 +1,9 @@
-"""Makes ledger and record files agree, after a kill between two writes or after a person removed files.
+"""Makes the ledger and the record files agree after a kill between two writes, or after a person removed
+files.
 
-A record's file is written before its entry, so a kill in between leaves a file without an entry. An own
-record is then entered; another peer's may be pulled again. An entry without a file, when older entries have
-theirs, means that a record was lost. The log says so once.
+A record's file is written before its entry, so a kill in between leaves a file without an entry. If the
+record is this peer's own, it is entered; another peer's record can be pulled again. An entry without a file,
+while older entries have theirs, means that a record was lost. The log notes that once.
 """
 
 from __future__ import annotations
@@ -18,16 +19,16 @@ from swarmd.storage.ledger import ENTRIES_MAX
 
 @dataclass(frozen=True)
 class Reconciled:
-    """What did not agree."""
+    """The differences that were found."""
 
     entered: int
     """Own records that had no entry."""
     lost: int
-    """Entries whose record is gone."""
+    """Entries whose record is missing."""
 
 
 def reconcile(database: Database, blobs: BlobStore, own: PeerId, *, now: float) -> Reconciled:
-    """Bring the ledger up to the records. Raises StorageError."""
+    """Make the ledger agree with the records. Raises StorageError."""
     ledger = database.ledger
     unknown = without_entry(blobs, database)
     missing = without_file(ledger.records(), blobs)
@@ -40,13 +41,15 @@ def reconcile(database: Database, blobs: BlobStore, own: PeerId, *, now: float) 
                 ledger.published(digest, record.round, record.step, now=record.created)
                 entered += 1
         for digest in missing:
-            ledger.lost(digest, "its record is gone", now=now)
+            ledger.lost(digest, "its record is missing", now=now)
     return Reconciled(entered, len(missing))
 
 
 def without_entry(blobs: BlobStore, database: Database) -> list[bytes]:
-    """The newest records that the log does not know, up to the first that it knows; newest first. Older ones
-    may have left the log, which is bounded."""
+    """Return the newest records that the log does not know, newest first, up to the first one that it knows.
+
+    Older entries may have been dropped from the log, which is bounded.
+    """
     found: list[bytes] = []
     for digest in blobs.digests()[:ENTRIES_MAX]:
         if database.ledger.knows(digest):
@@ -56,15 +59,17 @@ def without_entry(blobs: BlobStore, database: Database) -> list[bytes]:
 
 
 def without_file(entered: Sequence[bytes], held: Container[bytes]) -> list[bytes]:
-    """Digests of entries, oldest first, whose record is missing although it was not dropped. The store drops
-    the oldest records, and never all. So these are the missing ones behind the oldest record that is held, or
-    all of them if none is held."""
+    """Return the digests of entries whose record was lost rather than dropped. `entered`: oldest first.
+
+    The store drops its oldest records, but never all of them. The lost ones are therefore those missing after
+    the oldest record held, or all of them if none is held.
+    """
     oldest = next((index for index, digest in enumerate(entered) if digest in held), 0)
     return [digest for digest in entered[oldest:] if digest not in held]
 
 
 def own_record(envelope: bytes, own: PeerId) -> AnyRecord | None:
-    """The record in `envelope` if `own` signed it; None for anything else."""
+    """Return the record in `envelope` if `own` signed it, otherwise None."""
     try:
         record, publisher = open_record(envelope)
     except RejectedRecord:

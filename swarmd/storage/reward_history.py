@@ -1,7 +1,7 @@
-"""The mean reward of own groups over the whole life of the home, in a bounded number of points.
+"""The mean reward of own groups over the life of the home, in a bounded number of points.
 
-A point covers a stretch of steps. When there are too many points, stretches become twice as long and
-neighbours are joined, so that the curve always begins at the first step.
+A point covers a range of steps. When there are too many points, the ranges are doubled and neighbours merged,
+so the curve always starts at the first step.
 """
 
 from __future__ import annotations
@@ -12,27 +12,28 @@ from dataclasses import dataclass
 from swarmd.storage.connection import Connection
 
 REWARD_POINTS_MAX = 400
-"""Points of the curve: a wide screen shows about one per four pixels. There are at least half as many once
-the home has taken that many steps."""
+"""Points of the curve. A wide screen shows about one per four pixels. Once the home has taken that many
+steps, there are at least half as many points.
+"""
 
 
 @dataclass(frozen=True)
 class RewardPoint:
-    """The rewards of a stretch of steps."""
+    """The rewards in one range of steps."""
 
     step: int
-    """The last step of the stretch so far."""
+    """The last step of the range so far."""
     mean: float
     """0..1."""
     deviation: float
-    """Standard deviation between the steps of the stretch; 0 for a single one."""
+    """Standard deviation across the steps of the range; 0 for a single step."""
 
 
 class RewardHistory:
-    """Sums per stretch: joining two of them, or adding a step, is exact."""
+    """Sums per range, so that merging two ranges or adding a step is exact."""
 
     def __init__(self, connection: Connection) -> None:
-        """A home of an earlier version has steps and no history yet: it is made from the steps."""
+        """Build the history from the steps if a home of an earlier version has none yet."""
         self._connection = connection
         [(known,)] = connection.execute("SELECT COUNT(*) FROM reward_history")
         [(last,)] = connection.execute("SELECT COALESCE(MAX(step), 0) FROM steps WHERE reward IS NOT NULL")
@@ -40,7 +41,7 @@ class RewardHistory:
             self._build(0, _width_for(last))
 
     def add(self, step: int, reward: float) -> None:
-        """Count the mean reward of one step; called by `Steps.record`, in its transaction."""
+        """Add the mean reward of one step. Called by `Steps.record`, in its transaction."""
         width = self._width()
         if step >= width * REWARD_POINTS_MAX:
             self._join(_width_for(step))
@@ -53,7 +54,7 @@ class RewardHistory:
         )
 
     def points(self) -> list[RewardPoint]:
-        """At most REWARD_POINTS_MAX, oldest first."""
+        """Return at most REWARD_POINTS_MAX points, oldest first."""
         rows = self._connection.execute("SELECT last, n, total, squares FROM reward_history ORDER BY stretch")
         return [
             RewardPoint(last, total / n, math.sqrt(max(0.0, squares / n - (total / n) ** 2)))
@@ -61,13 +62,13 @@ class RewardHistory:
         ]
 
     def forget_after(self, step: int) -> None:
-        """Drop what came after `step`. The stretch that holds it is summed again from the steps."""
+        """Drop everything after `step`. The range that contains it is summed again from the steps."""
         width = self._width()
         self._connection.execute("DELETE FROM reward_history WHERE stretch >= ?", (step // width,))
         self._build(step // width * width, width)
 
     def _width(self) -> int:
-        """Steps per stretch: the same for all."""
+        """The number of steps per range, the same for all."""
         [(width,)] = self._connection.execute("SELECT MAX(width) FROM reward_history")
         return width or 1
 
@@ -90,5 +91,5 @@ class RewardHistory:
 
 
 def _width_for(step: int) -> int:
-    """The shortest stretch, a power of two, with which `step` still has a place."""
+    """Return the smallest range length, a power of two, with which `step` still fits."""
     return 1 << max(0, (step // REWARD_POINTS_MAX).bit_length())

@@ -1,9 +1,9 @@
-"""The tables of a home's database, as the scripts that lead from each version to the next."""
+"""The tables of a home's database, as scripts that migrate each version to the next."""
 
 from __future__ import annotations
 
 APPLICATION_ID = 0x5357_4D44
-"""'SWMD' in SQLite's header: tells our database from another program's."""
+"""'SWMD' in SQLite's header, which distinguishes our database from other programs'."""
 
 MIGRATIONS: tuple[str, ...] = (
     """
@@ -131,4 +131,4 @@ MIGRATIONS: tuple[str, ...] = (
     CREATE TABLE answer_pulls (digest BLOB NOT NULL, peer_id TEXT NOT NULL, PRIMARY KEY (digest, peer_id));
     """,
 )
-"""Script n, from 0, turns version n into version n + 1. Append; never edit one that was released."""
+"""Script n, counting from 0, turns version n into version n + 1. Append only; never edit a released one."""

@@ -1,7 +1,7 @@
-"""HOME/steps.jsonl: one line per step, for programs that read no SQLite. Bounded by rotation.
+"""HOME/steps.jsonl: one line per step, for programs that do not read SQLite. Bounded by rotation.
 
-Whole lines or none: a line that has no room on the disk leaves no part of itself. A file that cannot be
-written stops nothing, since the database has the metrics too.
+Lines are written completely or not at all, even if the disk is full. An unwritable file stops nothing,
+because the database has the metrics too.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from pathlib import Path
 from swarmd.storage.durable import Report, log_problem, remedy
 
 FILE_BYTES_MAX = 16 * 2**20
-"""About 20,000 steps at 800 bytes. Then the file becomes steps.1.jsonl and a new one begins."""
+"""About 20,000 steps at 800 bytes. The file then becomes steps.1.jsonl and a new one starts."""
 
 FILES_KEPT = 4
-"""steps.jsonl and steps.1.jsonl to steps.3.jsonl, the oldest: 64 MiB in all."""
+"""steps.jsonl, and steps.1.jsonl to steps.3.jsonl, the oldest: 64 MiB in total."""
 
 
 class StepsFile:
-    """Appends lines. Opened at each line, so that a file that was moved away or deleted begins anew."""
+    """Appends lines. Opens the file for each line, so one that was moved or deleted is created again."""
 
     def __init__(self, path: Path, on_problem: Report = log_problem) -> None:
         self._path = path
@@ -29,14 +29,14 @@ class StepsFile:
         self._is_first = True
 
     def write(self, line: str) -> None:
-        """Append `line` and its end. A problem is reported once, until a line could be written again."""
+        """Append `line` and a newline. A problem is reported once, until a line can be written again."""
         try:
             self._append(f"{line}\n".encode())
             self._is_refused = False
         except OSError as error:
             if not self._is_refused:
                 self._on_problem(
-                    f"{self._path} cannot be written ({remedy(error).split(';')[0]}): its lines are missing "
+                    f"{self._path} cannot be written ({remedy(error).split(';')[0]}): no lines are added "
                     "until it can; swarmd.db has the metrics of every step"
                 )
             self._is_refused = True
@@ -47,7 +47,7 @@ class StepsFile:
         try:
             size = os.fstat(descriptor).st_size
             if size and self._is_first and os.pread(descriptor, 1, size - 1) != b"\n":
-                data = b"\n" + data  # a power cut left a part of a line
+                data = b"\n" + data  # a power cut left a partial line
             if size and size + len(data) > FILE_BYTES_MAX:
                 self._rotate()
                 fresh = os.open(self._path, flags, 0o600)

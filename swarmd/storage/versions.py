@@ -1,7 +1,8 @@
-"""Whether this swarmd reads a home of that version. An older one is brought up to date when it is opened.
+"""Checks that this swarmd can read a home of that version. Opening an older home migrates it.
 
-Going back is refused before anything is written: an older swarmd would take what it does not know for damage,
-or train on without it. Imports neither torch nor the tables, because every command that opens a home asks.
+Downgrades are refused before anything is written: an older swarmd would take unknown data for damage, or
+train without it. This module imports neither torch nor the tables, because every command that opens a home
+uses it.
 """
 
 from __future__ import annotations
@@ -13,27 +14,27 @@ from swarmd.errors import ConfigError
 from swarmd.storage.schema import APPLICATION_ID, MIGRATIONS
 
 CHECKPOINT_FORMAT = 1
-"""Goes up when an older swarmd could no longer read what a newer one writes."""
+"""Increased when older versions can no longer read what a newer one writes."""
 CHECKPOINT_MANIFEST = "manifest.json"
-MANIFEST_BYTES_MAX = 65_536  # with three files it takes some 500 bytes
+MANIFEST_BYTES_MAX = 65_536  # about 500 bytes with three files
 
 
 def require_known_versions(home: Path, database: Path, checkpoints: Path) -> None:
-    """Raises ConfigError for a home that a newer swarmd wrote. What is damaged passes: others report that."""
+    """Raise ConfigError for a home that a newer swarmd wrote. Ignores damage; other checks report it."""
     for part, found, known in (
         ("database has version", _database_version(database), len(MIGRATIONS)),
         ("newest checkpoint has format", _checkpoint_format(checkpoints), CHECKPOINT_FORMAT),
     ):
         if found > known:
             raise ConfigError(
-                f"home {home} was written by a newer swarmd: its {part} {found}, and this one knows none "
-                f"above {known}. Nothing was changed. Install the newer swarmd again, put a backup from "
-                "before the update in the home's place, or choose another --home"
+                f"home {home} was written by a newer swarmd: its {part} {found}, and this one supports up "
+                f"to {known}. Nothing was changed. Install the newer swarmd again, restore a backup from "
+                "before the update, or choose another --home"
             )
 
 
 def _database_version(path: Path) -> int:
-    """0 if there is none, and if it is not ours or cannot be read."""
+    """0 if there is no database, it is not ours, or it cannot be read."""
     if not path.is_file() or not path.stat().st_size:
         return 0
     import sqlite3
@@ -50,7 +51,7 @@ def _database_version(path: Path) -> int:
 
 
 def _checkpoint_format(directory: Path) -> int:
-    """0 if there is none, and if its manifest cannot be read."""
+    """0 if there is no checkpoint, or its manifest cannot be read."""
     try:
         newest = max((path for path in directory.iterdir() if path.name[:1].isdigit()), default=None)
         if newest is None:

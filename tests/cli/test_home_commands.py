@@ -122,7 +122,7 @@ def test_others_rights_and_a_missing_key_are_wrong(swarmd, home: Home) -> None:
     home.path.chmod(0o777)
     done = swarmd("check", "--home", home.path)
     assert done.code == 1
-    assert "others may write into it" in done.out
+    assert "other users can write to it" in done.out
     assert "swarmd key restore FILE" in done.out
 
 

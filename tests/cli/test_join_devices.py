@@ -116,7 +116,7 @@ def test_the_address_file_gets_the_way_to_the_first_that_is_up(swarmd, started, 
         (["--device", "cuda:0", "--devices", "cuda:0"], "error: --device and --devices are both given"),
         (["--devices", "cuda:7"], "error: --devices names 'cuda:7', but PyTorch sees cuda:0, cuda:1, cpu"),
         (["--devices", "all", "--group-size", "1"], "error: --group-size: learning.group_size"),
-        (["--devices", "all", "--port", "65535"], "error: --port: 2 peers take 2 ports from 65535 on"),
+        (["--devices", "all", "--port", "65535"], "error: --port: 2 peers take 2 ports starting at 65535"),
     ],
 )
 def test_what_is_wrong_is_said_before_anything_is_made(swarmd, started, tmp_path, flags, message) -> None:

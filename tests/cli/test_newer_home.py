@@ -60,7 +60,7 @@ def test_it_is_refused(
 def test_check_and_doctor_report_it_among_all_else(swarmd, home: Home) -> None:
     checked = swarmd("check")
     assert checked.code == 1
-    assert "of a newer swarmd" in checked.out
+    assert "written by a newer swarmd" in checked.out
     looked = swarmd("doctor")
     assert looked.code == 1
     assert "was written by a newer swarmd" in " ".join(looked.out.split())

@@ -190,4 +190,4 @@ def test_on_macos_the_service_is_an_agent(
     done = swarmd("service", "install")
     assert done.code == 0, done.err
     assert (tmp_path / "Library/LaunchAgents/swarmd.plist").exists()
-    assert "launchd does not bound a service's memory" in done.out
+    assert "launchd does not limit a service's memory" in done.out

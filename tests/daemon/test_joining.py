@@ -291,7 +291,7 @@ def test_a_peer_of_another_protocol_version_is_told_as_such(home, events, monkey
     assert run_simulated(main()) == OTHER
     [warning] = events.named("warning")
     assert "did not say which swarm it is in" in warning["message"]
-    assert "speaks version 2 of the protocol and newer, and this swarmd speaks 1" in warning["message"]
+    assert "supports protocol version 2 and newer, but this swarmd supports only 1" in warning["message"]
     assert "upgrade swarmd here" in warning["message"]
 
 

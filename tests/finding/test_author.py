@@ -48,7 +48,7 @@ def test_a_preset_needs_no_signature():
 
 
 def test_another_authors_file_is_refused_and_both_are_named():
-    with pytest.raises(ConfigError, match=f"{STRANGER.peer_id}.*{AUTHOR.peer_id}.*: get the file of that"):
+    with pytest.raises(ConfigError, match=f"{STRANGER.peer_id}.*{AUTHOR.peer_id}.*: get that author's file"):
         kept(saved(), signed(by=STRANGER))
 
 
@@ -63,5 +63,5 @@ def test_an_older_version_is_refused():
 
 
 def test_two_rules_under_one_number_are_the_authors_mistake():
-    with pytest.raises(ConfigError, match="signed two files with one number"):
+    with pytest.raises(ConfigError, match="signed two files with the same version"):
         kept(saved(1), signed(NEW_RULES, version=1))

@@ -52,7 +52,7 @@ def test_the_text_at_the_address():
     ("answer", "message"),
     [
         (lambda request: httpx.Response(404), "answers 404 Not Found"),
-        (lambda request: httpx.Response(200, content=b"\xff"), "is no text"),
+        (lambda request: httpx.Response(200, content=b"\xff"), "is not UTF-8 text"),
         (lambda request: httpx.Response(200, content=b"a" * (BYTES_MAX + 1)), "larger than 262144 bytes"),
         (redirect(URL), "redirects more than 3 times|has no address"),
         (redirect("http://example.org/"), "redirects to http://example.org/ is not https"),
@@ -104,7 +104,7 @@ def test_an_answer_that_only_looks_small_is_not_unpacked():
         asked.append(request)
         return httpx.Response(200, headers={"content-encoding": "gzip, gzip"}, stream=httpx.ByteStream(b"x"))
 
-    with pytest.raises(ConfigError, match="compressed bytes unasked"):
+    with pytest.raises(ConfigError, match="compressed data that was not requested"):
         fetch(bomb)
     assert asked[0].headers["accept-encoding"] == "identity"
 
@@ -123,7 +123,7 @@ def test_a_server_that_takes_its_time_has_no_more_than_all_may_take(monkeypatch,
             await never.wait()
         return httpx.Response(200, content=dribble())
 
-    with pytest.raises(ConfigError, match="takes longer than"):
+    with pytest.raises(ConfigError, match="takes over"):
         fetch(answer)  # type: ignore[arg-type]
 
 

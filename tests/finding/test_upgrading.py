@@ -21,14 +21,14 @@ def test_a_newer_peer_means_that_this_one_has_to_be_upgraded():
     why = refusal(PEER.peer_id, answer(2, 3), mine=(1, 1))
     assert why is not None
     assert PEER.peer_id in why
-    assert "speaks version 2 of the protocol and newer, and this swarmd speaks 1" in why
+    assert "supports protocol version 2 and newer, but this swarmd supports only 1" in why
     assert "upgrade swarmd here" in why
 
 
 def test_an_older_peer_has_to_be_upgraded_by_its_operator():
     why = refusal(PEER.peer_id, answer(1, 1), mine=(2, 3))
     assert why is not None
-    assert "its operator has to upgrade it" in why
+    assert "its operator must upgrade it" in why
     assert "swarmd/9.0" in why
 
 

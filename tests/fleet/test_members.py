@@ -103,7 +103,7 @@ def test_port_0_stays_a_free_one_for_each() -> None:
     "config", [{"network": {"port": 65535}}, {"observe": {"http": "127.0.0.1:65535"}}], ids=["port", "http"]
 )
 def test_ports_that_do_not_exist_are_refused(config: dict[str, Any]) -> None:
-    with pytest.raises(ConfigError, match="2 peers take 2 ports from 65535 on"):
+    with pytest.raises(ConfigError, match="2 peers take 2 ports starting at 65535"):
         settings(**config)
     assert settings(GPUS[:1], **config)
 

@@ -194,7 +194,7 @@ async def test_json_lines_stay_json_and_a_line_without_end_costs_no_memory(make_
     assert {event["on"] for event in events} == {"cpu:0"}
     assert events[0]["event"] == "step"
     assert events[-1]["event"] == "last"
-    assert "more than 1000 bytes was left out" in events[1]["message"]
+    assert "more than 1000 bytes was omitted" in events[1]["message"]
     assert max(len(line) for line in fleet.out.getvalue().splitlines()) < 1_000
 
 

@@ -129,7 +129,7 @@ def test_a_peer_that_cannot_be_dialled_is_read_through_the_dht(memory: Any) -> N
 def test_one_key_is_one_peer(memory: Any) -> None:
     async def scenario(world: Any) -> None:
         first = await world.peer(0)
-        with pytest.raises(NetworkError, match="one key, one peer"):
+        with pytest.raises(NetworkError, match="used by only one peer"):
             await world.peer(0)
         await first.network.close()
         await world.peer(0)

@@ -36,7 +36,9 @@ def test_nobody_and_nonsense_are_one_error_that_says_what_each_did() -> None:
         hub = MemoryHub(random.Random(0), simulated_wall_clock)
         liar, observer = hub.network(key(1)), hub.network(key(2), lambda: None)
         liar.serve(bodies=lambda _digest: None, manifest=b"nonsense")
-        with pytest.raises(NetworkError, match=r"cannot observe: no peer given answers\. Check") as caught:
+        with pytest.raises(
+            NetworkError, match=r"cannot observe: none of the given peers answers\. Check"
+        ) as caught:
             await find_swarm(observer, [NOBODY, liar.addresses[0]], print)
         assert NOBODY in str(caught.value)
         assert liar.addresses[0] in str(caught.value)

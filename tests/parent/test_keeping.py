@@ -107,9 +107,11 @@ if word["deaths"] < 2: die(signal.SIGSEGV if word["deaths"] else signal.SIGKILL)
     assert process.returncode == 0
     first, second, third = out.splitlines()
     assert first == "0 None "
-    assert second.startswith("1 7 was killed (it was at: training): ")
-    assert third == "2 7 was ended by SIGSEGV (it was at: training): a fault in a library or in this machine"
-    assert "(once so far); it is started again in 0.01 s" in err
+    assert second.startswith("1 7 was killed (last activity: training): ")
+    assert (
+        third == "2 7 was ended by SIGSEGV (last activity: training): a fault in a library or in this machine"
+    )
+    assert "(once so far); restarting it in 0.01 s" in err
     assert "(2 times so far)" in err
 
 
@@ -118,8 +120,8 @@ def test_it_gives_up_with_the_reason_when_no_step_is_ever_finished(keep) -> None
     _, err = process.communicate(timeout=WAIT_S)
     assert process.returncode == 128 + signal.SIGABRT
     assert len(err.splitlines()) == 5
-    assert "given up: that was the 5th death in a row without a finished step" in err.splitlines()[-1]
-    assert "SIGABRT (it was at: loading the model)" in err.splitlines()[-1]
+    assert "giving up: that was the 5th death in a row without a finished step" in err.splitlines()[-1]
+    assert "SIGABRT (last activity: loading the model)" in err.splitlines()[-1]
 
 
 def test_finished_steps_between_the_deaths_mean_that_it_goes_on(keep) -> None:
@@ -170,7 +172,7 @@ def test_a_child_that_is_asked_to_stop_before_it_listens_counts_as_stopped(keep)
 def test_a_stop_while_it_waits_for_the_next_life_ends_it(keep) -> None:
     process = keep(LINE + "die(signal.SIGKILL)", back_off="[600]")
     assert process.stderr is not None
-    assert "started again in 600 s" in process.stderr.readline()
+    assert "restarting it in 600 s" in process.stderr.readline()
     process.send_signal(signal.SIGTERM)
     assert process.wait(WAIT_S) == 0
     assert "stopped before the peer was started again" in process.stderr.read()

@@ -36,8 +36,8 @@ def test_an_end_that_nobody_explains_is_survived_and_counted(end: End) -> None:
     first, second = lives.after(end), lives.after(end)
     assert isinstance(first, Again)
     assert isinstance(second, Again)
-    assert "(once so far); it is started again in 1 s" in first.text
-    assert "(2 times so far); it is started again in 4 s" in second.text
+    assert "(once so far); restarting it in 1 s" in first.text
+    assert "(2 times so far); restarting it in 4 s" in second.text
     assert lives.deaths == 2
 
 
@@ -48,8 +48,8 @@ def test_after_so_many_deaths_without_a_step_it_gives_up_with_the_reason_and_the
     last = verdicts[-1]
     assert isinstance(last, Final)
     assert last.code == 128 + signal.SIGSEGV
-    assert "ended by SIGSEGV (it was at: training): a fault in a library" in last.text
-    assert "given up: that was the 5th death in a row without a finished step" in last.text
+    assert "ended by SIGSEGV (last activity: training): a fault in a library" in last.text
+    assert "giving up: that was the 5th death in a row without a finished step" in last.text
 
 
 def test_a_full_disk_is_waited_for_without_end_once_a_step_was_finished() -> None:
@@ -90,7 +90,7 @@ def test_a_memory_limit_that_was_too_small_is_named_with_what_to_give() -> None:
     limit = 400 * 2**20
     sure = End(-signal.SIGKILL, 9.0, doing="loading the model", memory_limit=limit, out_of_memory=True)
     text = how_it_ended(sure)
-    assert "was killed (it was at: loading the model): memory ran out" in text
+    assert "was killed (last activity: loading the model): memory ran out" in text
     assert "the limit of this container or unit is 400 MiB; give it 1 GiB or more" in text
     perhaps = how_it_ended(End(-signal.SIGKILL, 9.0, memory_limit=limit))
     assert "as it does when memory runs out, or by a person's kill -9" in perhaps

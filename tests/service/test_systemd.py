@@ -81,7 +81,7 @@ def test_one_that_does_not_start_is_told_and_leaves_nothing(
         ),
         (
             "ActiveState=activating\nExecMainStatus=1\nNRestarts=4",
-            "waiting to start again after exit code 1: it could not go on, started again 4 times",
+            "waiting to start again after exit code 1: it could not continue, started again 4 times",
             False,
         ),
         (

@@ -84,7 +84,7 @@ def test_a_line_break_begins_no_setting_of_its_own() -> None:
     ],
 )
 def test_what_no_file_of_a_service_can_hold_is_refused(home: str, word: str) -> None:
-    with pytest.raises(ConfigError, match="cannot stand in the file of a service"):
+    with pytest.raises(ConfigError, match="cannot be written to a service file"):
         make_wish(Path(home), command=["/bin/python", word])
 
 

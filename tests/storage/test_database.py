@@ -189,7 +189,7 @@ def test_facts_survive_a_restart(tmp_path: Path) -> None:
 
 def test_a_path_that_is_not_a_file_is_a_storage_error(tmp_path: Path) -> None:
     (tmp_path / "swarmd.db").mkdir()
-    with pytest.raises(StorageError, match=r"swarmd\.db failed .*cannot be opened; check the rights"):
+    with pytest.raises(StorageError, match=r"swarmd\.db failed .*cannot be opened; check its permissions"):
         Database(tmp_path / "swarmd.db")
 
 

@@ -67,7 +67,7 @@ UNREADABLE = {
 }
 """A read that fails proves nothing: the start ends with the cause."""
 FOUND_OUT_AGAIN = dict.fromkeys(FAULTS, SILENT)
-SQLITE_REFUSES = {**UNREADABLE, "unreadable": refused("cannot be opened; check the rights")}
+SQLITE_REFUSES = {**UNREADABLE, "unreadable": refused("cannot be opened; check its permissions")}
 
 FILES: dict[str, dict[str, Outcome]] = {
     "identity.key": {

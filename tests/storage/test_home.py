@@ -137,13 +137,16 @@ def test_a_file_in_place_of_the_home_is_named(tmp_path: Path) -> None:
 
 def test_a_file_above_the_home_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("a file")
-    with pytest.raises(ConfigError, match="a parent of it is a file; choose another --home"):
+    with pytest.raises(ConfigError, match="one of its parents is a file; choose another --home"):
         Home.open(tmp_path / "file" / "home")
 
 
 def test_a_home_that_cannot_be_made_says_why(public_path: Path) -> None:
     public_path.chmod(0o555)
-    with without_rights(), pytest.raises(ConfigError, match="permission denied; give this user the right"):
+    with (
+        without_rights(),
+        pytest.raises(ConfigError, match="permission denied; give this user read and write"),
+    ):
         Home.open(public_path / "home")
 
 
@@ -151,12 +154,17 @@ def test_a_home_that_cannot_be_written_says_why(public_path: Path) -> None:
     for name in ("checkpoints", "records"):
         (public_path / name).mkdir()
     public_path.chmod(0o555)
-    with without_rights(), pytest.raises(ConfigError, match="permission denied; give this user the right"):
+    with (
+        without_rights(),
+        pytest.raises(ConfigError, match="permission denied; give this user read and write"),
+    ):
         Home.open(public_path)
 
 
 def test_reading_commands_need_a_home_that_exists(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"there is no swarmd home at .*`swarmd join` makes one"):
+    with pytest.raises(
+        ConfigError, match=r"there is no swarmd home at .*create one with `swarmd init` or `swarmd join`"
+    ):
         Home.existing(tmp_path / "nowhere")
     assert not (tmp_path / "nowhere").exists()
     made = Home.open(tmp_path / "home")

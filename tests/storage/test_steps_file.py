@@ -56,7 +56,7 @@ def test_a_full_disk_is_told_once_and_leaves_no_part_of_a_line(
     assert path.read_text() == "1\n4\n"
     [problem] = problems
     assert problem == (
-        f"{path} cannot be written (no space left on device): its lines are missing until it can; "
+        f"{path} cannot be written (no space left on device): no lines are added until it can; "
         "swarmd.db has the metrics of every step"
     )
 

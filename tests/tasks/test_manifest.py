@@ -72,7 +72,7 @@ def test_a_file_gives_a_manifest_with_defaults_and_installed_versions_filled_in(
         ("weight = 3", "weight = 0", r"line 11, tasks.0.weight: .*greater than or equal to 1"),
         ('dataset = "letter_counting"\n', "", r"line 16, tasks.1.dataset: is missing"),
         ('name = "letters"', 'name = "gcd"', r"two tasks have the same name"),
-        ("max_numbers = 2", "max_numbers = 2026-01-01", r"line 12, tasks.0.config: no canonical JSON"),
+        ("max_numbers = 2", "max_numbers = 2026-01-01", r"line 12, tasks.0.config: has no canonical"),
     ],
     ids=[
         "syntax", "unknown key", "type", "bound", "choice", "zone", "missing", "unknown task key",

@@ -1,1 +1,1 @@
-"""How others reach this peer: whether they can dial it, and relays for peers that nobody can dial."""
+"""How other peers reach this one: whether they can dial it, and relays for peers that cannot be dialled."""

@@ -1,8 +1,9 @@
-"""A peer asks another: at which address do you see me, and does my port open to you? SPEC section 10.8.
+"""Asks another peer at which address it sees this one, and whether it can dial this peer's port (SPEC section
+10.8).
 
-The answerer knocks only at the address that the question came from, whatever the question says, so nobody can
-have a third party knocked at. The port is claimed. It must be one that a peer could have (`dialling.py`), and
-knocks are few for each network and in all.
+The answering peer dials only the address that the request came from, regardless of its content. Nobody can
+therefore direct it at a third party. The port is a claim: it must be one that a peer can use (`dialling.py`),
+and the number of such probes is limited per address group and in total. In the code, a probe is a knock.
 """
 
 from __future__ import annotations
@@ -25,22 +26,22 @@ from swarmd.network.streams import REQUEST_SECONDS, ReplyStatus, refuse
 
 REACH_PROTOCOL = "/swarmd/reach/1"
 REQUEST_BYTES = 2
-"""A TCP port, big-endian; 0 asks for the address alone."""
+"""A big-endian TCP port; 0 asks only for the address."""
 
 REPLY_BYTES_MAX = 2 + ADDRESS_CHARS_MAX
 
 KNOCKS_OF_GROUP = Rate(1 / 30, 4)
-"""Knocks per second for one address group: a newcomer's first, and then one every half a minute."""
+"""Probes per second for one address group: the first few at once, then one every 30 seconds."""
 
 KNOCKS = Rate(1, 16)
-"""Knocks per second for everybody: each is one TCP connection of 1.8 s at most."""
+"""Probes per second in total. Each is one TCP connection of at most 1.8 s."""
 
 RECEIPT_S = 2.0
-"""For the client to take the reply."""
+"""Seconds for the client to read the reply."""
 
 
 class Knock(IntEnum):
-    """What came of a knock."""
+    """The result of a probe."""
 
     NOT_TRIED = 0
     OPENED = 1
@@ -48,7 +49,7 @@ class Knock(IntEnum):
 
 
 class Own(IntEnum):
-    """What the answerer says of itself. Nothing is decided by it alone."""
+    """What the answering peer reports about its own reachability. Nothing is decided by this alone."""
 
     UNKNOWN = 0
     DIRECT = 1
@@ -57,31 +58,31 @@ class Own(IntEnum):
 
 @dataclass(frozen=True)
 class Answer:
-    """What a peer says; only its form was checked."""
+    """A peer's answer; only its format was checked."""
 
     knock: Knock
     own: Own
     seen_at: str
-    """The multiaddr, ASCII, that the question came from."""
+    """The multiaddr, in ASCII, that the request came from."""
 
     def to_bytes(self) -> bytes:
         return bytes([self.knock, self.own]) + self.seen_at.encode("ascii")
 
     @classmethod
     def read(cls, body: bytes) -> Answer:
-        """Raises MessageError."""
+        """Parse an answer. Raises MessageError."""
         if not 2 <= len(body) <= REPLY_BYTES_MAX:
             raise MessageError(Malformed.SIZE, f"a reach answer of {len(body)} bytes")
         if body[0] not in tuple(Knock) or body[1] not in tuple(Own):
-            raise MessageError(Malformed.TYPE, "a reach answer with unknown words")
+            raise MessageError(Malformed.TYPE, "a reach answer with unknown values")
         seen_at = body[2:]
         if not seen_at.isascii() or not seen_at.decode().isprintable():
-            raise MessageError(Malformed.ADDRESS, "an address that is no text")
+            raise MessageError(Malformed.ADDRESS, "an address that is not printable ASCII")
         return cls(Knock(body[0]), Own(body[1]), seen_at.decode())
 
 
 OpensAt = Callable[[str, int], Awaitable[bool]]
-"""(host, TCP port): whether something that speaks libp2p answers there."""
+"""(host, TCP port) -> whether a libp2p node answers there."""
 
 
 class Answerer:
@@ -90,7 +91,7 @@ class Answerer:
     def __init__(
         self, opens_at: OpensAt, monotonic: Callable[[], float], own: Callable[[], bool | None]
     ) -> None:
-        """`own`: whether others can dial this peer itself, as far as it knows."""
+        """`own`: whether other peers can dial this one, or None if unknown."""
         self._opens_at = opens_at
         self._now = monotonic
         self._own = own
@@ -105,7 +106,7 @@ class Answerer:
         writer: asyncio.StreamWriter,
         standing: Standing,
     ) -> None:
-        """Serve one stream of a peer that is connected from `address` to its end."""
+        """Serve one stream of a peer connected from `address`, until it ends."""
         with closing(writer), self._waiting.place(address) as there_is_room:
             if not there_is_room or standing <= Standing.BANNED:
                 await refuse(reader, writer)
@@ -136,7 +137,7 @@ class Answerer:
 
 
 def _may_be(port: int, standing: Standing) -> bool:
-    """Whether a peer may listen there, as for dialling."""
+    """Whether a peer is allowed to listen on this port, by the same rule as for dialling."""
     return port >= PRIVILEGED_PORTS or (port == PORT_OF_FIREWALLS and standing >= Standing.MET)
 
 

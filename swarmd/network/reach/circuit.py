@@ -1,8 +1,9 @@
-"""The messages of libp2p's circuit relay, written and read strictly. Pure.
+"""Strict encoding and parsing of libp2p's circuit relay messages. Pure.
 
-A peer behind a NAT asks a relay for a place (RESERVE). Whoever wants to reach it asks the relay (CONNECT),
-which asks the peer in turn (a stop message) and then passes bytes between the two. Both are protobuf messages
-with their length in front. What is not needed here is skipped: vouchers, and the addresses of peers.
+A peer behind a NAT asks a relay for a place (RESERVE). A peer that wants to reach it asks the relay
+(CONNECT), which asks the first peer in turn (a stop message) and then passes bytes between the two. All are
+length-prefixed protobuf messages. Fields that are not needed here, vouchers and addresses of peers, are
+skipped.
 
 Source: https://github.com/libp2p/specs/blob/master/relay/circuit-v2.md (version 0.2.0).
 """
@@ -22,17 +23,17 @@ HOP_PROTOCOL = "/libp2p/circuit/relay/0.2.0/hop"
 """From a peer to the relay."""
 
 STOP_PROTOCOL = "/libp2p/circuit/relay/0.2.0/stop"
-"""From the relay to the peer that holds a place."""
+"""From the relay to the peer that has a place."""
 
 MESSAGE_BYTES_MAX = 4_096
-"""As in go-libp2p: a peer id and its addresses take some hundred bytes."""
+"""As in go-libp2p. A peer id and its addresses take a few hundred bytes."""
 
 FIELDS_MAX = 64
-"""Fields of one message; a reservation with eight addresses has ten."""
+"""Fields in one message. A reservation with eight addresses has ten."""
 
 
 class Kind(IntEnum):
-    """What a hop message is. Stop messages know CONNECT (0) and STATUS (1) only."""
+    """The type of a hop message. Stop messages use only CONNECT (0) and STATUS (1)."""
 
     RESERVE = 0
     CONNECT = 1
@@ -40,7 +41,7 @@ class Kind(IntEnum):
 
 
 class Status(IntEnum):
-    """What the relay, or the peer behind it, says."""
+    """The answer of the relay, or of the peer behind it."""
 
     UNUSED = 0
     OK = 100
@@ -55,7 +56,7 @@ class Status(IntEnum):
 
 @dataclass(frozen=True)
 class Limit:
-    """What one circuit may carry before the relay ends it."""
+    """What one circuit can carry before the relay ends it."""
 
     seconds: int
     bytes: int
@@ -68,14 +69,14 @@ class Hop:
 
     kind: Kind
     peer: PeerId | None = None
-    """Whom to connect with."""
+    """The peer to connect to."""
     expires: int | None = None
-    """When the place ends, unix seconds by the relay's clock."""
+    """When the place expires, in Unix seconds by the relay's clock."""
     limit: Limit | None = None
     status: Status = Status.UNUSED
 
     def to_bytes(self) -> bytes:
-        """Without its length."""
+        """Encode without the length prefix."""
         parts = _number(1, self.kind)
         if self.peer is not None:
             parts += _block(2, _block(1, write_peer_id(self.peer)))
@@ -87,7 +88,7 @@ class Hop:
 
     @classmethod
     def read(cls, data: bytes) -> Hop:
-        """Raises MessageError."""
+        """Parse a message. Raises MessageError."""
         fields = _fields(data)
         kind, peer, reservation = fields.get(1), fields.get(2), fields.get(3)
         if kind not in tuple(Kind):
@@ -104,15 +105,15 @@ class Hop:
 
 @dataclass(frozen=True)
 class Stop:
-    """A message between a relay and the peer that holds a place."""
+    """A message between a relay and the peer that has a place."""
 
     peer: PeerId | None = None
-    """Who wants to connect; None in an answer."""
+    """The peer that wants to connect; None in an answer."""
     limit: Limit | None = None
     status: Status = Status.UNUSED
 
     def to_bytes(self) -> bytes:
-        """Without its length."""
+        """Encode without the length prefix."""
         parts = _number(1, 0 if self.peer is not None else 1)
         if self.peer is not None:
             parts += _block(2, _block(1, write_peer_id(self.peer)))
@@ -122,7 +123,7 @@ class Stop:
 
     @classmethod
     def read(cls, data: bytes) -> Stop:
-        """Raises MessageError."""
+        """Parse a message. Raises MessageError."""
         fields = _fields(data)
         peer = fields.get(2)
         return cls(
@@ -133,7 +134,7 @@ class Stop:
 
 
 def with_length(message: Hop | Stop) -> bytes:
-    """The message as it is sent."""
+    """Encode a message with its length prefix."""
     data = message.to_bytes()
     return write_varint(len(data)) + data
 
@@ -175,18 +176,18 @@ def _status(found: int | bytes) -> Status:
 
 def _int(found: int | bytes) -> int:
     if not isinstance(found, int):
-        raise MessageError(Malformed.PROTOBUF, "bytes where a number belongs")
+        raise MessageError(Malformed.PROTOBUF, "bytes instead of a number")
     return found
 
 
 def _bytes(found: int | bytes) -> bytes:
     if not isinstance(found, bytes):
-        raise MessageError(Malformed.PROTOBUF, "a number where bytes belong")
+        raise MessageError(Malformed.PROTOBUF, "a number instead of bytes")
     return found
 
 
 def _fields(data: bytes) -> dict[int, int | bytes]:
-    """Field -> its last value, as protobuf wants it."""
+    """Map each field to its last value, as protobuf requires."""
     return dict(_each_field(data))
 
 
@@ -203,15 +204,15 @@ def _each_field(data: bytes) -> Iterator[tuple[int, int | bytes]]:
             yield tag >> 3, data[at : at + value]
             at += value
         else:
-            raise MessageError(Malformed.PROTOBUF, "a field that is cut off or of another type")
+            raise MessageError(Malformed.PROTOBUF, "a truncated field or one of the wrong type")
     raise MessageError(Malformed.COUNT, f"more than {FIELDS_MAX} fields")
 
 
 def _varint(data: bytes, at: int) -> tuple[int, int]:
-    """A number of 64 bits at most, and where it ends."""
+    """Read a number of at most 64 bits. Return it and the position after it."""
     number = 0
     for index, byte in enumerate(data[at : at + 10]):
         number |= (byte & 0x7F) << 7 * index
         if byte < 0x80:
             return number & 2**64 - 1, at + index + 1
-    raise MessageError(Malformed.PROTOBUF, "a number that is cut off or too long")
+    raise MessageError(Malformed.PROTOBUF, "a truncated or overlong number")

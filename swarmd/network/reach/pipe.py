@@ -1,4 +1,4 @@
-"""Passes bytes between two streams, within what one circuit and all circuits together may carry."""
+"""Copies bytes between two streams, within the limits of one circuit and of all circuits together."""
 
 from __future__ import annotations
 
@@ -6,25 +6,26 @@ import asyncio
 from contextlib import closing
 
 CHUNK_BYTES = 16_384
-"""Bytes passed at once; a body of 64 KiB takes four."""
+"""Bytes copied at a time; a body of 64 KiB takes four reads."""
 
 BURST_S = 1.0
-"""Seconds of silence that are made up for at once."""
+"""Seconds of silence that a burst can make up for."""
 
 
 class Allowance:
-    """Bytes per second for all circuits together, in turn. A circuit that waits reads nothing."""
+    """The bandwidth that all circuits share, in turn. A circuit that waits reads nothing."""
 
     def __init__(self, bytes_per_s: int) -> None:
         self._bytes_per_s = bytes_per_s
         self._spent_until = float("-inf")
         self.passed = 0
-        """Bytes so far."""
+        """Bytes copied so far."""
 
     async def take(self, count: int) -> None:
-        """Wait until `count` bytes may pass.
+        """Wait until `count` bytes can be copied.
 
-        Whoever gives up waiting has used nothing: circuits that end at once would hold up all others.
+        A caller that is cancelled while waiting uses nothing up. Otherwise circuits that end immediately
+        would delay all others.
         """
         now = asyncio.get_running_loop().time()
         seconds = count / self._bytes_per_s
@@ -45,7 +46,8 @@ async def join(
     seconds: float,
     bytes_max: int,
 ) -> None:
-    """Pass bytes both ways until either side ends, `seconds` are over, or one way has carried `bytes_max`.
+    """Copy bytes both ways until either side ends, `seconds` have passed, or one direction has carried
+    `bytes_max`.
 
     Closes both streams.
     """

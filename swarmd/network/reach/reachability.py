@@ -1,7 +1,7 @@
-"""How others reach this peer: asks them, holds places at relays if it needs any, and serves as a relay.
+"""How other peers reach this one: asks them, gets places at relays if needed, and serves as a relay.
 
-One round a second. It asks one peer at a time, each network once every ASK_AGAIN_S, or more often while
-nothing is decided.
+It runs one round per second and asks one peer at a time. Each network is asked once every ASK_AGAIN_S, or
+more often while the result is undecided.
 """
 
 from __future__ import annotations
@@ -54,26 +54,27 @@ from swarmd.network.supervisor import Supervisor
 log = structlog.get_logger(__name__)
 
 ROUND_S = 1.0
-"""Seconds between two rounds: the connections are looked at as often."""
+"""Seconds between two rounds, and between two checks of the connections."""
 
 ASK_AGAIN_S = 600.0
-"""Seconds between two questions to one network: a router that changed is noticed within that ..."""
+"""Seconds between two requests to one network, so that a change in the router is noticed within that time ...
+"""
 
 ASK_SOON_S = 45.0
-"""... and while nothing is decided. A network is knocked for every 30 s at most."""
+"""... and while the result is undecided. Peers probe for one network at most every 30 s."""
 
 TRIED_MAX = 1_024
-"""Peers of whom is remembered when they were asked last, and peers whose connection was relayed."""
+"""Peers whose last request is remembered, and peers whose connection was relayed."""
 
 RESERVE_S = 5.0
-"""For a relay to answer."""
+"""Seconds for a relay to answer."""
 
 Ask = Callable[[Session, PeerId, str, bytes, int], Awaitable[bytes]]
-"""(session, peer, protocol, request, most bytes of the reply) -> its body. Raises NetworkError."""
+"""(session, peer, protocol, request, most bytes of the reply) -> the reply's body. Raises NetworkError."""
 
 
 class Reaching:
-    """One peer's reachability; `keep` runs beside the rest of the network."""
+    """One peer's reachability. `keep` runs beside the rest of the network."""
 
     def __init__(
         self,
@@ -87,7 +88,9 @@ class Reaching:
         delivered: Callable[[PeerId], int],
         monotonic: Callable[[], float],
     ) -> None:
-        """`port`: where others are asked to knock. `relays`: whether this peer relays for others."""
+        """`port`: the port that other peers are asked to probe. `relays`: whether this peer
+        acts as a relay.
+        """
         self._supervisor = supervisor
         self._neighbourhood = neighbourhood
         self._guard = guard
@@ -110,17 +113,17 @@ class Reaching:
         )
 
     def opens(self) -> bool | None:
-        """Whether others can dial this peer, as most of them say; None: not known."""
+        """Whether other peers can dial this one according to most of them, or None if unknown."""
         return self._voices.opens(self._now())
 
     @property
     def dialable(self) -> bool:
-        """The same, or a guess from addresses while it is not known."""
+        """Like `opens`, but guessed from addresses while unknown."""
         opens = self.opens()
         return self._neighbourhood.seems_dialable if opens is None else opens
 
     def view(self) -> Reachability:
-        """What is known now."""
+        """A snapshot of what is known now."""
         opens = self.opens()
         yes, no = self._voices.counts(self._now())
         relays = self._reservations.relays
@@ -141,7 +144,7 @@ class Reaching:
         )
 
     def handlers(self) -> Mapping[str, StreamHandler]:
-        """What serves the streams that peers open."""
+        """The handlers for streams that peers open, by protocol id."""
 
         def handler(serve: Callable[..., Awaitable[None]]) -> StreamHandler:
             def handle(
@@ -157,7 +160,7 @@ class Reaching:
     # Rounds -----------------------------------------------------------------------------------------
 
     async def keep(self) -> None:
-        """Do a round every ROUND_S, until cancelled or closed."""
+        """Run a round every ROUND_S, until cancelled or closed."""
         while True:
             await asyncio.sleep(ROUND_S)
             try:
@@ -166,7 +169,7 @@ class Reaching:
             except NetworkClosedError:
                 return
             except NetworkError as error:
-                log.debug("reach not looked at", error=str(error))
+                log.debug("reach not checked", error=str(error))
 
     async def _round(self, session: Session) -> None:
         self._punched &= self._connections().keys()
@@ -188,14 +191,16 @@ class Reaching:
             await self._neighbourhood.join(session, [address])
 
     def _outside(self) -> tuple[str, ...]:
-        """Where most others saw this peer and found its port open, as behind a router that forwards it."""
+        """The address where most peers saw this one and could dial its port, for example behind a router that
+        forwards it.
+        """
         seen_at = self._voices.seen_at(self._now())
         if not self.opens() or not seen_at:
             return ()
         return (f"/ip{'6' if ':' in seen_at else '4'}/{seen_at}/tcp/{self._port}",)
 
     def _needs_relays(self) -> bool:
-        """Nobody can dial this peer, and there are others than those on this machine."""
+        """Whether nobody can dial this peer although it is connected to peers on other machines."""
         away = any(not is_loopback(address) for address in self._connections().values())
         return away and not self.dialable
 
@@ -203,7 +208,7 @@ class Reaching:
         return self._neighbourhood.connections
 
     def _next(self) -> PeerId | None:
-        """Whom to ask now: a peer of a network that was not asked lately, the best known first."""
+        """Choose a peer to ask now, from a network that was not asked recently, best standing first."""
         now = self._now()
         pause = ASK_SOON_S if self.opens() is None else ASK_AGAIN_S
         due = [
@@ -223,8 +228,8 @@ class Reaching:
         request = self._port.to_bytes(REQUEST_BYTES, "big")
         try:
             answer = Answer.read(await self._ask(session, peer, REACH_PROTOCOL, request, REPLY_BYTES_MAX))
-        except NetworkError as error:  # an older version has no such protocol
-            log.debug("not told", peer=peer, error=str(error))
+        except NetworkError as error:  # an older version does not support this protocol
+            log.debug("no reach answer", peer=peer, error=str(error))
             return
         if answer.knock is not Knock.NOT_TRIED:
             opened = answer.knock is Knock.OPENED
@@ -236,14 +241,14 @@ class Reaching:
     # Relays -----------------------------------------------------------------------------------------
 
     async def _reserve(self, relay: PeerId) -> None:
-        """Ask `relay` for a place. Raises NetworkError if it gives none."""
+        """Ask `relay` for a place. Raises NetworkError if it refuses."""
         session = await self._supervisor.session()
         what = f"asking {relay} for a place"
         async with session.stream(relay, HOP_PROTOCOL, what, RESERVE_S) as (reader, writer):
             writer.write(with_length(Hop(Kind.RESERVE)))
             answer = Hop.read(await read_delimited(reader, MESSAGE_BYTES_MAX))
         if answer.status is not Status.OK:
-            raise NetworkError(f"{relay} gives no place: {answer.status.name}")
+            raise NetworkError(f"{relay} refused a place: {answer.status.name}")
 
     async def _open_stop(self, target: PeerId) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         session = await self._supervisor.session()
@@ -251,7 +256,7 @@ class Reaching:
 
 
 def _address_of(stream: IncomingStream) -> str:
-    """Where the peer is connected from; empty if that cannot be read."""
+    """Return the address that the peer is connected from, or "" if it cannot be parsed."""
     with suppress(MessageError):
         return read_address(stream.address)
     return ""

@@ -1,8 +1,9 @@
-"""A relay for peers that nobody can dial: places for them, and circuits to them. Everything is bounded.
+"""A relay for peers that cannot be dialled: gives them places and opens circuits to them. Everything is
+bounded.
 
-p2pd has a relay of its own. It limits places and what a circuit carries, but no rate, and it does not know
-whom this peer believes. It cannot be switched off without losing relayed connections too. So this one takes
-over its protocol id (decision 21). What passes is encrypted between the two ends.
+p2pd has its own relay. It limits places and what a circuit carries, but not the bandwidth, and it does not
+know which peers this one trusts. Switching it off would also disable relayed connections. This relay
+therefore takes over its protocol id (decision 21). Relayed data is encrypted end to end.
 """
 
 from __future__ import annotations
@@ -31,41 +32,43 @@ from swarmd.network.reach.waiting import Waiting
 log = structlog.get_logger(__name__)
 
 PLACES_MAX = 32
-"""Peers that hold a place: far more than a home's line could serve at once, and a few KB of memory."""
+"""Peers that have a place: far more than a home connection could serve at once, and a few KB of memory."""
 
 PLACES_OF_GROUP_MAX = 8
-"""Of one address group: an attacker with one address must not take all places."""
+"""Places per address group, so that an attacker with one address cannot take them all."""
 
 CIRCUITS_MAX = 64
 CIRCUITS_OF_PEER_MAX = 8
-"""Circuits at once, and those that one peer opens or takes: each costs four descriptors and two tasks."""
+"""Circuits at once, and circuits that one peer opens or accepts. Each costs four descriptors and two tasks.
+"""
 
 CIRCUITS_OF_GROUP_MAX = 16
-"""Circuits that the peers of one address group open: names are free, and others must find room."""
+"""Circuits opened by peers of one address group. Identities are free, and other peers must find room."""
 
 PLACE_S = 600
-"""Seconds that a place is held unless it is asked for again."""
+"""Seconds that a place lasts unless it is renewed."""
 
 LIMIT = Limit(seconds=600, bytes=16 * 2**20)
-"""Of one circuit: ten minutes, and 256 of the largest bodies each way. Then the two dial again."""
+"""Per circuit: ten minutes, and 256 of the largest bodies in each direction. The two peers then redial."""
 
 BYTES_PER_S = 256 * 1024
-"""Bytes per second for all circuits together: 2 Mbit/s, which is what 20 peers of an ordinary swarm exchange
-(11 KB/s each)."""
+"""Bytes per second for all circuits together: 2 Mbit/s, the traffic of 20 peers in an ordinary swarm (11 KB/s
+each).
+"""
 
 MESSAGE_S = 5.0
-"""For one message to be here, some round trips."""
+"""Seconds for one message to arrive, several round trips."""
 
 OPEN_S = 10.0
-"""For the peer behind the relay to accept."""
+"""Seconds for the peer behind the relay to accept."""
 
 OpenStop = Callable[[PeerId], Awaitable[tuple[asyncio.StreamReader, asyncio.StreamWriter]]]
-"""A stop stream to a connected peer. Raises NetworkError, P2PD_ERRORS."""
+"""Opens a stop stream to a connected peer. Raises NetworkError, P2PD_ERRORS."""
 
 
 @dataclass(frozen=True)
 class RelayCounts:
-    """What this peer does as a relay, now and since the start."""
+    """This peer's activity as a relay, now and since the start."""
 
     places: int = 0
     circuits: int = 0
@@ -91,7 +94,7 @@ class Relay:
         monotonic: Callable[[], float] = time.monotonic,
         bytes_per_s: int = BYTES_PER_S,
     ) -> None:
-        """`connections`: the connected peers, each with the multiaddr at the other end."""
+        """`connections`: the connected peers, each with the multiaddr of the other end."""
         self._connections = connections
         self._open_stop = open_stop
         self._enabled = enabled
@@ -99,7 +102,7 @@ class Relay:
         self._allowance = Allowance(bytes_per_s)
         self._places: dict[PeerId, _Place] = {}
         self._circuits: Counter[str] = Counter()
-        """By peer, and by address group of who opened them."""
+        """By peer, and by the address group of the peer that opened them."""
         self._open = 0
         self._waiting = Waiting()
         self._refused = 0
@@ -116,7 +119,7 @@ class Relay:
         writer: asyncio.StreamWriter,
         standing: Standing,
     ) -> None:
-        """Serve one stream of `peer`, which is connected from `address`, to its end."""
+        """Serve one stream of `peer`, which is connected from `address`, until it ends."""
         with closing(writer):
             with self._waiting.place(address) as there_is_room:
                 target = await self._hear(peer, address, reader, writer, standing) if there_is_room else None
@@ -131,7 +134,7 @@ class Relay:
         writer: asyncio.StreamWriter,
         standing: Standing,
     ) -> PeerId | None:
-        """Read one request and answer it. Returns whom to connect with if that is granted."""
+        """Read one request and answer it. Return the peer to connect to if the request is granted."""
         try:
             async with asyncio.timeout(MESSAGE_S):
                 asked = Hop.read(await read_delimited(reader, MESSAGE_BYTES_MAX))
@@ -152,7 +155,7 @@ class Relay:
     # Places -----------------------------------------------------------------------------------------
 
     def _reserve(self, peer: PeerId, address: str, standing: Standing) -> Status:
-        """Give or extend a place, if there is one."""
+        """Give or renew a place if one is free."""
         self._expire()
         if not self._enabled or is_relayed(address) or standing <= Standing.BANNED:
             return Status.PERMISSION_DENIED
@@ -165,7 +168,7 @@ class Relay:
         return Status.OK
 
     def _expire(self) -> None:
-        """A place ends with its time, and with the connection of its holder."""
+        """Drop places whose time is up or whose holder has disconnected."""
         now, connected = self._now(), self._connections()
         gone = [p for p, place in self._places.items() if place.expires <= now or p not in connected]
         for peer in gone:
@@ -218,7 +221,7 @@ class Relay:
     async def _ask(
         self, source: PeerId, target: PeerId
     ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter] | None:
-        """Ask the holder of a place to accept a circuit. Returns the stream to it, None if it does not."""
+        """Ask the holder of a place to accept a circuit. Return the stream to it, or None if it refuses."""
         writer: asyncio.StreamWriter | None = None
         try:
             async with asyncio.timeout(OPEN_S):
@@ -228,7 +231,7 @@ class Relay:
             if answer.status is Status.OK:
                 return reader, writer
         except (TimeoutError, NetworkError, *P2PD_ERRORS) as error:
-            log.debug("relay: the peer does not accept", peer=target, error=str(error))
+            log.debug("relay: the peer did not accept", peer=target, error=str(error))
         if writer is not None:
             writer.close()
         return None
@@ -247,11 +250,11 @@ class Relay:
             writer.write(with_length(Hop(Kind.STATUS, expires=told, limit=limit, status=status)))
             await writer.drain()
         except OSError as error:
-            log.debug("relay: the answer was not taken", error=str(error))
+            log.debug("relay: the answer was not read", error=str(error))
 
 
 async def _wait_for_close(reader: asyncio.StreamReader) -> None:
-    """Closing at once loses replies in flight (SPEC section 10.3)."""
+    """Wait for the peer to close, because closing immediately loses replies in flight (SPEC section 10.3)."""
     try:
         async with asyncio.timeout(MESSAGE_S):
             await reader.read(1)

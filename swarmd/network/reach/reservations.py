@@ -1,7 +1,7 @@
-"""The places that this peer holds at relays: several at once, chosen among peers that it knows.
+"""The places that this peer has at relays: several at once, at peers chosen by standing.
 
-A relay that dies shows as a connection that ended, or as a peer that does not answer. Its place is taken by
-another within a round.
+A dead relay shows up as a connection that ended, or as a peer that does not answer. It is replaced within one
+round.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from swarmd.network.interface import Standing
 log = structlog.get_logger(__name__)
 
 WANTED = 3
-"""Relays at once: one may die and one may be hostile. Each costs a place and some bytes a minute."""
+"""Relays used at once: one can die and one can be hostile. Each costs a place and a few bytes per minute."""
 
 TRIES_A_ROUND = 3
-"""Peers asked for a place in one round, so that many that refuse do not hold up the round."""
+"""Peers asked for a place in one round, so that many refusals do not delay the round."""
 
 EXTEND_S = 60.0
-"""Seconds between two questions for a place that is held: a relay that was restarted has forgotten it."""
+"""Seconds between two renewals of a place, because a relay that restarted has forgotten it."""
 
 REFUSED_S = 120.0
 """Seconds before a peer that refused is asked again."""
@@ -36,7 +36,7 @@ REFUSED_MAX = 1_024
 """Peers whose refusal is remembered."""
 
 Reserve = Callable[[PeerId], Awaitable[None]]
-"""Ask that peer for a place. Raises NetworkError if it gives none."""
+"""Asks a peer for a place. Raises NetworkError if it refuses."""
 
 
 @dataclass
@@ -46,7 +46,7 @@ class _Held:
 
 
 class Reservations:
-    """`connections`, `standing` and `unheard` are what the transport knows now."""
+    """`connections`, `standing` and `unheard` return what the transport knows now."""
 
     def __init__(
         self,
@@ -57,7 +57,7 @@ class Reservations:
         delivered: Callable[[PeerId], int],
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`delivered`: how many bodies that peer has delivered over its own connection."""
+        """`delivered`: the number of bodies that a peer has delivered over its own connection."""
         self._reserve = reserve
         self._connections = connections
         self._standing = standing
@@ -73,11 +73,13 @@ class Reservations:
 
     @property
     def addresses(self) -> tuple[str, ...]:
-        """Where this peer can be dialled through its relays: multiaddrs without its own id at the end."""
+        """The multiaddrs at which this peer can be dialled through its relays, without its own
+        id at the end.
+        """
         return tuple(f"{held.address}/p2p/{relay}/p2p-circuit" for relay, held in self._held.items())
 
     async def round(self, *, needed: bool) -> None:
-        """Extend what is held, drop what is lost, ask for what is missing. Not `needed`: give all up."""
+        """Renew places, drop lost ones, and ask for missing ones. If not `needed`, give all up."""
         if not needed:
             self._held.clear()
             return
@@ -114,7 +116,7 @@ class Reservations:
         self._held[relay] = _Held(address, self._now() + EXTEND_S)
 
     def _candidates(self) -> list[PeerId]:
-        """Peers to ask, the best first: belief follows contact, and one of an address group is enough."""
+        """Return the peers to ask, best first: by standing and deliveries, and only one per address group."""
         now, unheard = self._now(), self._unheard()
         taken = {group_of_address(held.address) for held in self._held.values()}
         fit = [

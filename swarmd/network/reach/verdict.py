@@ -1,8 +1,8 @@
-"""Whether others can dial this peer, by what others say. Pure.
+"""Decides from other peers' reports whether they can dial this one. Pure.
 
-Each asked peer knocks at this peer's port and says whether it opened (`asking.py`). One network has one
-voice, however many names it has, and nothing is decided by fewer than two. So nobody alone can make a peer
-believe that it is reachable, or that it is not.
+Each peer that is asked dials this peer's port and reports whether that worked (`asking.py`). All peers in one
+network (address group) count as a single observer, however many names they use, and at least two observers
+are needed for a result. A single peer therefore cannot mislead this one about its reachability.
 """
 
 from __future__ import annotations
@@ -17,53 +17,54 @@ from swarmd.network.interface import Reach
 from swarmd.network.newest import put_newest
 
 VOICES_MIN = 2
-"""Networks that must have knocked before anything is believed."""
+"""Networks that must have reported before there is a result."""
 
 VOICES_MAX = 32
-"""Networks whose answer is remembered, the newest."""
+"""Networks whose report is remembered, newest first."""
 
 ANSWER_S = 1_800.0
-"""Seconds for which an answer counts: routers and addresses change."""
+"""Seconds for which a report counts, because routers and addresses change."""
 
 
 @dataclass(frozen=True)
 class _Voice:
     opened: bool
     seen_at: str
-    """The multiaddr at which it sees this peer."""
+    """The multiaddr at which the network sees this peer."""
     at: float
 
 
 class Voices:
-    """What each network said last."""
+    """The latest report of each network."""
 
     def __init__(self) -> None:
         self._voices: OrderedDict[str, _Voice] = OrderedDict()
 
     def heard(self, address: str, *, opened: bool, seen_at: str, now: float) -> None:
-        """The peer at `address` knocked."""
+        """The peer at `address` dialled this peer's port."""
         group = group_of_address(address)
         put_newest(self._voices, group, _Voice(opened, seen_at, now), VOICES_MAX)
 
     def heard_within(self, address: str, seconds: float, now: float) -> bool:
-        """Whether a peer of the network of `address` knocked lately."""
+        """Whether a peer in the network of `address` reported within the last `seconds`."""
         voice = self._voices.get(group_of_address(address))
         return voice is not None and now - voice.at < seconds
 
     def counts(self, now: float) -> tuple[int, int]:
-        """How many networks found the door open, and how many closed."""
+        """Return how many networks could dial the port, and how many could not."""
         opened = [voice.opened for voice in self._fresh(now)]
         return sum(opened), len(opened) - sum(opened)
 
     def opens(self, now: float) -> bool | None:
-        """What most say; None while it is too few, or as many say the one as the other."""
+        """Return the majority's result, or None if there are too few reports or a tie."""
         yes, no = self.counts(now)
         return None if yes + no < VOICES_MIN or yes == no else yes > no
 
     def seen_at(self, now: float) -> str:
-        """The IP address at which most see this peer; empty if they disagree, or at most one says so.
+        """Return the IP address at which most networks see this peer, or "" if they disagree or fewer than
+        two agree.
 
-        It is announced. So fewer than most must not have a third party's address announced.
+        This address is announced, so a minority must not be able to substitute a third party's.
         """
         seen = Counter(ip for voice in self._fresh(now) if (ip := _ip_of(voice.seen_at)) is not None)
         ip, count = next(iter(seen.most_common(1)), (None, 0))
@@ -77,7 +78,7 @@ class Voices:
 
 
 def reach_of(opens: bool | None, *, relays: int, punched: bool) -> Reach:
-    """The state in one word. A place at a relay shows by itself that this peer can be reached."""
+    """Return the state. A place at a relay alone shows that this peer can be reached."""
     if opens:
         return Reach.DIRECT
     if punched and opens is False:
@@ -88,7 +89,7 @@ def reach_of(opens: bool | None, *, relays: int, punched: bool) -> Reach:
 
 
 def _ip_of(multiaddr: str) -> IpAddress | None:
-    """The IP address that a peer names; None if it names none that anybody else could dial."""
+    """Return the IP address in a report, or None if nobody else could dial it."""
     parts = multiaddr.split("/")
     if len(parts) < 3 or parts[1] not in ("ip4", "ip6"):
         return None
