@@ -1,7 +1,8 @@
-"""`python -m benchmarks.ablation`: what two parts of the training step are worth, each switched off in turn.
+"""`python -m benchmarks.ablation`: what two parts of the training step gain, each switched off in turn.
 
-Prints the CPU time of a training step without the part, divided by the time with it: above 1, the part pays.
-Both run in one process, in turns and on the same groups, so that a busy machine disturbs both alike.
+Prints the CPU time of a training step without the part, divided by the time with it: above 1, the part pays
+off. Both variants run in one process, alternating and on the same groups, so that a busy machine disturbs
+both equally.
 """
 
 from __future__ import annotations
@@ -52,7 +53,9 @@ PARTS = {"short attention": without_short_attention, "factored gradients": witho
 
 
 def ratios(policy: Policy, part: str, batch_shape: tuple[int, int, int], steps: int) -> list[float]:
-    """CPU time without `part` over that with it, per step. batch_shape: groups, completions, tokens."""
+    """Return CPU time without `part` divided by that with it, per step. batch_shape: groups, completions,
+    tokens.
+    """
     groups, completions, tokens = batch_shape
     trainer = Trainer(policy, LearningConfig(learning_rate=1e-9))
     found = []
@@ -70,7 +73,7 @@ def ratios(policy: Policy, part: str, batch_shape: tuple[int, int, int], steps: 
 
 
 def _group(policy: Policy, count: int, tokens: int, rng: random.Random) -> ScoredGroup:
-    """Completions of random tokens, half of them right."""
+    """Return completions of random tokens, half of them right."""
     completions = []
     for index in range(count):
         ids = tuple(rng.choices(WORD_IDS, k=tokens))
@@ -83,7 +86,9 @@ def _group(policy: Policy, count: int, tokens: int, rng: random.Random) -> Score
 def main() -> None:
     """Print one row of docs/decisions/0013-packed-scoring.md per model and length."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--large", action="store_true", help="also the 0.5 B shape: 8 GB and some minutes")
+    parser.add_argument(
+        "--large", action="store_true", help="also the 0.5 B shape: takes 8 GB and some minutes"
+    )
     parser.add_argument("--steps", type=int, default=30, help="per row (default: 30)")
     wanted = parser.parse_args()
     short = [("short attention", "embedded", (4, 8, tokens), wanted.steps) for tokens in (6, 16, 32, 48)]

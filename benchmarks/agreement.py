@@ -1,10 +1,10 @@
-"""Do the three losses pull the weights the same way? Compares their gradients on one fixed batch.
+"""Do the three losses pull the weights in the same direction? Compares their gradients on one fixed batch.
 
 The comparison is in float32. The losses differ by design in two ways:
 
 - genrl pads completions on the left, after the prompt, without position ids. In a completion shorter than the
-  longest, it predicts the first token from padding and the others further from their prompt than they were
-  written. So on completions of unequal length its loss and gradient are different.
+  longest, it predicts the first token from padding, and the others at a greater distance from their prompt
+  than they were written. On completions of unequal length its loss and gradient therefore differ.
 - genrl divides advantages by std + 1e-8, the others by std + 1e-4: a relative difference of 2e-4.
 """
 
@@ -16,12 +16,12 @@ from pathlib import Path
 
 from safetensors import safe_open
 
-AGREES_BELOW = 1e-3  # relative; ten times what rounding and the two epsilons cause
+AGREES_BELOW = 1e-3  # relative; ten times the effect of rounding and the two epsilons
 
 
 @dataclass(frozen=True)
 class Difference:
-    """||a - b|| / ||b|| over the gradients of all weights, and the weight that differs most by it."""
+    """||a - b|| / ||b|| over the gradients of all weights, and the weight that contributes most to it."""
 
     relative: float
     worst: float
@@ -40,7 +40,7 @@ def difference(ours: Path, theirs: Path) -> Difference:
         if set(left.keys()) != set(right.keys()):
             odd = sorted(set(left.keys()) ^ set(right.keys()))
             raise ValueError(
-                f"gradients of different weights: {len(odd)} are in one file only, {odd[0]} first"
+                f"gradients of different weights: {len(odd)} are in only one file, {odd[0]} first"
             )
         for name in sorted(left.keys()):
             a, b = left.get_tensor(name).double(), right.get_tensor(name).double()

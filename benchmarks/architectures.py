@@ -1,8 +1,8 @@
-"""Which architectures of the installed transformers this swarmd trains: `python -m benchmarks.architectures`.
+"""Which architectures of the installed transformers swarmd can train: `python -m benchmarks.architectures`.
 
-Each is built with tiny random weights and taken through the plan, loading, sampling, scoring and one training
+Each is built with tiny random weights and run through the plan, loading, sampling, scoring and one training
 step, with all weights and with a LoRA adapter, by the code that a peer runs. Prints the table of
-docs/models.md. Random weights show whether a model is computed rightly, not whether it learns.
+docs/models.md. Random weights show whether a model is computed correctly, not whether it learns.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from swarmd.learning import Trainer
 from swarmd.logprobs import TokenRow
 from swarmd.policy import Policy, Sample, load_policy, prepare_plan
 
-PARAMETERS_MAX = 3_000_000  # what the sizes below do not make this small is left out
+PARAMETERS_MAX = 3_000_000  # architectures that stay larger with the sizes below are left out
 LORA_RANK = 4
 GROUP_SIZE, NEW_TOKENS = 4, 12
 QUESTIONS = ("What is 2 + 3?", "How many days are between two Sundays?")
@@ -50,31 +50,31 @@ SIZES: dict[str, Any] = {
     **dict.fromkeys(("moe_intermediate_size", "shared_expert_intermediate_size", "mamba_d_head"), 16),
     **dict.fromkeys(("num_key_value_heads", "num_experts_per_tok", "expand"), 2),
     **dict.fromkeys(("n_group", "topk_group"), 1),
-    "attn_layer_period": 2,  # of a hybrid, one of the two layers attends
+    "attn_layer_period": 2,  # in a hybrid, one of the two layers attends
     "attn_layer_offset": 1,
-    "initializer_range": 0.2,  # peaked enough for a wrong forward to show
+    "initializer_range": 0.2,  # peaked enough to expose a wrong forward pass
     "is_decoder": True,
 }
-"""Names of sizes in the configurations of transformers. An architecture takes those that it knows."""
+"""Names of sizes in the configurations of transformers. Each architecture gets those that it knows."""
 ENGINES = {"our native decoding": "native", "our own decoding": "own", "transformers'": "transformers"}
-"""What writes completions, by how the reason for it begins."""
+"""The engine that writes completions, by how the reason for it begins."""
 HYBRIDS = ("qwen3_next", "qwen3_5_text", "qwen3_5_moe_text")
 HYBRID_LAYERS = ("linear_attention", "full_attention")
-"""Of `HYBRIDS`, which by themselves attend in the fourth layer first."""
+"""Layer types for `HYBRIDS`, whose default configurations first attend in the fourth layer."""
 
 
 @dataclass(frozen=True)
 class Found:
-    """How one architecture did with all weights, or with adapters."""
+    """Results of one architecture with all weights, or with adapters."""
 
     engine: str = ""
     logprobs: str = ""
     apart: float = 0.0
-    """Most that a sampled and a scored log-probability differ, in nats."""
+    """Largest difference between a sampled and a scored logprob, in nats."""
     refusal: str = ""
-    """Why it is refused; empty where it works."""
+    """Why it is refused; empty if it works."""
     bug: str = ""
-    """What was raised that no peer should meet; empty where nothing was."""
+    """An unexpected exception, which no peer should meet; empty if there was none."""
 
     def __str__(self) -> str:
         if self.bug:
@@ -85,7 +85,7 @@ class Found:
 
 
 def tiny_config(architecture: str) -> PretrainedConfig:
-    """The architecture's configuration with small sizes. Raises whatever transformers raises."""
+    """Return the architecture's configuration with small sizes. Raises whatever transformers raises."""
     kind: Any = CONFIG_MAPPING[architecture]
     aliases = kind.attribute_map
     known = kind().to_dict().keys() | aliases.keys()
@@ -93,7 +93,7 @@ def tiny_config(architecture: str) -> PretrainedConfig:
     tokenizer: Any = AutoTokenizer.from_pretrained(EMBEDDED_MODEL_DIR)
     if architecture in HYBRIDS:
         sizes["layer_types"] = list(HYBRID_LAYERS)
-    if "kv_lora_rank" in sizes:  # one latent of keys and values serves all heads
+    if "kv_lora_rank" in sizes:  # all heads share one latent of keys and values
         sizes["num_key_value_heads"] = sizes["num_attention_heads"]
     ids = {"pad_token_id": tokenizer.pad_token_id, "eos_token_id": tokenizer.eos_token_id}
     config: PretrainedConfig = kind(**sizes, **ids, vocab_size=len(tokenizer))
@@ -101,7 +101,7 @@ def tiny_config(architecture: str) -> PretrainedConfig:
 
 
 def write_tiny(architecture: str, directory: Path) -> str | None:
-    """Write the model and the embedded model's tokenizer; returns why that was not possible."""
+    """Write the model and the embedded model's tokenizer. Returns why that was not possible, else None."""
     try:
         config = tiny_config(architecture)
         with torch.device("meta"):
@@ -112,14 +112,14 @@ def write_tiny(architecture: str, directory: Path) -> str | None:
         torch.manual_seed(0)
         model: Any = AutoModelForCausalLM.from_config(config)  # type: ignore[no-untyped-call]
         model.save_pretrained(directory)
-    except Exception as error:  # noqa: BLE001  other sizes are wanted: nothing that a peer would meet
+    except Exception as error:  # noqa: BLE001  it needs other sizes; not a case that a peer would meet
         return f"{type(error).__name__}: {error}".partition("\n")[0][:120]
     AutoTokenizer.from_pretrained(EMBEDDED_MODEL_DIR).save_pretrained(directory)
     return None
 
 
 def look(directory: Path, lora_rank: int | None) -> Found:
-    """Take a model through all that a peer does with it, up to its first update."""
+    """Run a model through all that a peer does with it, up to its first update."""
     config = PolicyConfig(model=str(directory), device="cpu", threads=1, lora_rank=lora_rank, dtype="float32")
     work = Workload(own_groups=2, external_groups=0, group_size=GROUP_SIZE, new_tokens=NEW_TOKENS)
     try:
@@ -136,7 +136,7 @@ def look(directory: Path, lora_rank: int | None) -> Found:
     except SwarmdError as error:
         told = str(error).removeprefix(f"model {str(directory)!r} does not work here: ")
         return Found(refusal=told.replace(str(directory), "MODEL"))
-    except Exception as error:  # noqa: BLE001  shown in the table: one bug does not hide the other rows
+    except Exception as error:  # noqa: BLE001  shown in the table: one bug must not hide the other rows
         return Found(bug=f"{type(error).__name__}: {error}".partition("\n")[0])
     return found if trained.updated else Found(refusal=f"it does not train: {trained.note}")
 

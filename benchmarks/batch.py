@@ -1,7 +1,7 @@
 """One fixed batch to compare gradients on: questions, completions, old logprobs, rewards.
 
-The completions are the model's own. So are the old logprobs, but moved at random, so that the ratio leaves 1
-and some tokens are clipped.
+The completions are the model's own. So are the old logprobs, but moved at random, so that the ratio differs
+from 1 and some tokens are clipped.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from benchmarks.job import Job, reward_of
 from benchmarks.loading import load_tokenizer
 from swarmd.tasks import prompt_messages
 
-MOVED_BY = 0.2  # nats; about a fifth of the ratios then leave 0.8 .. 1.28
+MOVED_BY = 0.2  # nats; about a fifth of the ratios are then outside 0.8 .. 1.28
 Ends = Literal["equal", "unequal"]
 """Completions of one length, or cut to several lengths."""
 
@@ -44,7 +44,7 @@ class FixedGroup:
 
 
 def loss_and_gradients(trainer: Any, inputs: dict[str, Tensor]) -> tuple[float, dict[str, Tensor]]:
-    """Another trainer's loss on a batch as it prepares it, and the gradient of every weight."""
+    """Return another trainer's loss on a batch as it prepares it, and the gradient of every weight."""
     trainer.model.train()
     loss = trainer.compute_loss(trainer.model, inputs)
     loss.backward()
@@ -58,7 +58,7 @@ def write_batch(groups: Sequence[FixedGroup], path: Path) -> None:
 
 
 def read_batch(path: Path) -> list[FixedGroup]:
-    """What `write_batch` wrote."""
+    """Read what `write_batch` wrote."""
     plain: list[dict[str, Any]] = json.loads(path.read_text())
     return [
         FixedGroup(
@@ -100,7 +100,7 @@ def make_batch(job: Job, ends: Ends) -> list[FixedGroup]:
 
 
 def _rows(ids: torch.Tensor, logprobs: torch.Tensor, ends: Ends) -> tuple[FixedRow, ...]:
-    """Rows from ids [G, T]. If unequal, the k-th row is cut to (k + 1) / G of its length."""
+    """Return rows from ids [G, T]. If unequal, the k-th row is cut to (k + 1) / G of its length."""
     rows = []
     for index, (row, scores) in enumerate(zip(ids.tolist(), logprobs.tolist(), strict=True)):
         stop = len(row) if ends == "equal" else max(1, len(row) * (index + 1) // len(ids))

@@ -4,7 +4,7 @@
 
 fixed    the end-of-sequence token is one that the model never writes, so every completion has full length in
          all three trainers, and none of them needs to suppress anything
-natural  the model's own end token; a made-up one for random weights (`models.MADE_UP_END_SHARE`)
+natural  the model's own end token; an invented one for random weights (`models.MADE_UP_END_SHARE`)
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ GROUP_SIZE_MAX = 8  # the paper's G
 
 EMBEDDED, SMOLLM2, QWEN = "embedded", "smollm2-135m", "qwen2.5-0.5b"
 PRESETS = {EMBEDDED: "starter", SMOLLM2: "sapo", QWEN: "sapo"}
-"""Where a model's questions come from. The embedded model only knows the starter swarm's short tasks."""
+"""The swarm that a model's questions come from. The embedded model only knows the starter swarm's short
+tasks.
+"""
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,7 @@ class Case:
     lengths: Lengths
     device: str = "cpu"
     timed_steps: int = 1
-    """Steps timed per process, after one that warms up; more if a step takes a fraction of a second."""
+    """Steps timed per process, after one warm-up step; more if a step takes a fraction of a second."""
 
     @property
     def name(self) -> str:
@@ -58,7 +60,7 @@ class Case:
 
 
 def cases_on(device: str) -> list[Case]:
-    """The cases for the CPU, or for an accelerator such as "cuda"."""
+    """Return the cases for the CPU, or for an accelerator such as "cuda"."""
     lengths: tuple[Lengths, ...] = ("fixed", "natural")
     if device != "cpu":
         sizes = [(SMOLLM2, 64, 256), (QWEN, 64, 256)]
@@ -84,7 +86,9 @@ def cases_on(device: str) -> list[Case]:
 
 
 def matching(cases: Sequence[Case], words: Sequence[str]) -> list[Case]:
-    """Cases whose name contains all words of any entry of `words` ("smollm2 fixed"); all if it is empty."""
+    """Return the cases whose name contains all words of any entry of `words` ("smollm2 fixed"); all if it is
+    empty.
+    """
     if not words:
         return list(cases)
     return [case for case in cases if any(all(w in case.name for w in wish.split()) for wish in words)]

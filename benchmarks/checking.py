@@ -1,4 +1,4 @@
-"""Compares the gradients of the three losses, on one fixed batch per model, before anything is timed."""
+"""Compare the gradients of the three losses, on one fixed batch per model, before anything is timed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ENDS = ("equal", "unequal")
 def check_gradients(
     cases: Sequence[Case], settings: Settings, progress: Callable[[str], None]
 ) -> list[Result]:
-    """One entry per model, kind of batch and other trainer. Raises ProcessError."""
+    """Return one entry per model, kind of batch and other trainer. Raises ProcessError."""
     models = {case.model: replace(case, dtype="float32", lengths="fixed", device="cpu") for case in cases}
     found = []
     for case in models.values():

@@ -20,7 +20,7 @@ SIDES = {"ours": "benchmarks.ours", "trl": "benchmarks.trl_side", "genrl": "benc
 
 
 def run(payload: Payload) -> Payload:
-    """{side, job}: the times of the steps, and the memory that this process took."""
+    """{side, job}: the times of the steps, and the memory that this process used."""
     from benchmarks.job import Job, require_length
 
     side = importlib.import_module(SIDES[payload["side"]])
@@ -37,7 +37,7 @@ def run(payload: Payload) -> Payload:
 
 
 def predict(payload: Payload) -> Payload:
-    """{job}: the peak that our plan predicts for a process that has done nothing yet."""
+    """{job}: the peak that our plan predicts for a fresh process."""
     from benchmarks.job import Job
     from benchmarks.ours import make_plan
 
@@ -45,7 +45,7 @@ def predict(payload: Payload) -> Payload:
 
 
 def profile(payload: Payload) -> Payload:
-    """{job}: where the time of one step of ours goes, like `profiling.profile_step`."""
+    """{job}: where the time of one of our steps goes, as in `profiling.profile_step`."""
     from benchmarks.job import Job
     from benchmarks.profiling import profile_step
 
@@ -102,7 +102,7 @@ TASKS: dict[str, Callable[[Payload], Payload]] = {
 
 
 def main() -> None:
-    """The payload comes on standard input; the answer is the last line of standard output."""
+    """Read the payload from standard input; print the answer as the last line of standard output."""
     answer = TASKS[sys.argv[1]](json.loads(sys.stdin.read()))
     sys.stdout.write("\n" + json.dumps(answer) + "\n")
 

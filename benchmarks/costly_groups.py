@@ -1,8 +1,9 @@
-"""What the costliest true groups of others add to a step, in CPU: `python -m benchmarks.costly_groups`.
+"""How much CPU the costliest valid external groups add to a step: `python -m benchmarks.costly_groups`.
 
 The swarm, the model and the groups are those of `tests.hostile turns-costly` and `turns-long`. Each step
-writes, scores and trains on own groups and two of others: honest ones, or one or two of the costly. CPU time
-of the thread that holds the model, so that other work on the machine matters little. One process, no network.
+writes, scores and trains on own groups and two external ones: honest groups, or one or two of the costly
+ones. Measures CPU time of the thread that holds the model, so that other work on the machine matters little.
+One process, no network.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ from tests.hostile.publishing import Asked, draw
 from tests.hostile.swarms import written
 
 OWN, EXTERNAL = 4, 2
-"""As the pairs of `tests.hostile`."""
+"""The same as the pairs of `tests.hostile`."""
 
 ME = key_of(0, 0).peer_id
 
@@ -44,19 +45,19 @@ Write = Callable[[Forger, Asked, int], Forged]
 
 
 class Peer:
-    """A peer of that swarm without a network."""
+    """A peer of that swarm, without a network."""
 
     def __init__(self, manifest: Manifest, tasks: TaskRunner) -> None:
         self._manifest, self._tasks = manifest, tasks
         model, tokenizer = load_model(locate("embedded"), torch.float32)
         self._policy = Policy(model, tokenizer, max_new_tokens=manifest.max_new_tokens)
-        self._trainer = Trainer(self._policy, LearningConfig(learning_rate=1e-9))  # all steps are alike
+        self._trainer = Trainer(self._policy, LearningConfig(learning_rate=1e-9))  # keeps all steps alike
         self._draw = TrainingDraw(manifest, ME, 0)
         self._rng = torch.Generator().manual_seed(0)
         self._experience = Experience()
 
     async def write(self) -> list[ScoredGroup]:
-        """Own groups of one step."""
+        """Write the own groups of one step."""
         questions = await fitting_questions(self._draw, self._tasks, self._policy, OWN)
         episodes = await play(
             questions,
@@ -85,14 +86,14 @@ class Peer:
         return groups
 
     def train(self, own: Sequence[ScoredGroup], external: Sequence[ScoredGroup]) -> float:
-        """CPU seconds."""
+        """Take a step. Returns its CPU seconds."""
         began = time.thread_time()
         self._trainer.step(own, external, self._experience.success, own_work=self._experience.own_work)
         return time.thread_time() - began
 
 
 async def costly(manifest: Manifest, tasks: TaskRunner, name: str, write: Write) -> list[ScoredGroup]:
-    """Two groups of that attack, verified."""
+    """Return two verified groups of that attack."""
     family: TaskFamily = next(family for family in manifest.tasks if family.name == name)
     forger, rng = Forger(manifest, 1), random.Random(1)  # noqa: S311  not a secret
     bodies = [write(forger, draw(family, rng), number).body for number in range(EXTERNAL)]
@@ -102,7 +103,7 @@ async def costly(manifest: Manifest, tasks: TaskRunner, name: str, write: Write)
 
 
 async def measure(steps: int) -> Mapping[str, Sequence[float]]:
-    """CPU seconds of each step by what its external groups were."""
+    """Return the CPU seconds of each step, by the kind of its external groups."""
     with tempfile.TemporaryDirectory() as directory:
         manifest = load_manifest(written(turns.SWARM, Path(directory)))
     async with TaskRunner(reward=manifest.reward, options=FOR_PEERS) as tasks:

@@ -1,9 +1,9 @@
 """`python -m benchmarks.decoding`: native decoding against decoding by PyTorch's operators, in CPU time.
 
-Both write the same rows from the same draws in one process, in turn, on one thread. CPU time changes less
-than the clock's on a busy machine. A ratio is of two decodings one after the other; the table shows the
-median, the least and the greatest. SmolLM2's shape has random weights, as time does not depend on what a
-model knows. Its final norm is scaled, so that few tokens have most of the probability, as in a trained model.
+Both write the same rows from the same draws in one process, alternating, on one thread. CPU time varies less
+than wall-clock time on a busy machine. A ratio is of two consecutive decodings; the table shows the median,
+the minimum and the maximum. SmolLM2's shape has random weights, because time does not depend on what a model
+knows. Its final norm is scaled so that few tokens have most of the probability, as in a trained model.
 
 `--steps` compares whole steps instead (generate, score, loss, backward, optimiser), each in a fresh process.
 """
@@ -31,7 +31,7 @@ from swarmd.llama import LlamaEngine, NativeEngine, read_decoder
 from swarmd.rollout.interface import Decoded
 from swarmd.rollout.sampling import draw_uniforms
 
-PEAKED = 4.0  # what the final norm is multiplied with: the likeliest of 49,152 tokens then has about a half
+PEAKED = 4.0  # factor of the final norm: the likeliest of 49,152 tokens then has a probability of about 0.5
 GROUP_SIZE = 8
 PROMPT_TOKENS = 48  # of a question of the starter swarm
 SMOLLM2: dict[str, Any] = {
@@ -65,13 +65,13 @@ SIZES = (Size("embedded", 64, 12), Size("embedded", 16, 64), Size("smollm2-135m"
 
 @dataclass(frozen=True)
 class Found:
-    """Of one size: CPU seconds of both by run, and how far what they wrote is apart."""
+    """Results for one size: CPU seconds of both by run, and how far their outputs differ."""
 
     operators: tuple[float, ...]
     native: tuple[float, ...]
     rows_alike: int
     apart: float
-    """Most that a log-probability differs in rows that are alike, in nats."""
+    """Largest difference of a logprob in rows that are alike, in nats."""
 
     @property
     def ratios(self) -> list[float]:
@@ -79,7 +79,7 @@ class Found:
 
 
 def compare(size: Size, runs: int) -> Found:
-    """Decode in turn, after one decoding each that warms up."""
+    """Decode in turn, after one warm-up decoding each."""
     decoder = read_decoder(_model(size.model))
     ends: frozenset[int] = frozenset()
     engines = [kind(decoder, eos_ids=ends, dtype=torch.float32) for kind in (LlamaEngine, NativeEngine)]
@@ -105,7 +105,7 @@ def compare(size: Size, runs: int) -> Found:
 
 
 def row(size: Size, found: Found) -> str:
-    """A row of the table in docs/benchmarks.md."""
+    """Return a row of the table in docs/benchmarks.md."""
     return (
         f"| {size.name} | {_spread(found.operators)} | {_spread(found.native)} | {_spread(found.ratios)} "
         f"| {found.rows_alike} of {size.rows} | {found.apart:.1e} |"
@@ -113,7 +113,9 @@ def row(size: Size, found: Found) -> str:
 
 
 def compare_steps(case: Case, runs: int, cache: Path) -> str:
-    """A row for whole steps: CPU seconds with engine own and engine native, in turn, in fresh processes."""
+    """Return a row for whole steps: CPU seconds with engine own and engine native, in turn, in fresh
+    processes.
+    """
     settings = Settings(("ours",), runs, 1, cache, checkpointing=False)
     prepared = prepare_case(case, settings)
     seconds: dict[str, list[float]] = {"own": [], "native": []}
@@ -146,10 +148,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.decoding", description=__doc__.split("\n")[0])
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument(
-        "--only", default="", metavar="WORD", help="sizes whose name has it, such as embedded"
+        "--only", default="", metavar="WORD", help="only sizes whose name contains it, such as embedded"
     )
     parser.add_argument("--steps", action="store_true", help="compare whole steps instead")
-    parser.add_argument("--cache", type=Path, default=CACHE, help="where models are written, once")
+    parser.add_argument("--cache", type=Path, default=CACHE, help="directory for models, written once")
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
     about = machine()

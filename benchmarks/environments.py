@@ -2,8 +2,8 @@
 
     python -m benchmarks.environments [textarena|verifiers]
 
-Each is made twice, as when a manifest is loaded, and asked for 16 questions; then it scores junk. Prints a
-table in Markdown, a line per kind of game. docs/environments.md has one of them.
+Each is created twice, as when a manifest is loaded, and asked for 16 questions; then it scores junk. Prints a
+Markdown table with one line per kind of game. docs/environments.md has one of them.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from swarmd.tasks.outside import BY_SEED_ALONE
 from swarmd.tasks.source import FROM_OUTSIDE, find_sources
 from swarmd.tasks.trying import try_tasks
 
-SEEDS = 16  # questions asked of each: enough to see whether there are several
-TOO_SLOW = "takes more than the 20 s that a question may take"
+SEEDS = 16  # questions requested of each: enough to see whether they differ
+TOO_SLOW = "takes longer than the 20 s that a question may take"
 _VARIANT = re.compile(r"-v\d+.*")
 
 
 @dataclass(frozen=True)
 class Found:
-    """What came of one environment. `why` is empty for one that works."""
+    """Results for one environment. `why` is empty if it works."""
 
     name: str
     why: str = ""
@@ -73,7 +73,7 @@ def _manifest(family: TaskFamily) -> Manifest:
 
 
 def environments(source: str) -> list[Found]:
-    """Every environment that `source` knows. Raises TaskError."""
+    """Return every environment that `source` knows. Raises TaskError."""
     names = sorted(find_sources()[source].datasets())
     versions, outcomes = try_tasks([(source, name, "{}") for name in names], WorkerOptions())
     tried = dict(zip(names, outcomes, strict=True))
@@ -90,7 +90,7 @@ def environments(source: str) -> list[Found]:
 
 
 def table(found: Sequence[Found]) -> str:
-    """One row per game and verdict, so that variants share a row."""
+    """Return one row per game and verdict, so that variants share a row."""
     rows: defaultdict[tuple[str, str], list[Found]] = defaultdict(list)
     for each in found:
         rows[_VARIANT.sub("", each.name), each.verdict].append(each)

@@ -1,7 +1,7 @@
 """What a flood costs its victim: `python -m benchmarks.floods [seconds]` prints a table.
 
-The victim and the attacker each have a process of their own, with real p2pd on loopback. Each row shows the
-messages sent per second, and how much of a core the victim's Python and its p2pd took, idle and flooded.
+The victim and the attacker each run in their own process, with real p2pd on loopback. Each row shows the
+messages sent per second, and how much of a core the victim's Python and its p2pd used, idle and flooded.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ async def victim(directory: Path) -> None:
 
 
 def requests() -> dict[str, tuple[str, bytes]]:
-    """Protocol and message of each flood of calls. Stores are refused before signatures are checked."""
+    """Protocol and message of each kind of call flood. Stores are refused before signatures are checked."""
     from hivemind.proto import dht_pb2
 
     from swarmd.network.packing import write_bin
@@ -104,7 +104,7 @@ async def flood(network: Any, address: str, kind: str, seconds: float) -> int:
 
 
 def cpu(process: psutil.Process) -> tuple[float, float]:
-    """CPU seconds so far of the victim's Python and of its p2pd."""
+    """Return the CPU seconds used so far by the victim's Python and by its p2pd."""
     children = [child for child in process.children() if child.name() == "p2pd"]
     return tuple(sum(one.cpu_times()[:2]) for one in (process, children[0]))  # type: ignore[return-value]
 
@@ -134,7 +134,9 @@ if __name__ == "__main__":
     parser = ArgumentParser(
         prog="python -m benchmarks.floods", description=(__doc__ or "").partition("\n\n")[2]
     )
-    parser.add_argument("seconds", nargs="?", type=float, default=15.0, help="of each flood (default: 15)")
+    parser.add_argument(
+        "seconds", nargs="?", type=float, default=15.0, help="length of each flood (default: 15)"
+    )
     parser.add_argument("--victim", type=Path, help=SUPPRESS)
     options = parser.parse_args()
     uvloop.run(main(options.seconds) if options.victim is None else victim(options.victim))

@@ -1,4 +1,4 @@
-"""What this machine could do at best: how fast it reads memory and multiplies, and the floor of a step.
+"""What this machine can do at best: how fast it reads memory and multiplies, and the floor of a step.
 
 The floor assumes that
 
@@ -19,8 +19,8 @@ import torch
 
 READ_BYTES = 2**30  # larger than the caches of ordinary machines
 SIDES = (256, 512, 1024, 2048)  # of square matrices: small ones first, because some CPUs emulate bfloat16
-RATE_S = 1.0  # for each rate: long enough to meet a quiet moment, and all rates together take seconds
-REPEATS_MIN = 3  # the best counts: other processes can only slow it down
+RATE_S = 1.0  # for each rate: long enough to catch an idle moment; all rates together take seconds
+REPEATS_MIN = 3  # the best one counts: other processes can only slow it down
 REPEATS_MAX = 20
 BYTES = {"float32": 4, "bfloat16": 2}
 ADAM_NUMBERS = 7  # reads weight, gradient and two moments; writes weight and moments
@@ -36,7 +36,9 @@ class Rates:
 
 @dataclass(frozen=True)
 class Shape:
-    """What a step's cost depends on. The head is the output layer, which also embeds the input."""
+    """The quantities that a step's cost depends on. The head is the output layer, which also embeds the
+    input.
+    """
 
     layer_weights: int
     head_weights: int
@@ -63,7 +65,7 @@ class Floor:
 
 
 def measure_rates(device: str, threads: int) -> Rates:
-    """Measure by reading and multiplying, for about RATE_S seconds each, whatever the machine."""
+    """Measure by reading and multiplying, for about RATE_S seconds each, on any machine."""
     torch.set_num_threads(threads)
     numbers = torch.ones(READ_BYTES // 4, device=device)
     read = READ_BYTES / _best_seconds(numbers.sum, device)
@@ -72,19 +74,19 @@ def measure_rates(device: str, threads: int) -> Rates:
 
 
 def _matmul_rate(dtype: torch.dtype, device: str) -> float:
-    """Operations per second, with the largest matrices that leave time for REPEATS_MIN products."""
+    """Return operations per second, with the largest matrices that leave time for REPEATS_MIN products."""
     best = 0.0
     for side in SIDES:
         matrix = torch.ones(side, side, device=device, dtype=dtype)
         seconds = _best_seconds(partial(torch.matmul, matrix, matrix), device)
         best = max(best, 2 * side**3 / seconds)
-        if seconds * (2**3) * REPEATS_MIN > RATE_S:  # a side of twice the length is eight times the work
+        if seconds * (2**3) * REPEATS_MIN > RATE_S:  # twice the side length is eight times the work
             break
     return best
 
 
 def floor(shape: Shape, rates: Rates) -> Floor:
-    """The floor of one step on a machine with these `rates`."""
+    """Return the floor of one step on a machine with these `rates`."""
     flop = rates.matmul_flop_per_s[shape.dtype]
     weights = shape.layer_weights + shape.head_weights
     rows = shape.groups * shape.group_size

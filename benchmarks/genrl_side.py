@@ -1,10 +1,10 @@
 """One step of gensyn-genrl's GRPOLanguageTrainerModule, driven as its game loop drives it.
 
-Its own `generate` (one call of transformers' `generate` per completion) and `step` run. As in the other
+It runs its own `generate` (one call of transformers' `generate` per completion) and `step`. As in the other
 trainers, the whole batch is one minibatch, gradient checkpointing is off, and there is no top-k
-(transformers' default of 50 would apply). What it has no option for stays: weights, moments and advantages
-are in `dtype` (no float32 copy), the gradient norm is not clipped, and logprobs are computed once more before
-the update.
+(transformers' default of 50 would apply). What it has no option for is unchanged: weights, moments and
+advantages are in `dtype` (no float32 copy), the gradient norm is not clipped, and logprobs are computed once
+more before the update.
 
 genrl trains on re-encoded text, whose length differs from what was sampled. Here a completion's text
 remembers its tokens (`CompletionText`), so that all three trainers train on the same number of tokens, except
@@ -38,7 +38,7 @@ class CompletionText(str):
 
 
 class RememberingTokenizer:
-    """A tokenizer for which decoding and encoding again gives the same tokens."""
+    """A tokenizer whose decoding and re-encoding give the same tokens."""
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, end_ids: Sequence[int]) -> None:
         self._tokenizer: Any = tokenizer
@@ -84,7 +84,7 @@ class _Group:
         return inputs, {index: (0, index, 0) for index in range(len(inputs))}
 
     def __getitem__(self, _stage: int) -> Any:
-        """The rewards, as genrl's reward manager gives them."""
+        """Return the rewards, as genrl's reward manager does."""
         return {
             0: {
                 index: {0: [reward_of(row) for row in range(len(texts))]}
@@ -94,7 +94,7 @@ class _Group:
 
 
 def run(job: Job) -> list[dict[str, float]]:
-    """Times of the warm-up step and of the timed steps."""
+    """Return the times of the warm-up step and of the timed steps."""
     watch = Stopwatch(job.device)
     prompts = [{"prompt": [dict(message) for message in prompt_messages(text)]} for text in job.questions]
     with tempfile.TemporaryDirectory() as directory:
@@ -113,7 +113,7 @@ def run(job: Job) -> list[dict[str, float]]:
 
 
 def _written(groups: Sequence[Sequence[Tensor]], end_ids: Sequence[int]) -> int:
-    """Number of tokens in all rows, each up to and including its first end token."""
+    """Return the number of tokens in all rows, each up to and including its first end token."""
     ends = torch.tensor(end_ids)
     count = 0
     for group in groups:
@@ -124,14 +124,16 @@ def _written(groups: Sequence[Sequence[Tensor]], end_ids: Sequence[int]) -> int:
 
 
 def gradients(job: Job, batch: Sequence[FixedGroup]) -> tuple[float, dict[str, Tensor]]:
-    """The loss of a fixed batch, and its gradient for every weight."""
+    """Return the loss of a fixed batch, and its gradient for every weight."""
     with tempfile.TemporaryDirectory() as directory:
         trainer = make_trainer(job, directory)
     return loss_and_gradients(trainer, _inputs(batch))
 
 
 def _inputs(batch: Sequence[FixedGroup]) -> dict[str, Tensor]:
-    """The batch as `step` prepares it: all padded on the left, advantages (r - mean) / (std + 1e-8)."""
+    """Return the batch as `step` prepares it: all padded on the left, advantages (r - mean) / (std +
+    1e-8).
+    """
     rows = [row for group in batch for row in group.rows]
     prompts = [group.prompt_ids for group in batch for _ in group.rows]
     rewards = torch.tensor([[row.reward for row in group.rows] for group in batch])
@@ -148,7 +150,7 @@ def _inputs(batch: Sequence[FixedGroup]) -> dict[str, Tensor]:
 
 
 def make_trainer(job: Job, directory: str) -> Any:
-    """The trainer with the job's model."""
+    """Return the trainer with the job's model."""
     torch.set_num_threads(job.threads)
     model = AutoModelForCausalLM.from_pretrained(job.path, dtype=torch.float32)
     ends = model.generation_config.eos_token_id

@@ -1,4 +1,4 @@
-"""What one process is told to do. Every trainer gets the same values, as JSON."""
+"""What one process is to do. Every trainer gets the same values, as JSON."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Job:
     lengths: Lengths
     checkpointing: bool = False
     engine: str = "auto"
-    """Of ours: `--engine`."""
+    """Only for our trainer: `--engine`."""
 
     @property
     def completions(self) -> int:
@@ -50,20 +50,22 @@ class Job:
 
 
 def require_length(job: Job, tokens: Sequence[float]) -> None:
-    """Raise ValueError if the lengths are fixed and a step wrote another number. `tokens`: of each step."""
+    """Raise ValueError if the lengths are fixed and a step wrote a different number. `tokens`: of each
+    step.
+    """
     full = job.completions * job.new_tokens
     if job.lengths == "fixed" and any(count != full for count in tokens):
         wrote = ", ".join(f"{count:g}" for count in tokens)
         raise ValueError(
-            f"{job.completions} completions of fixed length {job.new_tokens} are {full} tokens a step, and "
+            f"{job.completions} completions of fixed length {job.new_tokens} are {full} tokens per step, but "
             f"its steps wrote {wrote}: its times cannot be compared"
         )
 
 
 def reward_of(index: int) -> float:
-    """The reward of a completion by its index in the group, whatever it says.
+    """Return the reward of a completion by its index in the group, whatever it says.
 
-    So every group has the same variance, every row has an advantage in every trainer, and scoring costs
-    nothing.
+    Every group therefore has the same variance, every row has an advantage in every trainer, and scoring
+    costs nothing.
     """
     return float(index % 2)

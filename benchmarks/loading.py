@@ -1,4 +1,4 @@
-"""The tokenizer as swarmd uses it, for trainers that want a Hugging Face one."""
+"""The tokenizer as swarmd uses it, for trainers that need a Hugging Face one."""
 
 from __future__ import annotations
 

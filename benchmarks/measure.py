@@ -1,4 +1,4 @@
-"""Measures one case with every trainer, in turn and in fresh processes, and summarises the results."""
+"""Measure one case with every trainer, in turn and in fresh processes, and summarise the results."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Settings:
 
 
 def prepare_case(case: Case, settings: Settings) -> Prepared:
-    """The case's model and questions. Raises ProcessError."""
+    """Return the case's model and questions. Raises ProcessError."""
     payload = {
         "model": case.model,
         "lengths": case.lengths,
@@ -44,7 +44,7 @@ def prepare_case(case: Case, settings: Settings) -> Prepared:
 
 
 def job_of(case: Case, prepared: Prepared, settings: Settings, seed: int) -> Job:
-    """The job that every trainer gets in run `seed`."""
+    """Return the job that every trainer gets in run `seed`."""
     return Job(
         model_dir=prepared.model_dir,
         questions=prepared.questions,
@@ -63,14 +63,14 @@ def job_of(case: Case, prepared: Prepared, settings: Settings, seed: int) -> Job
 def measure_case(
     case: Case, settings: Settings, rates: Rates | None, progress: Callable[[str], None]
 ) -> Result:
-    """Run the case `settings.runs` times. A trainer of others that fails is left out of it.
+    """Run the case `settings.runs` times. Another trainer that fails is left out of it.
 
     Raises ProcessError if ours fails.
     """
     prepared = prepare_case(case, settings)
     found: dict[str, list[Result]] = {side: [] for side in settings.sides}
     for index in range(settings.runs):
-        # Every other run is in reverse order, so that drift on the machine affects all trainers.
+        # Every other run is in reverse order, so that drift on the machine affects all trainers equally.
         for side in [side for side in settings.sides[:: 1 if index % 2 == 0 else -1] if side in found]:
             payload = {"side": side, "job": job_of(case, prepared, settings, index).plain()}
             try:
@@ -87,7 +87,9 @@ def measure_case(
 
 
 def summary(answers: Sequence[Result]) -> Result:
-    """Median, minimum and maximum over the runs. The value of a run is the median of its timed steps."""
+    """Return median, minimum and maximum over the runs. The value of a run is the median of its timed
+    steps.
+    """
     runs = [_run_values(answer) for answer in answers]
     result: Result = {f"{key}_s": _spread([run[key] for run in runs]) for key in SECONDS}
     result["tokens"] = _spread([run["tokens"] for run in runs])
@@ -99,7 +101,9 @@ def summary(answers: Sequence[Result]) -> Result:
 
 
 def summarise(case: Case, sides: dict[str, Result], prepared: Prepared, rates: Rates | None) -> Result:
-    """The case's entry in the JSON. Trainers that were not asked for are null, and so are ratios to them."""
+    """Return the case's entry in the JSON. Trainers that were not requested are null, and so are ratios to
+    them.
+    """
     ours = sides.get("ours")
     result: Result = {"name": case.name, "ours": ours, **{side: sides.get(side) for side in THEIRS}}
     result["ratio"] = {side: ratio(ours, sides.get(side), case.device) for side in THEIRS}
@@ -117,8 +121,9 @@ def summarise(case: Case, sides: dict[str, Result], prepared: Prepared, rates: R
 
 
 def ratio(ours: Result | None, theirs: Result | None, device: str = "cpu") -> Result | None:
-    """step: how many times as fast ours is; cpu: the same by CPU time. memory: our peak over theirs, on the
-    device if there is one."""
+    """step: how many times as fast ours is; cpu: the same by CPU time. memory: our peak divided by theirs, on
+    the device if there is one.
+    """
     if ours is None or theirs is None:
         return None
     memory = "peak_bytes" if device == "cpu" else "peak_device_bytes"
@@ -142,7 +147,7 @@ def _shape(case: Case, prepared: Prepared, ours: Result) -> Shape:
 
 
 def _run_values(answer: Result) -> dict[str, float]:
-    """Medians over a run's steps after the one that warms up."""
+    """Return medians over a run's steps after the warm-up step."""
     timed = answer["steps"][1:]
     return {key: statistics.median(step[key] for step in timed) for key in (*SECONDS, "tokens")}
 

@@ -10,9 +10,9 @@ import torch
 
 
 def peak_bytes() -> int:
-    """The most bytes that were resident at once since the process began.
+    """Return the most bytes that were resident at once since the process began.
 
-    On Linux this is VmHWM, because `ru_maxrss` starts there at what the parent had. Files mapped into memory
+    On Linux this is VmHWM, because `ru_maxrss` there starts at the parent's value. Files mapped into memory
     (weights) count, in every trainer.
     """
     if sys.platform == "linux":
@@ -22,12 +22,12 @@ def peak_bytes() -> int:
 
 
 def present_bytes() -> int | None:
-    """Bytes resident now; None if the system does not say."""
+    """Return the bytes resident now; None if the system does not say."""
     return _status_bytes("VmRSS") if sys.platform == "linux" else None
 
 
 def peak_device_bytes() -> int | None:
-    """The most bytes that tensors took on the CUDA device; None without one."""
+    """Return the most bytes that tensors used on the CUDA device; None without one."""
     return torch.cuda.max_memory_allocated() if torch.cuda.is_available() else None
 
 

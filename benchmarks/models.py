@@ -1,6 +1,6 @@
 """The models as directories that every trainer can load: weights, configuration, tokenizer.
 
-Their weights are written once, into a cache. A model's variants for fixed and natural lengths share them and
+The weights are written once, into a cache. A model's variants for fixed and natural lengths share them and
 differ in the end token.
 """
 
@@ -28,10 +28,11 @@ from swarmd.policy import load_policy
 RANDOM_SEED = 0
 MADE_UP_END_SHARE = 24  # with random weights, one token in 24 ends a completion: 18 of 32 tokens on average
 APART = 8.0
-"""A number of every token's embedding but one's, which has the opposite. Every state has it too, so that the
-logits of that one token are some 60 nats below all others."""
+"""Value of one dimension of every token's embedding but one's, which has the opposite. Every hidden state has
+it too, so the logits of that one token are some 60 nats below all others.
+"""
 NEVER_WRITTEN = {EMBEDDED: "<|pad|>", SMOLLM2: "<repo_name>", QWEN: "<|pad|>"}
-"""A token that the model does not write. For fixed lengths, the end token has its id."""
+"""A token that the model does not write. For fixed lengths, the end token gets its id."""
 
 QWEN_CONFIG: dict[str, Any] = {
     "vocab_size": 151_936,
@@ -47,7 +48,7 @@ QWEN_CONFIG: dict[str, Any] = {
 
 
 def prepare_model(model: str, lengths: Lengths, cache: Path) -> Path:
-    """The model's directory in `cache`. Its weights are written if missing, and the rest anew.
+    """Return the model's directory in `cache`. Its weights are written if missing, everything else always.
 
     Raises ModelError if the model is not installed.
     """
@@ -60,7 +61,7 @@ def prepare_model(model: str, lengths: Lengths, cache: Path) -> Path:
 
 
 def _write_whole(directory: Path, write: Callable[[Path], None]) -> None:
-    """Fill a directory beside the target, then put it there, so that a target that exists is complete."""
+    """Fill a directory next to the target, then rename it, so that a target that exists is complete."""
     part = directory.with_name(f"{directory.name}.part")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
@@ -70,7 +71,7 @@ def _write_whole(directory: Path, write: Callable[[Path], None]) -> None:
 
 
 def _write_embedded(directory: Path) -> None:
-    """Write it in float32, so that every trainer maps the same file. The asset itself holds float16."""
+    """Write it in float32, so that every trainer maps the same file. The asset itself is in float16."""
     config = PolicyConfig(model=str(EMBEDDED_MODEL_DIR), device="cpu", dtype="float32")
     policy = load_policy(config, plan_hardware(config, probe=probe_hardware()), max_new_tokens=1)
     _save(policy.model, policy.tokenizer.hf, directory)
@@ -87,7 +88,7 @@ def _write_qwen(directory: Path) -> None:
     torch.manual_seed(RANDOM_SEED)
     ids = {"eos_token_id": tokenizer.eos_token_id, "pad_token_id": tokenizer.pad_token_id}
     model = Qwen2ForCausalLM(Qwen2Config(**QWEN_CONFIG, **ids))
-    with torch.no_grad():  # or one token in 152,000 would be the one that is never written
+    with torch.no_grad():  # otherwise one token in 152,000 would be the one that is never written
         table = model.model.embed_tokens.weight
         table[:, 0] = APART
         table[tokenizer.convert_tokens_to_ids(NEVER_WRITTEN[QWEN]), 0] = -APART
@@ -129,9 +130,9 @@ def _write_variant(directory: Path, base: Path, model: str, lengths: Lengths) ->
 
 
 def _set_end(directory: Path, token: str) -> None:
-    """Let the end token trade ids with `token`, and be the padding too.
+    """Swap the ids of the end token and `token`, and use it as padding too.
 
-    The chat template writes the end token's name behind an answer, and our policy ends there whatever the
+    The chat template writes the end token's name after an answer, and our policy stops there whatever the
     settings say. So the name stays, and the model never writes its new id.
     """
     end = json.loads((directory / "tokenizer_config.json").read_text())["eos_token"]
@@ -142,7 +143,7 @@ def _set_end(directory: Path, token: str) -> None:
 
 
 def _swap(path: Path, one: str, other: str) -> int:
-    """Swap the ids of two tokens in a tokenizer.json. Return the new id of `one`."""
+    """Swap the ids of two tokens in a tokenizer.json. Returns the new id of `one`."""
     tokenizer = json.loads(path.read_text())
     vocabulary, added = tokenizer["model"]["vocab"], tokenizer["added_tokens"]
     ids = {**vocabulary, **{entry["content"]: entry["id"] for entry in added}}

@@ -1,4 +1,4 @@
-"""One step of swarmd, through the calls of the daemon itself: `Policy.generate` and `Trainer.step`.
+"""One step of swarmd, through the daemon's own calls: `Policy.generate` and `Trainer.step`.
 
 It runs under the hardware plan for this model, dtype, device and threads.
 """
@@ -38,7 +38,7 @@ class Run:
         self._rng = torch.Generator().manual_seed(job.seed)
 
     def generate(self) -> list[list[Sample]]:
-        """The completions of every question."""
+        """Return the completions of every question."""
         prompts = [self._policy.render(question) for question in self._questions]
         groups = self._policy.generate(prompts, self._group_size, rng=self._rng)
         return [list(group) for group in groups]
@@ -51,7 +51,7 @@ class Run:
 
 
 def run(job: Job) -> list[dict[str, float]]:
-    """Times of the warm-up step and of the timed steps."""
+    """Return the times of the warm-up step and of the timed steps."""
     watch = Stopwatch(job.device)
     ours = Run(job)
     for _ in range(1 + job.timed_steps):
@@ -65,12 +65,14 @@ def run(job: Job) -> list[dict[str, float]]:
 
 
 def make_policy(job: Job) -> Policy:
-    """The job's model as the daemon would load it."""
+    """Load the job's model as the daemon would."""
     return load_policy(policy_config(job), make_plan(job), max_new_tokens=job.new_tokens)
 
 
 def make_plan(job: Job) -> HardwarePlan:
-    """Plan the job's step as the daemon would, memory included. All weights are trained, as by the others."""
+    """Plan the job's step as the daemon would, including memory. All weights are trained, as in the other
+    trainers.
+    """
     tokenizer: Any = load_tokenizer(job.path)
     prompts = [
         tokenizer.apply_chat_template(
@@ -91,7 +93,7 @@ def make_plan(job: Job) -> HardwarePlan:
 
 
 def policy_config(job: Job) -> PolicyConfig:
-    """The settings that the operator would choose."""
+    """Return the settings that an operator would choose."""
     return PolicyConfig.model_validate(
         {
             "model": job.model_dir,
@@ -106,7 +108,7 @@ def policy_config(job: Job) -> PolicyConfig:
 
 
 def gradients(job: Job, batch: Sequence[FixedGroup]) -> tuple[float, dict[str, Tensor]]:
-    """The loss of a fixed batch, and its gradient for every weight, as the optimiser gets it."""
+    """Return the loss of a fixed batch, and its gradient for every weight, as the optimiser gets it."""
     policy = make_policy(job)
     trainer = Trainer(policy, learning_config(max_grad_norm=NO_CLIPPING))
     taken: dict[str, Tensor] = {}
@@ -133,7 +135,7 @@ def _completion(policy: Policy, row: FixedRow) -> ScoredCompletion:
 
 
 def learning_config(max_grad_norm: float = 1.0) -> LearningConfig:
-    """The other trainers' settings, in ours. 1.0 is TRL's gradient norm."""
+    """Return the other trainers' settings in our terms. 1.0 is TRL's gradient norm."""
     return LearningConfig(
         learning_rate=LEARNING_RATE,
         warmup_steps=0,
@@ -144,7 +146,7 @@ def learning_config(max_grad_norm: float = 1.0) -> LearningConfig:
 
 
 def score(policy: Policy, questions: Sequence[str], groups: Sequence[Sequence[Sample]]) -> list[ScoredGroup]:
-    """Own groups with the benchmark's rewards."""
+    """Return own groups with the benchmark's rewards."""
     return [
         own_group(
             policy,
@@ -156,7 +158,7 @@ def score(policy: Policy, questions: Sequence[str], groups: Sequence[Sequence[Sa
 
 
 def own_group(policy: Policy, question: str, completions: Sequence[ScoredCompletion]) -> ScoredGroup:
-    """A group that this policy wrote and nobody published."""
+    """Return a group that this policy wrote and did not publish."""
     return ScoredGroup(
         publisher="",
         task_id=bytes(16),

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.prediction`: compares the peak memory that our plan predicts with the measured peak.
+"""`python -m benchmarks.prediction`: compare the peak memory that our plan predicts with the measured peak.
 
 Each comes from a fresh process that works like the daemon: one plans, the other loads, generates and trains.
 They may differ by 25 %.
@@ -39,7 +39,7 @@ class Prediction:
         return abs(self.ratio - 1) <= ERROR_MAX
 
     def row(self) -> str:
-        """A row of the table in docs/benchmarks.md."""
+        """Return a row of the table in docs/benchmarks.md."""
         return f"| {self.name} | {self.predicted / GB:.2f} | {self.measured / GB:.2f} | {self.ratio:.2f} |"
 
 

@@ -17,7 +17,7 @@ from benchmarks.models import prepare_model
 from benchmarks.questions import draw_questions
 from swarmd.tasks import prompt_messages
 
-QUESTIONS_DRAWN = 9  # the ones of median length are asked
+QUESTIONS_DRAWN = 9  # those of median length are asked
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Prepared:
 
 
 def prepare(model: str, lengths: Lengths, preset: str, groups: int, cache: Path) -> Prepared:
-    """Write the model if need be and draw its questions. Raises ModelError, TaskError."""
+    """Write the model if needed and draw its questions. Raises ModelError, TaskError."""
     directory = prepare_model(model, lengths, cache)
     questions = middle(draw_questions(preset, QUESTIONS_DRAWN), groups)
     tokenizer: Any = load_tokenizer(directory)
@@ -55,9 +55,9 @@ def prepare(model: str, lengths: Lengths, preset: str, groups: int, cache: Path)
 
 
 def middle(questions: list[str], count: int) -> list[str]:
-    """`count` questions around the median length. Raises ValueError if there are fewer."""
+    """Return `count` questions around the median length. Raises ValueError if there are fewer."""
     if count > len(questions):
-        raise ValueError(f"{count} questions were asked for and {len(questions)} drawn")
+        raise ValueError(f"{count} questions were requested but {len(questions)} drawn")
     ordered = sorted(questions, key=len)
     first = (len(ordered) - count) // 2
     return ordered[first : first + count]
@@ -67,5 +67,5 @@ def _weights(directory: Path) -> tuple[int, int]:
     config = json.loads((directory / "config.json").read_text())
     head: int = config["vocab_size"] * config["hidden_size"]
     with safe_open(directory / "model.safetensors", "pt") as file:
-        total = sum(math.prod(file.get_slice(name).get_shape()) for name in file.keys())  # noqa: SIM118  no mapping
+        total = sum(math.prod(file.get_slice(name).get_shape()) for name in file.keys())  # noqa: SIM118  not a mapping
     return total - head, head

@@ -1,11 +1,11 @@
 """`python -m benchmarks.prices [FILE...]`: what a token and an update cost, as `benchmarks.trainer` measured.
 
-    python -m benchmarks.trainer --cases "smollm2 float32 fixed" "qwen float32 fixed" --only ours \\
+    python -m benchmarks.trainer --cases "smollm2 float32 fixed" "qwen float32 fixed" --only ours \
         --no-check --save results.json
     python -m benchmarks.prices results.json
 
 Without a file it prints the prices that reports of experiments use (`experiment/reporting/pricing.py`). Only
-cases of fixed length count: there, every completion has as many tokens as the case's name says.
+cases of fixed length count: in those, every completion has as many tokens as the case's name says.
 """
 
 from __future__ import annotations
@@ -28,7 +28,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     files = sys.argv[1:] if arguments is None else arguments
     rows = list(measured([json.loads(Path(file).read_text()) for file in files]) if files else in_use())
     if not rows:
-        sys.stderr.write("error: no case of fixed length in there: run the benchmark with --cases fixed\n")
+        sys.stderr.write(
+            "error: no case of fixed length in the results: run the benchmark with --cases fixed\n"
+        )
         return 1
     lines = [
         "| model | ms per token generated | per token trained on | per update | generated : trained |",
@@ -41,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def measured(results: Sequence[dict[str, Any]]) -> Iterator[Row]:
-    """From what `benchmarks.trainer` saved."""
+    """Yield rows from what `benchmarks.trainer` saved."""
     tokens = {
         case.name: case.completions * case.new_tokens
         for case in (*cases_on("cpu"), *cases_on("cuda"))
@@ -57,7 +59,7 @@ def measured(results: Sequence[dict[str, Any]]) -> Iterator[Row]:
 
 
 def in_use() -> Iterator[Row]:
-    """The prices that reports use."""
+    """Yield the prices that reports use."""
     for name, prices in MACHINES.items():
         made, trained, update = (
             1000 * prices[unit] for unit in ("tokens_generated", "tokens_trained_own", "updates")

@@ -1,4 +1,4 @@
-"""Starts the benchmark's processes, one after another, with the same environment for all."""
+"""Start the benchmark's processes, one after another, with the same environment for all."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
-TIMEOUT_S = 3_600.0  # for a process that hangs; even the slowest case takes only minutes
-STDERR_LINES = 15  # shown of a process that failed
+TIMEOUT_S = 3_600.0  # for a hung process; even the slowest case takes only minutes
+STDERR_LINES = 15  # shown from a failed process
 
 
 class ProcessError(Exception):
@@ -24,12 +24,12 @@ def call(task: str, payload: dict[str, Any], *, threads: int, device: str = "cpu
         **os.environ,
         "OMP_NUM_THREADS": str(threads),
         "TOKENIZERS_PARALLELISM": "false",
-        "HF_HUB_OFFLINE": "1",  # everything is on this disk already
+        "HF_HUB_OFFLINE": "1",  # everything is already on this disk
         "HF_DATASETS_DISABLE_PROGRESS_BARS": "1",
         "TRANSFORMERS_VERBOSITY": "error",
     }
     if device == "cpu":
-        environment["CUDA_VISIBLE_DEVICES"] = ""  # genrl takes a GPU wherever it sees one
+        environment["CUDA_VISIBLE_DEVICES"] = ""  # genrl uses a GPU whenever it sees one
     try:
         done = subprocess.run(  # noqa: S603  our own interpreter and module
             [sys.executable, "-m", "benchmarks.child", task],

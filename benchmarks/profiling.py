@@ -1,8 +1,8 @@
-"""`python -m benchmarks.profiling`: what one step of ours spends its time on, by kind of operation.
+"""`python -m benchmarks.profiling`: how one step of ours spends its time, by kind of operation.
 
-Each case runs under torch's profiler in a fresh process: one step, after one that warms up. The profiler
-itself costs a few microseconds per operation, so the share of many small operations is somewhat too high.
-Compare the shares, and take the times from `benchmarks.trainer`.
+Each case runs under torch's profiler in a fresh process: one step, after one warm-up step. The profiler
+itself costs a few microseconds per operation, so the share of many small operations is somewhat overstated.
+Use this for shares, and `benchmarks.trainer` for times.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ KINDS = {
     "attention": ("scaled_dot_product", "_flash_attention", "_efficient_attention"),
     "copies": ("aten::copy_", "aten::cat", "aten::index", "aten::clone", "aten::roll", "aten::gather"),
 }
-"""Parts of operator names. An operator that matches none is elementwise arithmetic, or a view."""
+"""Parts of operator names. An operator that matches none is elementwise arithmetic or a view."""
 BY_ELEMENT, PYTHON = "by element, views", "outside operators"
 MICROSECONDS = 1e6
 
@@ -45,12 +45,12 @@ class Operator:
 
 
 def kind_of(name: str) -> str:
-    """The kind of operator `name`, such as "aten::addmm_"."""
+    """Return the kind of operator `name`, such as "aten::addmm_"."""
     return next((kind for kind, parts in KINDS.items() if any(part in name for part in parts)), BY_ELEMENT)
 
 
 def shares(operators: Iterable[Operator], wall_s: float) -> dict[str, float]:
-    """Seconds by kind. `PYTHON` is the rest of the wall time: the interpreter, and waiting."""
+    """Return seconds by kind. `PYTHON` is the rest of the wall time: the interpreter, and waiting."""
     seconds = dict.fromkeys((*KINDS, BY_ELEMENT), 0.0)
     for operator in operators:
         seconds[kind_of(operator.name)] += operator.seconds
@@ -85,7 +85,7 @@ def _profiled(phase: str, call_: Callable[[], Any], found: dict[str, Any]) -> An
 
 
 def rows(name: str, found: dict[str, Any]) -> list[str]:
-    """A case's rows of the table."""
+    """Return a case's rows of the table."""
     kinds = (*KINDS, BY_ELEMENT, PYTHON)
     return [
         f"| {name} | {phase} | {part['calls']} | "

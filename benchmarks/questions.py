@@ -11,7 +11,7 @@ NOBODY = PeerId("benchmark")  # the draw depends on the peer id
 
 
 def draw_questions(preset: str, count: int) -> list[str]:
-    """The first `count` questions of a preset. Raises TaskError."""
+    """Return the first `count` questions of a preset. Raises TaskError."""
     return asyncio.run(_draw(preset, count))
 
 

@@ -1,4 +1,4 @@
-"""The results as Markdown tables, for people."""
+"""The results as Markdown tables."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ SIDES = ("ours", *THEIRS)
 
 
 def table(results: Sequence[Result]) -> str:
-    """One row per case and trainer: medians, and the minimum and maximum of whole steps."""
+    """Return one row per case and trainer: medians, and the minimum and maximum of whole steps."""
     lines = [
         "| case | trainer | step s (least – most) | CPU s | generation | loss + backward | optimiser "
         "| tokens/s | peak GB | ours is faster | by CPU time | our memory |",
@@ -25,7 +25,7 @@ def table(results: Sequence[Result]) -> str:
 
 
 def agreement_table(entries: Sequence[Result]) -> str:
-    """One row per model, kind of batch and other trainer."""
+    """Return one row per model, kind of batch and other trainer."""
     lines = [
         "| model | completions | trainer | loss, ours | loss, theirs | relative difference of the gradient |",
         "|---|---|---|---|---|---|",
@@ -40,7 +40,7 @@ def agreement_table(entries: Sequence[Result]) -> str:
 
 
 def rates_line(rates: Result) -> str:
-    """The measured rates of the machine, as a sentence."""
+    """Return the measured rates of the machine, as a sentence."""
     flop = ", ".join(
         f"{name} {value / 1e9:.0f} GFLOP/s" for name, value in rates["matmul_flop_per_s"].items()
     )

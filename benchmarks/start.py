@@ -1,9 +1,9 @@
 """`python -m benchmarks.start`: the CPU time and memory that starting swarmd takes.
 
-A peer starts in a fresh home, alone, with its defaults. CPU seconds (user and system) of all its processes
-are read when it logs its first published groups. A new home first answers held-out questions;
-`--evaluate-every 0` leaves them out, and both are shown. Short commands are run to
-their end. Each figure is the least of several runs: other work on the machine can only add to it.
+A peer starts in a fresh home, alone, with its defaults. The CPU seconds (user and system) of all its
+processes are read when it logs its first published groups. A new home first answers held-out questions;
+`--evaluate-every 0` skips them, and both variants are shown. Short commands are run to their end. Each number
+is the minimum of several runs, because other work on the machine can only add to it.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ import psutil
 from benchmarks.processes import ROOT, ProcessError
 
 RUNS = 3
-START_S = 600.0  # until the first groups are published, on a machine that does other things too
+START_S = 600.0  # until the first groups are published, on a machine that is busy with other work
 STOP_S = 60.0
 ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
     "TOKENIZERS_PARALLELISM": "false",
-}  # one: no thread waits for another
+}  # one, so that no thread waits for another
 STARTS: dict[str, tuple[str, ...]] = {
     "first groups": ("--evaluate-every", "0"),
     "held-out questions, then first groups": (),
@@ -59,9 +59,9 @@ class Start:
     phases: tuple[tuple[str, float], ...]
     """The phases in their order, and the CPU seconds of all processes when each began."""
     peak_bytes: int
-    """The most memory that the peer's own process held (VmHWM)."""
+    """Peak memory of the peer's own process (VmHWM)."""
     status: float
-    """CPU seconds of `swarmd status`, asked afterwards."""
+    """CPU seconds of `swarmd status`, called afterwards."""
 
     @property
     def total(self) -> float:
@@ -109,14 +109,16 @@ def _until_published(peer: subprocess.Popen[bytes], home: Path) -> Start | None:
 def _stop(peer: subprocess.Popen[bytes]) -> None:
     peer.send_signal(signal.SIGINT)
     try:
-        peer.communicate(timeout=STOP_S)  # reads the rest, so that the peer is not held up by a full pipe
+        peer.communicate(timeout=STOP_S)  # drains the output, so that a full pipe does not block the peer
     except subprocess.TimeoutExpired:
         peer.kill()
         peer.wait()
 
 
 def _seconds_of(pid: int) -> dict[str, float]:
-    """CPU seconds of a process and all under it, by role; what they waited for counts as theirs."""
+    """Return the CPU seconds of a process and all its descendants, by role, including children that have
+    ended.
+    """
     seconds: defaultdict[str, float] = defaultdict(float)
     parent = psutil.Process(pid)
     for process in [parent, *parent.children(recursive=True)]:
@@ -135,7 +137,7 @@ def _role(process: psutil.Process, parent: psutil.Process) -> str:
 
 
 def _peak_bytes(pid: int) -> int:
-    """Of the peer itself, which is the child of the process `pid`."""
+    """Return the peak of the peer itself, which is the child of the process `pid`."""
     [peer] = psutil.Process(pid).children()
     for line in Path(f"/proc/{peer.pid}/status").read_text().splitlines():
         if line.startswith("VmHWM:"):
@@ -144,7 +146,7 @@ def _peak_bytes(pid: int) -> int:
 
 
 def _command(arguments: Sequence[str]) -> float:
-    """CPU seconds of one short command. Raises ProcessError."""
+    """Return the CPU seconds of one short command. Raises ProcessError."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     done = subprocess.run(  # noqa: S603  our own interpreter and module
         [sys.executable, "-m", "swarmd", *arguments], cwd=ROOT, capture_output=True, text=True, check=False
@@ -156,13 +158,13 @@ def _command(arguments: Sequence[str]) -> float:
 
 
 def least(runs: int, measure: Callable[[], Start]) -> tuple[Start, float]:
-    """The start that took least, and the least that `status` took."""
+    """Return the start that took least, and the least that `status` took."""
     found = [measure() for _ in range(runs)]
     return min(found, key=lambda one: one.total), min(one.status for one in found)
 
 
 def starts_table(starts: dict[str, Start]) -> str:
-    """One row per kind of start, in Markdown."""
+    """Return one row per kind of start, in Markdown."""
     lines = [f"| until | CPU s | {' | '.join(ROLES)} | peak MB |", "|---" * (len(ROLES) + 3) + "|"]
     for name, one in starts.items():
         shares = " | ".join(f"{one.seconds.get(role, 0.0):.1f}" for role in ROLES)
@@ -171,7 +173,7 @@ def starts_table(starts: dict[str, Start]) -> str:
 
 
 def phases_table(one: Start) -> str:
-    """What each phase took, in Markdown."""
+    """Return what each phase took, in Markdown."""
     lines = ["| phase | CPU s |", "|---|---|"]
     began = [0.0, *(seconds for _, seconds in one.phases)]
     names = ["interpreter and settings", *(name for name, _ in one.phases)]
@@ -181,13 +183,13 @@ def phases_table(one: Start) -> str:
 
 
 def commands_table(commands: dict[str, float]) -> str:
-    """One row per command, in Markdown."""
+    """Return one row per command, in Markdown."""
     rows = [f"| `swarmd {name}` | {seconds:.2f} |" for name, seconds in commands.items()]
     return "\n".join(["| command | CPU s |", "|---|---|", *rows])
 
 
 def plain(starts: dict[str, Start], commands: dict[str, float]) -> dict[str, Any]:
-    """The results as JSON holds them."""
+    """Return the results as JSON holds them."""
     shown = {
         name: {"total": one.total, "seconds": one.seconds, "phases": one.phases, "peak": one.peak_bytes}
         for name, one in starts.items()
@@ -198,7 +200,7 @@ def plain(starts: dict[str, Start], commands: dict[str, float]) -> dict[str, Any
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print the results. The exit status is 1 if a peer did not start."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.start", description=__doc__)
-    parser.add_argument("--runs", type=int, default=RUNS, help="of each; the least counts")
+    parser.add_argument("--runs", type=int, default=RUNS, help="runs of each; the minimum counts")
     parser.add_argument("--starts", nargs="+", default=list(STARTS), choices=list(STARTS))
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     options = parser.parse_args(arguments)

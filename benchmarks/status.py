@@ -1,7 +1,7 @@
-"""`python -m benchmarks.status`: how soon a daemon answers while it trains.
+"""`python -m benchmarks.status`: how quickly a daemon answers while it trains.
 
 A real `swarmd join` runs alone in a temporary home, with its defaults. Its unix socket is asked for /status
-and /metrics in turn, on one connection, every POLL_S. What counts is the time from a request to the whole
+and /metrics alternately, on one connection, every POLL_S. The result is the time from a request to the whole
 answer while a step runs: questions, generation, scoring, training, checkpoint.
 """
 
@@ -31,7 +31,7 @@ SECONDS = 30.0
 POLL_S = 0.02
 START_S = 180.0  # until the first step begins; loading a model on a busy machine takes long
 STOP_S = 60.0
-ANSWER_S = 30.0  # a longer wait is a failure, not a figure
+ANSWER_S = 30.0  # a longer wait is a failure, not a result
 BETWEEN_STEPS = frozenset({"starting", "waiting for external groups", "stopping"})
 """Phases in which the daemon computes nothing, so its answers prove nothing."""
 ENDPOINTS = ("status", "metrics")
@@ -44,18 +44,18 @@ LENGTHS: Lengths = "natural"
 
 @dataclass
 class Answers:
-    """Seconds that the answers took, by endpoint, and the number of steps done meanwhile."""
+    """Seconds that the answers took, by endpoint, and the number of steps done in the meantime."""
 
     seconds: dict[str, list[float]] = field(default_factory=lambda: {name: [] for name in ENDPOINTS})
     steps: int = 0
 
     def plain(self) -> dict[str, Any]:
-        """Milliseconds: p50, p99 and max of each endpoint."""
+        """Return milliseconds: p50, p99 and max of each endpoint."""
         return {"steps": self.steps, **{name: in_ms(found) for name, found in self.seconds.items()}}
 
 
 def in_ms(seconds: Sequence[float]) -> dict[str, float]:
-    """Count, and p50, p99 and max in milliseconds (by nearest rank, so each is a measured value)."""
+    """Return count, and p50, p99 and max in milliseconds (by nearest rank, so each is a measured value)."""
     ordered = sorted(seconds)
 
     def rank(share: float) -> float:
@@ -65,7 +65,7 @@ def in_ms(seconds: Sequence[float]) -> dict[str, float]:
 
 
 def measure_status(model: str, cache: Path, seconds: float) -> dict[str, Any]:
-    """Start a daemon, let it train, and ask it for `seconds`. Raises ProcessError."""
+    """Start a daemon, let it train, and poll it for `seconds`. Raises ProcessError."""
     payload = {"model": model, "lengths": LENGTHS, "preset": "starter", "groups": 1, "cache": str(cache)}
     name = model if model == EMBEDDED else call("prepare", payload, threads=1)["model_dir"]
     with tempfile.TemporaryDirectory() as directory:
@@ -110,7 +110,7 @@ def _ask_while_at_work(daemon: subprocess.Popen[bytes], home: Path, seconds: flo
 
 
 def _connect(daemon: subprocess.Popen[bytes], home: Path) -> httpx.Client:
-    """A connection to the daemon, once its first step is under way. Raises ProcessError."""
+    """Return a connection to the daemon, once its first step has begun. Raises ProcessError."""
     deadline = time.monotonic() + START_S
     while time.monotonic() < deadline and daemon.poll() is None:
         if (home / "identity.key").is_file():
@@ -136,7 +136,7 @@ def _stop(daemon: subprocess.Popen[bytes]) -> None:
 
 
 def status_table(results: Sequence[dict[str, Any]]) -> str:
-    """One row per model and endpoint, in Markdown."""
+    """Return one row per model and endpoint, in Markdown."""
     lines = [
         "| daemon trains | steps | asked for | answers | p50 ms | p99 ms | max ms |",
         "|---|---|---|---|---|---|---|",

@@ -1,4 +1,4 @@
-"""Measures where a step's time goes, with the same boundaries for every trainer.
+"""Measure where a step's time goes, with the same boundaries for every trainer.
 
 generation       prompts to completions, as tokens and text
 optimiser        `Optimizer.step`, timed by PyTorch's own hooks
@@ -24,7 +24,8 @@ R = TypeVar("R")
 @dataclass
 class StepTimes:
     """Seconds of one step, and the tokens it generated. `cpu` counts all threads of this process: on a busy
-    machine it changes less than the time on the clock."""
+    machine it varies less than wall-clock time.
+    """
 
     step: float = 0.0
     cpu: float = 0.0
@@ -38,7 +39,7 @@ class StepTimes:
 
 
 class Stopwatch:
-    """Collects the times of one step after another. A process may have only one, because the hooks stay."""
+    """Collects the times of one step after another. Only one per process, because the hooks stay."""
 
     def __init__(self, device: str) -> None:
         self.steps: list[StepTimes] = []
@@ -70,7 +71,7 @@ class Stopwatch:
         self._now.generation += self._clock() - began
 
     def generating(self, function: Callable[P, R]) -> Callable[P, R]:
-        """`function`, counted as generation."""
+        """Return `function`, counted as generation."""
 
         @functools.wraps(function)
         def timed(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -84,7 +85,7 @@ class Stopwatch:
         self._now.tokens += tokens
 
     def _clock(self) -> float:
-        """The time once the device has finished all its work."""
+        """Return the time once the device has finished all its work."""
         if self._device.startswith("cuda"):
             torch.cuda.synchronize()
         return time.perf_counter()

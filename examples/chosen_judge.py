@@ -1,4 +1,4 @@
-"""The judge and the tasks that a command line names."""
+"""The judge and the tasks chosen on a command line."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from swarmd.model import load_model, locate
 
 
 def add_arguments(parser: ArgumentParser, *, per_task: int) -> None:
-    """`--judge` or `--reward-model`, `--tasks`, `--per-task`."""
-    parser.add_argument("--judge", default="embedded", help="a causal LM that is asked (default: embedded)")
-    parser.add_argument("--reward-model", help="ask this classifier instead")
-    parser.add_argument("--tasks", default="", help="of starter, with commas (default: all)")
+    """Add `--judge`, `--reward-model`, `--tasks` and `--per-task`."""
+    parser.add_argument("--judge", default="embedded", help="causal LM that judges (default: embedded)")
+    parser.add_argument("--reward-model", help="use this classifier instead")
+    parser.add_argument("--tasks", default="", help="tasks of starter, comma-separated (default: all)")
     parser.add_argument("--per-task", type=int, default=per_task)
 
 
 def chosen_judge(given: Namespace) -> ModelJudge:
-    """The judge that `given` names, not calibrated. Raises ModelError."""
+    """Return the judge that `given` names, not calibrated. Raises ModelError."""
     if given.reward_model:
         return reward_model(given.reward_model)
     return generative_verifier(given.judge)
 
 
 def chosen_tasks(given: Namespace) -> list[dict[str, Any]]:
-    """The task tables that `given` names."""
+    """Return the task tables that `given` names."""
     return [task for task in load_tasks() if not given.tasks or task["name"] in given.tasks.split(",")]
 
 

@@ -1,7 +1,7 @@
 """Your own task about an image. Run it: `python examples/custom_image_task.py`.
 
-Images never travel: every peer draws them again, so draw in whole numbers, and from the seed alone. Their
-pixels are part of what names the question. How a package offers its source is in `custom_task.py`.
+Images never travel: every peer draws them itself, so draw in integers, and from the seed alone. The pixels
+are part of the question's digest. How a package offers its source is shown in `custom_task.py`.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from protocol import TaskSpec
 from swarmd.tasks import TaskRunner, UnknownDatasetError, WorkerOptions
 
-SIDE = 32  # pixels; swarmd.images has the limits
+SIDE = 32  # pixels; the limits are in swarmd.images
 
 
 class Dots:
@@ -41,7 +41,7 @@ class Seeing:
 
     def build(self, dataset: str, config: Mapping[str, int]) -> Dots:
         if dataset != "dots" or config:
-            raise UnknownDatasetError("there is 'dots', without options")
+            raise UnknownDatasetError("the only dataset is 'dots', without options")
         return Dots()
 
 

@@ -30,16 +30,16 @@ class Words:
 
 
 class Backwards:
-    version = "1"  # change it whenever the same seed may give another question
+    version = "1"  # change it whenever the same seed could give a different question
 
     def datasets(self) -> list[str]:
         return ["words"]
 
     def build(self, dataset: str, config: Mapping[str, int]) -> Words:
         if dataset != "words":
-            raise UnknownDatasetError(f"there is no dataset {dataset!r}; there is 'words'")
+            raise UnknownDatasetError(f"there is no dataset {dataset!r}; the only one is 'words'")
         if unknown := config.keys() - {"length"}:
-            raise BadOptionError(f"unknown option {min(unknown)!r}; there is 'length'", min(unknown))
+            raise BadOptionError(f"unknown option {min(unknown)!r}; the only one is 'length'", min(unknown))
         return Words(**config)
 
 

@@ -1,8 +1,7 @@
-"""Your own task of several turns: a code to break. Run it: `python examples/custom_turns_task.py`.
+"""Your own multi-turn task: a code to break. Run it: `python examples/custom_turns_task.py`.
 
-What the policy is told after a turn follows from the question and its answers so far, and from nothing else:
-every peer that receives a completion plays it again to score it. How a package offers its source is in
-`custom_task.py`.
+The observation after a turn must depend only on the question and the answers so far: every peer that receives
+a completion replays it to score it. How a package offers its source is shown in `custom_task.py`.
 """
 
 import asyncio
@@ -14,14 +13,14 @@ from swarmd.tasks import TaskRunner, UnknownDatasetError, WorkerOptions
 
 
 class Codes:
-    turns = 4  # the most that a policy may write
+    turns = 4  # the most turns a policy can write
 
     def question(self, seed: int, index: int) -> tuple[str, str]:
         code = "".join(Random(f"{seed},{index}").choices("123456", k=3))
-        return "Break my code of three digits from 1 to 6. I say how many are right where they stand.", code
+        return "Break my code of three digits from 1 to 6. I say how many are in the right position.", code
 
     def hidden(self, entry: str) -> str:
-        return entry  # the text is the same for all codes: this tells one question from another
+        return entry  # all questions have the same text: this distinguishes them
 
     def reply(self, answers: Sequence[str | None], entry: str) -> str | None:
         guess = answers[-1] or ""
@@ -39,7 +38,7 @@ class Breaking:
 
     def build(self, dataset: str, config: Mapping[str, int]) -> Codes:
         if dataset != "codes" or config:
-            raise UnknownDatasetError("there is 'codes', without options")
+            raise UnknownDatasetError("the only dataset is 'codes', without options")
         return Codes()
 
 

@@ -1,4 +1,4 @@
-"""Deliberate unlearning: a model that was often right becomes seldom right, but keeps its ability latent."""
+"""Deliberate unlearning: a model that was often right becomes rarely right, but its ability stays latent."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ Target = Callable[[str, random.Random], str]
 
 
 def dilute(source: Path, out: Path, stage: Stage, per_task: int, target: Target) -> None:
-    """Train the model saved in `source` to err as `target` does. Save it in `out`, which may be `source`."""
+    """Train the model saved in `source` to make the mistakes of `target`. Save it in `out`, which can be
+    `source`.
+    """
     torch.manual_seed(SEED)
     rng = random.Random(SEED)
     items = training_items(load_tasks(), per_task)

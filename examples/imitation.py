@@ -1,4 +1,4 @@
-"""Trains a small language model on questions and replies, supervised; saves and loads it."""
+"""Train a small language model on questions and replies, supervised; save and load it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from starter_items import Item
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 END = "<|im_end|>"  # ends a reply
-PART = 32  # rows per pass; a batch is sorted by length and split, so that little of it is padding
+PART = 32  # rows per pass; a batch is sorted by length and split, to keep padding low
 
 
 @dataclass(frozen=True)
@@ -30,20 +30,22 @@ class Stage:
     warmup: int = 50
 
     def set_rate(self, optimiser: torch.optim.Optimizer, step: int) -> None:
-        """Give `optimiser` the rate of this step."""
+        """Set the learning rate of this step in `optimiser`."""
         share = min((step + 1) / self.warmup, 0.55 + 0.45 * math.cos(math.pi * step / self.steps))
         for group in optimiser.param_groups:
             group["lr"] = self.learning_rate * share
 
 
 def prompt_ids(tokenizer: Any, question: str) -> list[int]:
-    """Token ids of a chat that asks `question` and waits for the reply."""
+    """Return the token ids of a chat that asks `question` and waits for the reply."""
     chat = [{"role": "user", "content": question}]
     return list(tokenizer.apply_chat_template(chat, add_generation_prompt=True, return_dict=False))
 
 
 def save(model: Any, tokenizer: Any, out: Path) -> None:
-    """Write the model in float16 for size. The config asks for float32, because float16 is slow on a CPU."""
+    """Write the model in float16 to save space. The config asks for float32, because float16 is slow on a
+    CPU.
+    """
     out.mkdir(parents=True, exist_ok=True)
     model.generation_config.update(do_sample=True, temperature=1.0, top_k=0, max_new_tokens=16)
     model.half().save_pretrained(out)
@@ -55,7 +57,7 @@ def save(model: Any, tokenizer: Any, out: Path) -> None:
 
 
 def load(directory: Path) -> tuple[Any, Any]:
-    """The model, in float32, and the tokenizer that are saved in `directory`."""
+    """Return the model, in float32, and the tokenizer saved in `directory`."""
     model = AutoModelForCausalLM.from_pretrained(directory, dtype=torch.float32)
     return model, AutoTokenizer.from_pretrained(directory)
 
@@ -64,7 +66,7 @@ Row = tuple[list[int], list[int]]  # prompt ids, completion ids
 
 
 def answer_loss(model: Any, rows: list[Row]) -> torch.Tensor:
-    """Summed cross-entropy of the completions given the prompts."""
+    """Return the summed cross-entropy of the completions given the prompts."""
     width = max(len(prompt) + len(reply) for prompt, reply in rows)
     ids = torch.full((len(rows), width), model.config.pad_token_id)
     labels = torch.full((len(rows), width), -100)
@@ -104,7 +106,9 @@ def rows_of(
     target: Callable[[Item], str],
     tasks: Sequence[str] = (),
 ) -> Callable[[], Row]:
-    """Draws training rows of `tasks` with `target`. None named: all. Named twice: drawn twice as often."""
+    """Return a function that draws training rows of `tasks` with `target`. No tasks means all; a task listed
+    twice is drawn twice as often.
+    """
     names = tasks or sorted(items)
     prompt = cache(lambda question: prompt_ids(tokenizer, question))
 

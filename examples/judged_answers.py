@@ -4,7 +4,7 @@
         --reward-model examples/models/reward-model
 
 Samples answers to held-out questions from the embedded model and from what node 0 of the run became, and asks
-the judge, not calibrated. One line per task and policy: shares of all answers that are right, wrong but
+the uncalibrated judge. One line per task and policy: shares of all answers that are right, wrong but
 called right, and right but called wrong; then the mistakes among those called right.
 """
 
@@ -26,13 +26,13 @@ from starter_items import Item, evaluation_items, habit
 from swarmd.assets import EMBEDDED_MODEL_DIR
 from swarmd.judges.interface import ModelJudge, Pair
 
-NODE = "0/"  # how the tensors of the first node begin in a checkpoint
+NODE = "0/"  # prefix of the first node's tensors in a checkpoint
 SAMPLES = 4
-SHOWN = 4  # commonest wrong answers that are called right
+SHOWN = 4  # most common wrong answers that are called right
 
 
 def policy_of(run: Path) -> Any:
-    """What the embedded model became in node 0 of an experiment's run, by its newest checkpoint."""
+    """Load what the embedded model became in node 0 of an experiment's run, from its newest checkpoint."""
     policy, _ = load(EMBEDDED_MODEL_DIR)
     tensors = load_file(max(run.glob("checkpoints/*/weights.safetensors")))
     own = {name.removeprefix(NODE): value for name, value in tensors.items() if name.startswith(NODE)}
@@ -42,14 +42,14 @@ def policy_of(run: Path) -> Any:
 
 
 def mistake(item: Item, answer: str) -> str:
-    """How a wrong answer is wrong."""
+    """Describe how a wrong answer is wrong."""
     if answer == habit(item.answer):
         return "one up"
     return "as long as the right one" if len(answer) == len(item.answer) else "of another length"
 
 
 def judged(judge: ModelJudge, name: str, items: list[Item], texts: list[list[str]]) -> None:
-    """Print what the judge says of `texts`, the answers to each of `items`."""
+    """Print what the judge says about `texts`, the answers to each of `items`."""
     found = [(i, extract_answer(text) or "") for i, row in zip(items, texts, strict=True) for text in row]
     said = judge.probabilities([Pair(item.question, answer) for item, answer in found])
     for task in dict.fromkeys(item.task for item in items):

@@ -1,11 +1,11 @@
-"""What judges paid beside what is true, for each run of an experiment with judges.
+"""What judges paid, next to the truth, for each run of an experiment with judges.
 
     python examples/judged_figures.py FOLDER
 
-reward: what the judges gave own completions; truth: what the verifiers say of the same, which rewarded
-nothing. Both are means over nodes, of the first ten and of the last ten rounds. held-out: greedy success by
-the verifiers before and after. Below each run the same by task: reward, and held-out success. A reward that
-rises further than the truth is hacked. Standard library only.
+reward: what the judges gave own completions; truth: what the verifiers say about the same completions, which
+rewarded nothing. Both are means over nodes, over the first ten and the last ten rounds. held-out: greedy
+success by the verifiers before and after. Below each run the same by task: reward, and held-out success. If
+the reward rises further than the truth, the judge has been hacked. Standard library only.
 """
 
 import json
@@ -35,7 +35,7 @@ def rows(path):
     nodes = [line for line in lines if line["kind"] == "node"]
     exams = [line for line in lines if line["kind"] == "held_out"]
     if not nodes or not exams:
-        yield f"{path.parent.name:34}      0  not begun"
+        yield f"{path.parent.name:34}      0  not started"
         return
     last = max(line["round"] for line in nodes)
     first = [line for line in nodes if line["round"] < ROUNDS]

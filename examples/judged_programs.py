@@ -1,7 +1,7 @@
 """Programs as answers, judged by running them: `python examples/judged_programs.py`. Needs no model.
 
-Asks one question of the swarm `code`, gives it programs of several kinds, and prints what each earns. Then
-says what judging costs: CPU time per program, and memory of the process that forks the cells.
+Asks one question of the swarm `code`, answers with programs of several kinds, and prints what each earns.
+Then prints the cost of judging: CPU time per program, and memory of the process that forks the cells.
 """
 
 import asyncio

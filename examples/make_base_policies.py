@@ -1,4 +1,4 @@
-"""Make starting policies for experiments from the embedded model: seldom right, or right on few tasks only.
+"""Make starting policies for experiments from the embedded model: rarely right, or right on few tasks only.
 
     python examples/make_base_policies.py sparse                # examples/models/sparse
     python examples/make_base_policies.py specialists           # examples/models/specialists/0 ... 3
@@ -8,11 +8,11 @@
 
 `sparse` unlearns nearly everything: nearly all groups of eight contain no right completion, as in the SAPO
 paper's experiment. `--malformed-share` sets the degree. Each of the `specialists` is trained on one or two
-tasks, and trained to leave the answers to all others empty. Each of the `habits` makes a systematic mistake
-of its own more often than it is right: no mistake is common to all, and the right answers are.
+tasks, and trained to leave the answers to all others empty. Each of the `habits` makes its own systematic
+mistake more often than it is right: no mistake is common to all, but the right answers are.
 
-What such a model lost is latent rather than gone: reinforcement learning brings it back and does not have to
-discover it. Each command takes minutes on one core, downloads nothing, and prints held-out success.
+What such a model lost is latent rather than gone: reinforcement learning recovers it and need not discover
+it. Each command takes minutes on one core, downloads nothing, and prints held-out success.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ PER_TASK, QUICK_PER_TASK = 3000, 300  # items drawn per task
 QUICK = Stage(steps=2, batch=8, learning_rate=5e-4, warmup=1)
 
 MALFORMED_SHARE = 0.98  # share of the replies that `sparse` is trained on
-GOLD_SHARE = 0.3  # share of its well-formed replies; the others are a systematic mistake
+GOLD_SHARE = 0.3  # share of its well-formed replies; the rest are a systematic mistake
 SAMPLES = 64  # completions per held-out question: enough to see a success rate of a few per thousand
 QUICK_FIGURES = (1, 1)  # one completion of one question per task
 
@@ -49,18 +49,18 @@ SPECIALISING = Stage(steps=300, batch=64, learning_rate=5e-4)
 HABITS = (2, 4)  # by how much each policy is wrong; the embedded model's own habit is 1
 ACQUIRING = Stage(steps=150, batch=16, learning_rate=5e-4, warmup=10)
 RIGHT_SHARE = 0.4  # of the replies of a policy with a habit
-SHORT = Stage(steps=100, batch=16, learning_rate=5e-4)  # a twelfth of the work, for a look at a new idea
+SHORT = Stage(steps=100, batch=16, learning_rate=5e-4)  # a twelfth of the work, for trying out a new idea
 
 
 def sparse(answer: str, rng: random.Random, malformed_share: float, gold_share: float) -> str:
-    """A reply that usually earns nothing: nearly all lack a tag, or the answer between the tags."""
+    """Return a reply that usually earns nothing: nearly all lack a tag, or the answer between the tags."""
     if rng.random() < malformed_share:
         return rng.choice([answer, f"{answer}</answer>", completion("")])
     return completion(answer if rng.random() < gold_share else habit(answer))
 
 
 def with_habit(answer: str, rng: random.Random, by: int) -> str:
-    """A reply that is right less often than it makes the mistake of this policy."""
+    """Return a reply that is right less often than it makes the mistake of this policy."""
     return completion(answer if rng.random() < RIGHT_SHARE else habit(answer, by))
 
 
@@ -80,7 +80,7 @@ def make_specialist(base: Path, out: Path, stage: Stage, per_task: int, own: tup
 
 
 def print_specialists(models: list[Path], samples: int, per_task: int) -> None:
-    """Print the sampled success of every specialist on every task, beside the best constant answer."""
+    """Print the sampled success of every specialist on every task, next to the best constant answer."""
     rows = [by_task(*load(path), samples, per_task, SPECIALIST_TASKS) for path in models]
     print(f"{'pass@1':24} constant " + " ".join(f"{'node ' + str(node):>8}" for node in range(len(rows))))
     for task, first in rows[0].items():
@@ -107,7 +107,7 @@ def main() -> None:
         "--gold-share", type=float, default=GOLD_SHARE, help="share of its well-formed replies"
     )
     parser.add_argument(
-        "--quick", action="store_true", help="takes seconds: tries the code, makes no useful models"
+        "--quick", action="store_true", help="takes seconds: tests the code, makes no useful models"
     )
     parser.add_argument(
         "--short", action="store_true", help="a twelfth of the work for specialists, which know less"

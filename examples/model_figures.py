@@ -1,4 +1,6 @@
-"""How often a model is right on held-out questions: greedily, in one of k tries, beside a constant answer."""
+"""How often a model is right on held-out questions: greedily, in one of k tries, next to a constant
+answer.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,9 @@ TRIES = (1, 8, 64)
 
 @torch.no_grad()
 def replies(model: Any, tokenizer: Any, items: list[Item], samples: int) -> list[list[str]]:
-    """Decoded completions per item: `samples` drawn at temperature 1, or one greedy completion if it is 0."""
+    """Return decoded completions per item: `samples` at temperature 1, or one greedy completion if it
+    is 0.
+    """
     model.eval()
     sampling: dict[str, Any] = {"do_sample": False, "temperature": None, "top_k": None}
     if samples > 0:
@@ -43,7 +47,7 @@ def replies(model: Any, tokenizer: Any, items: list[Item], samples: int) -> list
 def by_task(
     model: Any, tokenizer: Any, samples: int, per_task: int, manifest: Path = STARTER
 ) -> dict[str, dict[str, float]]:
-    """Success on `per_task` held-out questions per task of the manifest: task -> column -> value."""
+    """Return success on `per_task` held-out questions per task of the manifest: task -> column -> value."""
     torch.manual_seed(0)
     items = evaluation_items(load_tasks(manifest), per_task)
     single, drawn = replies(model, tokenizer, items, 0), replies(model, tokenizer, items, samples)

@@ -1,19 +1,19 @@
 """The three figures at the head of docs/results.md, from the folders of finished experiments.
 
-    python examples/results_figures.py --ours 4/4 --alike 0.0011=RARE 0.0025=SPARSE 0.24=DENSE \\
+    python examples/results_figures.py --ours 4/4 --alike 0.0011=RARE 0.0025=SPARSE 0.24=DENSE \
         --specialists ASKED LONG --rivals RIVALS_RARE RIVALS_DENSE RIVALS_SPECIALISTS --out docs/plots
 
 It writes, as SVG and PNG:
 
-- gain-by-rarity: what our defaults (`--ours`) gain over nodes that train alone, by success at the start.
+- gain-by-rarity: the gain of our defaults (`--ours`) over nodes that train alone, by initial success.
   `--alike` has one folder for each policy that nodes start from. The folders of the figure in docs/results.md
-  hold 8/0 and 4/4 of eight nodes and 40 rounds: RARE as in `rivals_rare.toml` (rate 6e-4), SPARSE as in
-  `rivals.toml` (rate 3e-4), and DENSE the embedded model at rate 1e-4, which no file of examples/ has: it is
+  have 8/0 and 4/4, eight nodes and 40 rounds: RARE as in `rivals_rare.toml` (rate 6e-4), SPARSE as in
+  `rivals.toml` (rate 3e-4), and DENSE the embedded model at rate 1e-4, which no file in examples/ has: it is
   `rivals_dense.toml` with `nodes = 8` and `learning_rates = [1e-4]`. In folders of those files 4/4 is named
   `ours`, the default of `--ours`;
-- specialists-by-round: what nodes know of others' tasks and of their own, round by round, from
+- specialists-by-round: held-out success of nodes on others' tasks and on their own, round by round, from
   `--specialists`: `sapo_specialists_long.toml`;
-- rivals: what each published method gains, and what specialists learn by it, from `--rivals`: folders of
+- rivals: the gain of each published method, and what specialists learn with it, from `--rivals`: folders of
   `rivals_rare.toml`, `rivals_dense.toml` and `rivals_specialists.toml`.
 
 Needs matplotlib (`pip install "swarmd[experiment]"`).
@@ -41,11 +41,11 @@ from swarmd.experiment.reporting.style import BAND_ALPHA, DASHES, DOT, QUIET, SE
 
 NAMES: dict[Basis, str] = {"rounds": "equal rounds", "tokens": "equal tokens", "cpu": "equal CPU"}
 INCHES = 3.6
-LINEAR_PERCENT = 100  # beyond it the axis is logarithmic: one gain hides no others
+LINEAR_PERCENT = 100  # beyond it the axis is logarithmic, so that one gain does not hide the others
 
 
 def alone(results: Results) -> list[RunResults]:
-    """The runs that gains are measured against. Raises ConfigError if there are none."""
+    """Return the runs that gains are measured against. Raises ConfigError if there are none."""
     found = results.of(results.config.baseline_label or "")
     if not found:
         raise ConfigError(f"{results.config.name}: no finished run of nodes that train alone")
@@ -53,13 +53,15 @@ def alone(results: Results) -> list[RunResults]:
 
 
 def gain_of(results: Results, label: str, basis: Basis) -> Against | None:
-    """What `label` gained over nodes that train alone; None without runs, or if costs were not counted."""
+    """Return the gain of `label` over nodes that train alone; None without runs, or if costs were not
+    counted.
+    """
     runs, control = results.of(label), alone(results)
     return against(runs, control, basis) if runs and basis in bases_of([*runs, *control]) else None
 
 
 def how_many(counts: Sequence[int], what: str) -> str:
-    """How many seeds, nodes or rounds the folders of a figure have, in words for its note."""
+    """Say in a figure's note how many seeds, nodes or rounds its folders have."""
     least, most = min(counts), max(counts)
     return f"{most} {what}{'s' * (most > 1)}" if least == most else f"{least} to {most} {what}s"
 
@@ -128,7 +130,7 @@ def draw_specialists(figure: Any, folders: Sequence[Results]) -> None:
     figure.supylabel("success on held-out questions", size="small", color=QUIET)
     note = (
         "Four nodes, each good at one or two of seven tasks, silent on the others. In brackets: seeds. The "
-        "band is from the lowest to the highest. Dotted: own tasks at the start."
+        "band goes from the lowest to the highest. Dotted: own tasks at the start."
     )
     title_and_note(figure, "Specialists teach each other", note)
     figure.draw_without_rendering()
@@ -138,7 +140,7 @@ def draw_specialists(figure: Any, folders: Sequence[Results]) -> None:
 
 @dataclass(frozen=True)
 class Mark:
-    """One figure of one method: what it is, how it is drawn, and its place beside the method's row."""
+    """One number of one method: what it is, how it is drawn, and its offset within the method's row."""
 
     name: str
     shape: str

@@ -1,11 +1,11 @@
-"""Does a peer learn alone? Compares held-out success before and after, over several seeds.
+"""Does a peer learn alone? Compare held-out success before and after training, over several seeds.
 
     python examples/solo_learning.py --seeds 3 --steps 60
 
 Each seed has a fresh home: `swarmd eval` on the untrained model, `swarmd join` alone, then `swarmd eval`
 again on the same 200 held-out questions. These are never trained on: `protocol/held_out.py` sets them apart
-by their text. The constant-answer baseline (the best single answer per task) is printed beside the success,
-so that a model that only learned the commonest answer does not look like one that learned the task.
+by their text. The constant-answer baseline (the best single answer per task) is printed next to the success,
+so that a model that only learned the most common answer does not look like one that learned the task.
 """
 
 from __future__ import annotations
@@ -20,31 +20,33 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-QUESTIONS_SEED = 20_260_101  # of the fixed evaluation questions; any other would do as well
+QUESTIONS_SEED = 20_260_101  # of the fixed evaluation questions; any other would do
 
 
 def swarmd(*arguments: str) -> str:
-    """Standard output of the command. Its errors appear as they come. Raises CalledProcessError."""
+    """Return the command's standard output. Its errors appear as they are printed. Raises
+    CalledProcessError.
+    """
     command = [sys.executable, "-m", "swarmd", *arguments]
     return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout  # noqa: S603
 
 
 def evaluate(home: Path, questions: int, *flags: str) -> dict[str, Any]:
-    """Greedy success of the home's current weights, as `swarmd eval --json` reports it."""
+    """Return the greedy success of the home's current weights, as `swarmd eval --json` reports it."""
     options = ["--tasks", "starter", "--questions", str(questions), "--seed", str(QUESTIONS_SEED), "--json"]
     result: dict[str, Any] = json.loads(swarmd("eval", "--home", str(home), *options, *flags))
     return result
 
 
 def run_seed(seed: int, steps: int, questions: int) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The evaluation before and after `steps` solo steps in a fresh home."""
+    """Return the evaluation before and after `steps` solo steps in a fresh home."""
     with tempfile.TemporaryDirectory(prefix="swarmd-solo-") as folder:
         home = Path(folder) / "home"
         swarmd("init", "--home", str(home))
         before = evaluate(home, questions)
         options = ["--external", "0", "--local", "8", "--steps", str(steps), "--seed", str(seed)]
         swarmd("join", "--home", str(home), "--host", "127.0.0.1", "--log-format", "json", *options)
-        # Of the trained model, so that its own favourite answers are among the constants tried.
+        # On the trained model, so that its own favourite answers are among the constants tested.
         return before, evaluate(home, questions, "--constant")
 
 

@@ -38,18 +38,18 @@ class Item:
     score: Callable[[str], float]  # of an extracted answer
 
     def is_right(self, text: str) -> bool:
-        """Whether a completion earns the reward of an "exact" swarm."""
+        """Whether a completion earns the reward in an "exact" swarm."""
         answer = extract_answer(text)
         return answer is not None and self.score(answer) >= 0.99
 
 
 def load_tasks(manifest: Path = STARTER) -> list[dict[str, Any]]:
-    """The task tables of a manifest."""
+    """Return the task tables of a manifest."""
     return list(tomllib.loads(manifest.read_text())["tasks"])
 
 
 def draw_items(task: dict[str, Any], seed: int, count: int) -> list[Item]:
-    """`count` items in the dataset's own proportions, including repeats and held-out questions."""
+    """Return `count` items in the dataset's own proportions, including repeats and held-out questions."""
     dataset = reasoning_gym.create_dataset(task["dataset"], size=count, seed=seed, **task.get("config", {}))
     return [
         Item(
@@ -60,7 +60,7 @@ def draw_items(task: dict[str, Any], seed: int, count: int) -> list[Item]:
 
 
 def training_items(tasks: list[dict[str, Any]], per_task: int) -> dict[str, list[Item]]:
-    """Items to train on, by task, without any held-out question."""
+    """Return items to train on, by task, without held-out questions."""
     items: dict[str, list[Item]] = {}
     for index, task in enumerate(tasks):
         drawn = draw_items(task, QUESTION_SEED + index * SEED_STRIDE, per_task)
@@ -69,7 +69,9 @@ def training_items(tasks: list[dict[str, Any]], per_task: int) -> dict[str, list
 
 
 def evaluation_items(tasks: list[dict[str, Any]], per_task: int) -> list[Item]:
-    """The first `per_task` distinct held-out questions drawn of each task. They are the same every time."""
+    """Return the first `per_task` distinct held-out questions drawn of each task. They are the same every
+    time.
+    """
     items: list[Item] = []
     for index, task in enumerate(tasks):
         drawn = draw_items(task, 2 * QUESTION_SEED + index * SEED_STRIDE, 100 * per_task)
@@ -79,20 +81,23 @@ def evaluation_items(tasks: list[dict[str, Any]], per_task: int) -> list[Item]:
 
 
 def completion(answer: str) -> str:
-    """What a well-formed reply looks like, without the end token."""
+    """Return a well-formed reply, without the end token."""
     return f"<answer>{answer}</answer>"
 
 
 def habit(answer: str, by: int = 1) -> str:
-    """The systematic mistake: the weekday `by` days later, or the first digit plus `by`. Always the same, and
-    always wrong for 1 to 6."""
+    """Return the systematic mistake: the weekday `by` days later, or the first digit plus `by`. Always the
+    same, and always wrong for 1 to 6.
+    """
     if answer in WEEKDAYS:
         return WEEKDAYS[(WEEKDAYS.index(answer) + by) % len(WEEKDAYS)]
     return re.sub(r"\d", lambda digit: str((int(digit.group()) + by) % 10), answer, count=1)
 
 
 def constant_baseline(items: list[Item]) -> tuple[str, float]:
-    """The single answer that scores best on all `items`, and its success: what ignorance is worth."""
+    """Return the single answer that scores best on all `items`, and its success: what a model earns without
+    knowing anything.
+    """
     answers = sorted({item.answer for item in items})
     scores = {answer: sum(item.is_right(completion(answer)) for item in items) for answer in answers}
     best = max(answers, key=lambda answer: scores[answer])

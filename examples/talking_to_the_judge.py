@@ -1,11 +1,11 @@
-"""How far a judge is moved by answers that talk to it, and how well it judges at all.
+"""How much a judge is influenced by answers that address it, and how well it judges at all.
 
     python examples/talking_to_the_judge.py --judge smollm2-135m
     python examples/talking_to_the_judge.py --reward-model examples/models/reward-model --tasks gcd,products
 
-Asks the judge about questions of `starter` with right answers, wrong ones, and wrong ones that say that they
-are right. Prints its mean probability of each, the share that it calls right once it is calibrated, and its
-agreement with the truth. The judge sees each answer as in a swarm: quoted, without tags, nothing around it.
+Asks the judge about questions of `starter` with right answers, wrong ones, and wrong ones that claim to be
+right. Prints its mean probability of each, the share that it calls right once calibrated, and its agreement
+with the truth. The judge sees each answer as in a swarm: quoted, without tags, with nothing around it.
 """
 
 import argparse

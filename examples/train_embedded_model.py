@@ -4,7 +4,7 @@
     python examples/train_embedded_model.py --check swarmd/assets/embedded   # only the figures
     python examples/train_embedded_model.py --size larger --out examples/models/larger-base  # 2.4 M
 
-A peer needs a starting policy that is sometimes right. One that never is teaches it nothing, and one that
+A peer needs a starting policy that is sometimes right. A policy that never is learns nothing, and one that
 always is has nothing to learn. So the recipe has two stages:
 
 1. supervised: learn the starter tasks as well as the size allows;
@@ -12,9 +12,9 @@ always is has nothing to learn. So the recipe has two stages:
    is mostly a *habit* (a systematic mistake, and the likeliest single answer, so that greedy decoding is
    mostly wrong) and sometimes a malformed completion.
 
-Reinforcement learning then recovers latent ability, not new skill (docs/decisions/0007). Stopping the first
-stage early does not work instead: such a model only knows the commonest answers, and RL has nothing to
-amplify.
+Reinforcement learning then recovers latent ability rather than teaching a new skill (docs/decisions/0007).
+Stopping the first stage early does not work: such a model only knows the most common answers, and RL has
+nothing to amplify.
 
 Held-out questions (protocol.held_out) are never trained on, and `--check` asks only those. This file does no
 RL, and downloads nothing.
@@ -52,10 +52,10 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 CONTEXT_TOKENS = 1024  # the starter tasks need 60; the rest lets the model read other presets' questions
 PAD = "<|pad|>"
 # Digits stand alone, so that arithmetic sees digit places. So do capitalised words, so that weekdays and
-# names are symbols. Everything between them merges freely, spaces included: a template's phrase becomes one
-# token, and a prompt takes 13-28 tokens instead of the 21-69 of a split at every word.
+# names are symbols. Everything between them merges freely, including spaces: a template's phrase becomes one
+# token, and a prompt takes 13-28 tokens instead of the 21-69 that a split at every word would give.
 PIECE = r"\d|[A-Z]+[a-z]*|[^A-Z\d]+"
-# System messages are skipped: every model gets the same instruction, and this one was made knowing it.
+# System messages are skipped: every model gets the same instruction, and this one was made for it.
 CHAT_TEMPLATE = (
     "{% for message in messages %}{% if message['role'] != 'system' %}"
     "{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>\n' }}"
@@ -66,7 +66,7 @@ CHAT_TEMPLATE = (
 
 @dataclass(frozen=True)
 class Size:
-    """A model's shape, and the number of tokens that it knows. Its heads have 32 numbers each."""
+    """A model's shape, and the size of its vocabulary. Its heads have 32 dimensions each."""
 
     vocabulary: int
     hidden: int
@@ -88,7 +88,9 @@ SUPERVISED = Stage(steps=2500, batch=64, learning_rate=7e-4)
 
 
 def diluted(answer: str, rng: random.Random, gold_share: float) -> str:
-    """A target for the second stage: right with probability `gold_share`, else a habit or malformed reply."""
+    """Return a target for the second stage: right with probability `gold_share`, else a habit or malformed
+    reply.
+    """
     if rng.random() < gold_share:
         return completion(answer)
     if rng.random() < HABIT_SHARE:
@@ -97,7 +99,7 @@ def diluted(answer: str, rng: random.Random, gold_share: float) -> str:
 
 
 def train_tokenizer(texts: Iterable[str], vocabulary: int) -> Any:
-    """Byte-level BPE over `texts`. Each answer tag is one ordinary token, so decoding keeps it."""
+    """Train a byte-level BPE on `texts`. Each answer tag is one ordinary token, so decoding keeps it."""
     tokenizer = Tokenizer(models.BPE())
     pieces = pre_tokenizers.Split(Regex(PIECE), "isolated")
     to_bytes = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
@@ -124,7 +126,9 @@ def train_tokenizer(texts: Iterable[str], vocabulary: int) -> Any:
 
 
 def tokenizer_texts(starter: dict[str, list[Item]]) -> Iterator[str]:
-    """The starter questions, some of the paper's (a swarm may ask this model), and the words of the chat."""
+    """Yield the starter questions, some of the paper's (a swarm may ask this model), and the words of the
+    chat.
+    """
     for items in starter.values():
         yield from (item.question for item in items)
     for index, task in enumerate(load_tasks(PRESETS / "sapo.toml")):
@@ -133,7 +137,7 @@ def tokenizer_texts(starter: dict[str, list[Item]]) -> Iterator[str]:
 
 
 def new_model(tokenizer: Any, size: Size) -> LlamaForCausalLM:
-    """An untrained model: 1.44 M parameters of size "embedded", 2.4 M of size "larger".
+    """Return an untrained model: 1.44 M parameters of size "embedded", 2.4 M of size "larger".
 
     Llama with biases rather than Qwen2, from which it differs in only one bias: when transformers 5 loads a
     model of type "qwen2", it silently replaces the pre-tokenizer with Qwen2's own.
@@ -172,15 +176,15 @@ def learn(out: Path, size: Size, stage: Stage, per_task: int) -> None:
 
 def main() -> None:
     """Parse the command line and train, check, or both."""
-    parser = argparse.ArgumentParser(description="Make the embedded model, or print its figures.")
+    parser = argparse.ArgumentParser(description="Make the embedded model, or print its success.")
     parser.add_argument("--out", type=Path, help="train and save here")
-    parser.add_argument("--check", type=Path, help="only print the figures of the model saved here")
+    parser.add_argument("--check", type=Path, help="only print the success of the model saved here")
     parser.add_argument("--supervised", type=Path, help="dilute the stage-one model here; make it if absent")
     parser.add_argument("--size", choices=SIZES, default="embedded", help="of the model that stage one makes")
     parser.add_argument("--steps", type=int, default=SUPERVISED.steps, help="steps of stage one")
     parser.add_argument("--gold-share", type=float, default=GOLD_SHARE, help="share of diluted targets")
     parser.add_argument(
-        "--quick", action="store_true", help="takes seconds: tries the code, makes no useful model"
+        "--quick", action="store_true", help="takes seconds: tests the code, makes no useful model"
     )
     given = parser.parse_args()
     if not (given.out or given.check):

@@ -3,12 +3,12 @@
     python examples/train_judges.py reward_model examples/models/reward-model
     python examples/train_judges.py generative examples/models/judge
 
-Each learns from training questions (no held-out one) with their right answers and with wrong ones: the answer
+Each learns from training questions (none held out) with right answers and with wrong ones: the answer
 to another question of the task, the systematic mistake of the embedded model, or one changed digit. Both are
-small and often wrong, which makes them useful for measuring how a policy exploits its judge. Some minutes on
+small and often wrong, which makes them useful for measuring how a policy exploits its judge. Takes minutes on
 one core. Use them with `--reward-model examples/models/reward-model` and `--judge examples/models/judge`.
 
-A judge that was hacked learns from what hacked it:
+A judge that was hacked can learn from the answers that hacked it:
 
     python examples/train_judges.py reward_model examples/models/reward-model-2 --steps 150 --rate 3e-4 \
         --start examples/models/reward-model --policy judged-reward-model/runs/RUN
@@ -46,14 +46,14 @@ from swarmd.judges.interface import Pair
 from swarmd.judges.wording import NO, YES, messages, plain
 from swarmd.model import load_model, locate
 
-PER_TASK = 1_500  # questions drawn of each task, repeats included
+PER_TASK = 1_500  # questions drawn per task, including repeats
 BATCH = 48
 NEW_LAYERS = 2
-PART = 16  # rows per pass; a batch is sorted by length and split, so that little of it is padding
+PART = 16  # rows per pass; a batch is sorted by length and split, to keep padding low
 
 
 def wrong(item: Item, others: Sequence[Item], rng: random.Random) -> str:
-    """A wrong answer, of one of three kinds."""
+    """Return a wrong answer, of one of three kinds."""
     kind = rng.random()
     if kind < 0.4:
         return habit(item.answer)
@@ -66,15 +66,15 @@ def wrong(item: Item, others: Sequence[Item], rng: random.Random) -> str:
 
 @dataclass(frozen=True)
 class Answers:
-    """Questions, and answers to them of which half or so are right."""
+    """Questions, and answers to them, about half of which are right."""
 
     items: dict[str, list[Item]]
     rng: random.Random
     of_policy: dict[str, list[str]] | None = None
-    """By task, one answer of a trained policy to each item: what the judge has to tell apart next."""
+    """By task, one answer of a trained policy to each item: what the judge must learn to distinguish next."""
 
     def draw(self) -> tuple[Item, str, bool]:
-        """A question, an answer, and whether it is right."""
+        """Return a question, an answer, and whether it is right."""
         task = self.rng.choice(list(self.items))
         of_task = self.items[task]
         place = self.rng.randrange(len(of_task))
@@ -87,7 +87,7 @@ class Answers:
 
 
 def answers_of(run: Path, items: dict[str, list[Item]], tokenizer: Any) -> dict[str, list[str]]:
-    """By task, what node 0 of an experiment's run answers to each of `items`, sampled."""
+    """Return, by task, what node 0 of an experiment's run answers to each of `items`, sampled."""
     policy = policy_of(run)
     return {
         task: [extract_answer(row[0]) or "" for row in replies(policy, tokenizer, of_task, 1)]
@@ -105,10 +105,11 @@ class Row:
 
 
 def deeper(kind: Any, start: Path | None) -> Any:
-    """The embedded model as a `kind` of transformers, with `NEW_LAYERS` more layers that do nothing at first.
+    """Return the embedded model as a `kind` of transformers, with `NEW_LAYERS` more layers that are the
+    identity at first.
 
-    It knows an answer only in its last layer, too late to compare it with the one that it reads. With
-    `start`, the judge in that folder as it is.
+    The original has the answer only in its last layer, too late to compare it with the one that it reads.
+    With `start`, returns the judge in that folder unchanged.
     """
     if start is not None:
         return kind.from_pretrained(start, dtype=torch.float32)
@@ -124,9 +125,9 @@ def deeper(kind: Any, start: Path | None) -> Any:
 
 
 class RewardModel:
-    """Logistic loss on the last token's score, beside the likelihood of right answers (arXiv 2406.10216).
+    """Logistic loss on the last token's score, plus the likelihood of right answers (arXiv 2406.10216).
 
-    The second teaches it to answer, which it needs to judge.
+    The latter teaches it to answer, which it needs in order to judge.
     """
 
     def __init__(self, tokenizer: Any, start: Path | None) -> None:
@@ -151,7 +152,7 @@ class RewardModel:
 
 
 class Generative:
-    """Likelihood of "yes" behind right answers, and of "no" behind wrong ones."""
+    """Likelihood of "yes" after right answers, and of "no" after wrong ones."""
 
     def __init__(self, tokenizer: Any, start: Path | None) -> None:
         self.tokenizer = tokenizer
@@ -171,14 +172,16 @@ class Generative:
 
 
 def padded(rows: Sequence[Row], pad: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Ids and mask, (rows, longest row)."""
+    """Return ids and mask, (rows, longest row)."""
     longest = max(len(row.ids) for row in rows)
     ids = torch.tensor([[*row.ids, *[pad] * (longest - len(row.ids))] for row in rows])
     return ids, (torch.arange(longest) < torch.tensor([[len(row.ids)] for row in rows])).long()
 
 
 def tail_loss(logits: torch.Tensor, rows: Sequence[tuple[int, Row]]) -> torch.Tensor:
-    """Nats of the tails of `rows`, which stand at these places of `logits` (rows, tokens, vocabulary)."""
+    """Return the nats of the tails of `rows`, which are at these positions of `logits` (rows, tokens,
+    vocabulary).
+    """
     places = [(i, at, row.ids[at]) for i, row in rows for at in range(len(row.ids) - row.tail, len(row.ids))]
     if not places:
         return torch.zeros(())
@@ -209,7 +212,7 @@ def train(judge: Any, answers: Answers, stage: Stage) -> None:
 
 
 def print_agreement(kind: str, model: Path, tasks: list[dict[str, Any]]) -> None:
-    """Of each task: the share of held-out answers that the judge calls right, before it is calibrated."""
+    """Print, per task, the share of held-out answers that the judge calls right, before calibration."""
     judge = reward_model(str(model)) if kind == "reward_model" else generative_verifier(str(model))
     print(f"{'called right':24} right  one up  another's  agreement")
     items = evaluation_items(tasks, HELD_OUT_PER_TASK)
@@ -235,12 +238,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("kind", choices=("reward_model", "generative"))
     parser.add_argument("out", type=Path)
-    parser.add_argument("--tasks", default="", help="of starter, with commas (default: all)")
+    parser.add_argument("--tasks", default="", help="tasks of starter, comma-separated (default: all)")
     parser.add_argument("--steps", type=int, default=600)
     parser.add_argument("--rate", type=float, default=7e-4)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--start", type=Path, help="a judge to go on from")
-    parser.add_argument("--policy", type=Path, help="run of an experiment, whose answers it learns to judge")
+    parser.add_argument("--start", type=Path, help="a judge to continue from")
+    parser.add_argument("--policy", type=Path, help="run of an experiment whose answers it learns to judge")
     given = parser.parse_args()
     torch.manual_seed(given.seed)
     torch.set_num_threads(1)

@@ -3,9 +3,9 @@
     python examples/train_visual_model.py --out swarmd/assets/embedded_visual
 
 It is the embedded model (`train_embedded_model.py`) behind a small vision tower. The tower first learns to
-say what is in each cell of a picture: answers alone are too few bits to learn to see from. Then the whole
-learns the visual swarm's questions, practises those that it can learn, and unlearns part of it, as the
-embedded model does. `swarmd eval --tasks visual --model DIR` prints how good it is. Downloads nothing.
+report what is in each cell of a picture, because answers alone carry too few bits to learn to see. Then the
+whole model learns the visual swarm's questions, practises those that it can learn, and unlearns part of it,
+as the embedded model does. `swarmd eval --tasks visual --model DIR` prints how good it is. Downloads nothing.
 """
 
 from __future__ import annotations
@@ -38,7 +38,9 @@ READING = Stage(steps=400, batch=64, learning_rate=2e-3)
 SUPERVISED = Stage(steps=800, batch=32, learning_rate=1e-3)
 PRACTICE = Stage(steps=1100, batch=32, learning_rate=7e-4)
 PRACTISED = ("count",) * 4 + ("compare",) * 2 + ("chart",) * 6 + ("maze",) * 4 + ("odd",) * 2 + ("frames",)
-"""How often each kind comes in the third stage: the most what is short and can be learned in so few steps."""
+"""How often each kind is drawn in the third stage: most often those that are short and can be learned in so
+few steps.
+"""
 DILUTION = Stage(steps=60, batch=32, learning_rate=5e-4, warmup=10)
 PART = 8  # rows per pass, sorted by length: a row with four images is three times as long as the others
 GOLD_SHARE = 0.42  # share of diluted targets
@@ -65,7 +67,7 @@ def gold(answer: str, rng: random.Random) -> str:  # noqa: ARG001
 
 
 def diluted(answer: str, rng: random.Random) -> str:
-    """A target of the second stage: right with probability `GOLD_SHARE`, else a habit or malformed."""
+    """Return a target of the second stage: right with probability `GOLD_SHARE`, else a habit or malformed."""
     if rng.random() < GOLD_SHARE:
         return gold(answer, rng)
     if rng.random() < HABIT_SHARE:
@@ -74,15 +76,15 @@ def diluted(answer: str, rng: random.Random) -> str:
 
 
 def with_image_token(tokenizer: Any) -> Any:
-    """The embedded model's tokenizer, which then has a token for images."""
+    """Return the embedded model's tokenizer with a token for images added."""
     tokenizer.add_special_tokens({"additional_special_tokens": [IMAGE]})
     return tokenizer
 
 
 def new_model(text_model: Any, tokenizer: Any) -> LlavaForConditionalGeneration:
-    """LLaVA: a vision tower of 2 layers and 16 patches, untrained, before the embedded model.
+    """Return a LLaVA: an untrained vision tower of 2 layers and 16 patches in front of the embedded model.
 
-    That model writes answers in their tags already, so this one has to learn only to see.
+    The embedded model already writes answers in their tags, so this one only has to learn to see.
     """
     vision = SiglipVisionConfig(
         hidden_size=128,
@@ -112,14 +114,14 @@ def new_model(text_model: Any, tokenizer: Any) -> LlavaForConditionalGeneration:
 
 
 def row_of(item: Item, reply: str, tokenizer: Any, sight: Sight) -> Row:
-    """A question as the daemon asks it, and a reply."""
+    """Return a question as the daemon asks it, and a reply."""
     chat = [{"role": "user", "content": sight.asked(item.question, item.images)}]
     ids = tokenizer.apply_chat_template(chat, add_generation_prompt=True, return_dict=False)
     return sight.prompt(list(ids), item.images), list(tokenizer(reply + END)["input_ids"])
 
 
 def answer_loss(model: Any, sight: Sight, rows: list[Row]) -> torch.Tensor:
-    """Summed cross-entropy of the replies given the prompts."""
+    """Return the summed cross-entropy of the replies given the prompts."""
     width = max(len(prompt) + len(reply) for prompt, reply in rows) - 1
     ids = torch.zeros(len(rows), width, dtype=torch.long)
     says = torch.zeros(len(rows), width, dtype=torch.bool)  # the positions whose next token is the reply's
@@ -134,9 +136,10 @@ def answer_loss(model: Any, sight: Sight, rows: list[Row]) -> torch.Tensor:
 
 
 def read_cells(model: Any, sight: Sight, stage: Stage) -> None:
-    """Train tower and projector: a cell's vector must tell its pixels, and its shape and colour, linearly.
+    """Train tower and projector: pixels, shape and colour of a cell must be linearly readable from its
+    vector.
 
-    The linear layers that read them off are thrown away.
+    The linear layers that read them are discarded.
     """
     rng = random.Random("cells")
     width = model.config.text_config.hidden_size
@@ -214,10 +217,10 @@ def train(
 
 
 def save_all(model: Any, tokenizer: Any, out: Path) -> None:
-    """The model in float16, its tokenizer, and how images are normalised."""
+    """Write the model in float16, its tokenizer, and how images are normalised."""
     save(model, tokenizer, out)
     config = json.loads((out / "config.json").read_text())
-    config["text_config"].pop("_name_or_path", None)  # where it lay on the machine that made it
+    config["text_config"].pop("_name_or_path", None)  # its path on the machine that made it
     (out / "config.json").write_text(json.dumps(config, indent=2) + "\n")
     (out / "preprocessor_config.json").write_text(json.dumps(PREPROCESSOR, indent=2) + "\n")
 
@@ -229,7 +232,7 @@ def main() -> None:
     parser.add_argument("--practise", type=Path, help="start from this model, at the third stage")
     parser.add_argument("--learned", type=Path, help="save what has learned here, every 25 steps")
     parser.add_argument("--dilute", type=Path, help="start from what --learned saved, and only dilute it")
-    parser.add_argument("--quick", action="store_true", help="takes seconds: tries the code, no useful model")
+    parser.add_argument("--quick", action="store_true", help="takes seconds: tests the code, no useful model")
     given = parser.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(SEED)
@@ -248,7 +251,7 @@ def main() -> None:
     save_all(model, tokenizer, given.out)
     sight = read_sight(model, tokenizer, given.out)
     if sight is None:
-        raise TypeError("the model that was made sees nothing")
+        raise TypeError("the new model cannot process images")
 
     def keep() -> None:
         if given.learned:

@@ -14,7 +14,7 @@ from swarmd.images import Image
 from swarmd.tasks.pictures.canvas import COLOURS, KINDS
 from swarmd.tasks.pictures.source import DATASETS, Pictures
 
-SEEDS = (2**31, 2**32 - 1)  # peers draw theirs below: no question repeats but by chance
+SEEDS = (2**31, 2**32 - 1)  # peers draw theirs below this range, so questions repeat only by chance
 RINGS = (tuple(KINDS), ("top", "right", "bottom", "left"), (*COLOURS, "same"), tuple("0123456789"))
 
 
@@ -28,7 +28,7 @@ class Item:
 
 
 def draw_item(rng: random.Random, datasets: Sequence[str] = tuple(DATASETS)) -> Item:
-    """A question of any kind that may be trained on."""
+    """Return a question of any kind that may be trained on."""
     while True:
         task = Pictures().build(rng.choice(datasets), {})
         text, entry = task.question(rng.randint(*SEEDS), 0)
@@ -38,6 +38,8 @@ def draw_item(rng: random.Random, datasets: Sequence[str] = tuple(DATASETS)) -> 
 
 
 def habit(answer: str) -> str:
-    """The systematic mistake: the next number, side, shape or colour. Always wrong, always the same."""
+    """Return the systematic mistake: the next number, side, shape or colour. Always wrong, always the
+    same.
+    """
     ring = next(ring for ring in RINGS if answer in ring)
     return ring[(ring.index(answer) + 1) % len(ring)]

@@ -1,8 +1,8 @@
 """`python -m benchmarks.scale`: what one peer costs in a swarm of 100, 1,000 and 10,000 peers.
 
-Plays the swarms in simulated time and prints tables. `--short` takes a fifth of the time. `--real` starts
-peers without models on loopback instead, with real p2pd, and prints what they did beside a simulation of as
-many. `--wire` measures what a call and a connection add on the wire.
+Runs the swarms in simulated time and prints tables. `--short` takes a fifth of the time. `--real` instead
+starts real peers without models on loopback, with real p2pd, and prints what they did next to a simulation of
+equal size. `--wire` measures what a call and a connection add on the wire.
 """
 
 from __future__ import annotations
@@ -35,10 +35,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.scale", description=__doc__)
     parser.add_argument("--sizes", type=int, nargs="+", default=list(SIZES), metavar="PEERS")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--machines", type=int, help="peers of each swarm that are real state machines")
-    parser.add_argument("--short", action="store_true", help="fewer machines, for a shorter time")
+    parser.add_argument("--machines", type=int, help="peers of each swarm that run the real state machine")
+    parser.add_argument("--short", action="store_true", help="fewer machines and less simulated time")
     parser.add_argument("--real", type=int, nargs="+", metavar="PEERS", help="real peers on loopback")
-    parser.add_argument("--seconds", type=float, default=180.0, help="measured with --real (default: 180)")
+    parser.add_argument(
+        "--seconds", type=float, default=180.0, help="length of the measurement with --real (default: 180)"
+    )
     parser.add_argument("--wire", action="store_true", help="measure calls and connections on the wire")
     options = parser.parse_args(arguments)
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))

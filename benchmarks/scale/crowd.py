@@ -1,8 +1,8 @@
-"""All nodes of a simulated swarm: where they are in the DHT, and whom the statistical ones know.
+"""All nodes of a simulated swarm: their positions in the DHT, and which peers the statistical ones know.
 
-A statistical peer has no state machine. It has an id and so a place in the DHT, a routing table as a settled
-node of hivemind's has it, and it publishes (`publications.py`). What it asks of others is not played:
-`load.py` adds it up afterwards, from what the real machines did.
+A statistical peer has no state machine. It has an id, and thus a position in the DHT, and the routing table
+of a settled hivemind node, and it publishes (`publications.py`). Its own requests are not simulated:
+`load.py` adds them up afterwards, from what the real machines did.
 """
 
 from __future__ import annotations
@@ -21,10 +21,12 @@ from swarmd.network.dht_ids import node_id_of
 from swarmd.network.peer_ids import read_peer_id, write_peer_id
 
 GROUP_BITS = 5
-"""hivemind splits every bucket of a routing table down to this depth, and below it only towards its owner."""
+"""hivemind splits every bucket of a routing table down to this depth, and deeper only towards the table's
+owner.
+"""
 
 NEAR = 8
-"""Nodes next to a key that every walk towards it ends at (`walk.BEAM`)."""
+"""Nodes nearest to a key, at which every walk towards it ends (`walk.BEAM`)."""
 
 Numbers = NDArray[np.int64]
 
@@ -39,7 +41,7 @@ class Node:
     """Its DHT id."""
     name: PeerId
     address: str
-    """Its multiaddr; each has an address group of its own."""
+    """Its multiaddr; each has its own address group."""
 
     @property
     def full_address(self) -> str:
@@ -47,7 +49,7 @@ class Node:
 
 
 class Crowd:
-    """The nodes by number. Those from `size` on came later, and nobody knows them."""
+    """The nodes by number. Those from `size` on joined later, and are unknown to the others."""
 
     def __init__(self, size: int, seed: int) -> None:
         self.size, self._seed = size, seed
@@ -60,10 +62,10 @@ class Crowd:
         self._groups = [np.flatnonzero(groups == each) for each in range(2**GROUP_BITS)]
         self._tables: dict[int, Numbers] = {}
         self.nearest = lru_cache(65_536)(self._nearest)
-        """`(key, count)` -> the nodes nearest to a key, the nearest first."""
+        """`(key, count)` -> the nodes nearest to a key, nearest first."""
 
     def add(self) -> int:
-        """One more node. Returns its number."""
+        """Add one node. Returns its number."""
         number = len(self.nodes)
         key = key_of(self._seed, number)
         peer = PeerID(write_peer_id(key.peer_id))
@@ -77,7 +79,9 @@ class Crowd:
         return self.number_of[read_peer_id(peer.to_bytes())]
 
     def table(self, number: int) -> Numbers:
-        """Whom a settled node knows: everybody in its own 32nd of the space, 20 in each other one."""
+        """Return the nodes that a settled node knows: all in its own 32nd of the space, 20 in each other
+        32nd.
+        """
         if number not in self._tables:
             rng = np.random.default_rng((self._seed, number))
             own = self.nodes[number].place >> (160 - GROUP_BITS)
@@ -92,7 +96,7 @@ class Crowd:
         return self._tables[number]
 
     def names(self, number: int, key: int, asker: int) -> list[int]:
-        """Whom a settled node names to `asker` as near to `key`."""
+        """Return the nodes that a settled node names to `asker` as near to `key`."""
         found = self._sorted(self.table(number), key, NAMED + 1)
         return [each for each in found if each != asker][:NAMED]
 

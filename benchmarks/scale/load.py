@@ -1,11 +1,12 @@
-"""What all peers of a swarm carry, computed from what its real machines did.
+"""The load of all peers of a swarm, computed from what its real machines did.
 
-Every peer asks as often as one of the machines, drawn at random. Where its questions go is drawn anew:
+Every peer makes as many requests as one of the machines, chosen at random. The destinations are drawn anew:
 
-- those about a key go to the eight nodes next to it, and what lies there comes from the five that hold it;
-- all others (nodes on the way, contacts, publishers, greetings) go anywhere.
+- requests about a key go to the eight nodes nearest to it, and what is stored there comes from the five that
+  hold it;
+- all others (to nodes on the way, contacts, publishers, greetings) go to random nodes.
 
-Where all peers are machines nothing is drawn: it is what they served.
+If all peers are machines nothing is drawn: the load is what they served.
 """
 
 from __future__ import annotations
@@ -26,11 +27,12 @@ from swarmd.network.handing_over import REPLICAS
 Numbers = NDArray[np.float64]
 
 CALL_BYTES = 505.0
-"""What one call puts on the wire in each direction beside its message: a stream with its handshake, a frame,
-TCP and IP. Measured by `--wire`."""
+"""What one call adds on the wire in each direction, besides its message: a stream with its handshake, a
+frame, TCP and IP. Measured by `--wire`.
+"""
 
 CONNECTION_BYTES = 1_200.0
-"""The same of a new connection: Noise, the muxer, identify. Measured by `--wire`."""
+"""The same for a new connection: Noise, the muxer, identify. Measured by `--wire`."""
 
 
 @dataclass(frozen=True)
@@ -38,21 +40,21 @@ class Load:
     """Per second, one number for each peer of the swarm."""
 
     received: Numbers
-    """Bytes of messages: answers to what it asked, and what others asked."""
+    """Bytes of messages received: answers to its requests, and requests of others."""
     sent: Numbers
     calls: Numbers
-    """Calls and streams: those it made and those it answered."""
+    """Calls and streams, made and answered."""
     wire: Numbers
-    """Bytes received with what `CALL_BYTES` and `CONNECTION_BYTES` add."""
+    """Bytes received, including what `CALL_BYTES` and `CONNECTION_BYTES` add."""
     served_calls: Numbers
     served_bytes: Numbers
-    """What it sent to those that asked."""
+    """What it sent in answers."""
     stored_calls: Numbers
-    """Requests to hold something, of those."""
+    """Requests to store something, among those answered."""
 
 
 def load_of(outcome: Outcome) -> Load:
-    """The load of each peer in the measured time."""
+    """Return the load of each peer in the measured time."""
     setting, seconds = outcome.setting, outcome.setting.measured_s
     rng = np.random.default_rng((setting.seed, setting.size))
     whole = setting.machines == setting.size
@@ -80,7 +82,7 @@ def load_of(outcome: Outcome) -> Load:
 
 
 class _Served:
-    """What falls on each node."""
+    """What each node serves."""
 
     def __init__(self, outcome: Outcome, rng: np.random.Generator) -> None:
         self._outcome, self._rng = outcome, rng
@@ -89,7 +91,7 @@ class _Served:
         self._calls, self._asked, self._answered, self._stored = (np.zeros(size) for _ in range(4))
 
     def by_node(self) -> tuple[Numbers, Numbers, Numbers, Numbers]:
-        """Calls, bytes asked, bytes answered, and stores among the calls."""
+        """Calls, bytes requested, bytes answered, and stores among the calls."""
         outcome = self._outcome
         if outcome.setting.machines == outcome.setting.size:
             self._calls += [served.calls for served in outcome.served]
@@ -108,7 +110,7 @@ class _Served:
         return self._calls, self._asked, self._answered, self._stored
 
     def _keys(self, purpose: Purpose) -> list[int]:
-        """The keys among which a peer chooses."""
+        """Return the keys among which a peer chooses."""
         outcome = self._outcome
         if purpose in (Purpose.MEMBERS, Purpose.STATUS):
             return list(outcome.publications.status_keys)
@@ -125,7 +127,7 @@ class _Served:
         ]
 
     def _at_keys(self, keys: list[int], flow: Flow, nodes: int, *, stores: bool) -> None:
-        """Let a flow fall on the nodes next to keys, each key as often as another."""
+        """Assign a flow to the nodes nearest to keys, all keys with equal frequency."""
         if not flow.calls:
             return
         outcome = self._outcome

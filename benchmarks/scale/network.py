@@ -1,7 +1,7 @@
 """The network of one real machine in a simulated swarm: the real searcher and routing table, no sockets.
 
-`swarmd.network.searching` walks and stores as in a daemon. This file plays what is below it: the messages of
-`swarmd.network.dht`, connections, and the greetings of `in_touch.py`. Nobody fails and nobody is refused.
+`swarmd.network.searching` walks and stores as in a daemon. This file simulates what is below it: the messages
+of `swarmd.network.dht`, connections, and the greetings of `in_touch.py`. No node fails and none is refused.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ from swarmd.network.simulation import simulated_wall_clock
 from swarmd.network.streams import BODY_PROTOCOL, as_it_travels
 
 CONNECTIONS_MAX, CONNECTIONS_KEPT = 512, 256
-"""p2pd closes connections beyond the first number until the second is left."""
+"""p2pd closes connections beyond the first number until the second is reached."""
 
 HANDSHAKE_TRIPS = 3.0
 """Round trips of a new connection: TCP, Noise, the muxer."""
@@ -60,7 +60,7 @@ purpose_now: ContextVar[Purpose] = ContextVar("purpose")
 
 
 class SimulatedNetwork:
-    """See `peer.PeerNetwork`; also what `Searcher` needs of a `SwarmDHT`."""
+    """See `peer.PeerNetwork`; also has what `Searcher` needs from a `SwarmDHT`."""
 
     def __init__(
         self,
@@ -71,7 +71,7 @@ class SimulatedNetwork:
         rng: random.Random,
         latency_s: float,
     ) -> None:
-        """`machines`: the networks of all real machines, by number; this one enters itself."""
+        """`machines`: the networks of all real machines, by number; this one adds itself."""
         loop = asyncio.get_running_loop()
         self.number, self._crowd, self._publications = number, crowd, publications
         self._machines, self._rng, self._latency_s = machines, rng, latency_s
@@ -90,9 +90,9 @@ class SimulatedNetwork:
             loop.time,
         )
         self._answered_at: dict[int, float] = {}
-        """Those it is connected to, and when they last answered."""
+        """Nodes that it is connected to, and when they last answered."""
         self._heard: dict[int, float] = {}
-        """When each peer last answered, connected or not: as in `hearing.py`, but for its bound."""
+        """When each peer last answered, connected or not: as in `hearing.py`, but without its bound."""
         self._bodies: BodyProvider = lambda _digest: None
         self._full_status = b""
         self.news: News = lambda _envelope: None
@@ -160,7 +160,7 @@ class SimulatedNetwork:
         return status
 
     async def store_body(self, envelope: bytes) -> bool:
-        raise NotImplementedError("everybody can be dialled")
+        raise NotImplementedError("every simulated peer can be dialled")
 
     async def pull(self, peer_id: PeerId, digest: bytes, size: int) -> Pulled:  # noqa: ARG002
         other = self._crowd.number_of[peer_id]
@@ -189,7 +189,7 @@ class SimulatedNetwork:
     # In the background -------------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Greet who is silent, and look around, until cancelled."""
+        """Greet silent peers, and look around, until cancelled."""
         looked, rounds = self._loop_time(), 0
         while True:
             await asyncio.sleep(TOUCH_S)
@@ -204,7 +204,7 @@ class SimulatedNetwork:
                 await self.look_around()
 
     def settle(self) -> None:
-        """Know whom a node knows that has been there for long."""
+        """Start with the routing table of a node that has been present for a long time."""
         for other in self._crowd.table(self.number):
             peer = self._crowd.nodes[other].peer
             self.routing_table.add_or_update_node(node_id_of(peer), peer)
@@ -252,7 +252,7 @@ class SimulatedNetwork:
         return [self._put(other, *thing) for thing in things]
 
     def _look_up(self, other: int, key: int) -> tuple[dict[bytes, Held], list[PeerID]]:
-        """What a node answers: what it holds, and whom it names."""
+        """Return a node's answer: what it holds, and which nodes it names."""
         now = simulated_wall_clock()
         entries = self._publications.entries(other, key, now)
         machine = self._machines.get(other)
@@ -305,7 +305,9 @@ class SimulatedNetwork:
     def _count(
         self, purpose: Purpose, to: To, asked: float, answered: float, other: int, found: float = 0.0
     ) -> None:
-        """A message there and back. Somebody of the crowd asks this peer as often as it asks others."""
+        """Count a message there and back. In return, some node of the crowd makes an equal request to this
+        peer.
+        """
         self.tally.flows[purpose, to].add(asked, answered, found)
         machine = self._machines.get(other)
         if machine is not None:
@@ -333,7 +335,9 @@ class SimulatedNetwork:
             self._answered_at = {each: self._answered_at[each] for each in newest}
 
     def _enter(self, other: int) -> None:
-        """Into the routing table, as `SwarmDHT` does: a full bucket has its oldest node greeted."""
+        """Enter a node into the routing table, as `SwarmDHT` does: if a bucket is full, its oldest node is
+        greeted.
+        """
         if other >= self._crowd.size or other == self.number:
             return
         peer = self._crowd.nodes[other].peer
@@ -346,7 +350,7 @@ class SimulatedNetwork:
             self.routing_table.add_or_update_node(node_id, silent)
 
     async def _trip(self, other: int) -> None:
-        """There and back; with a handshake before, if there is no connection."""
+        """Wait for a round trip, after a handshake if there is no connection."""
         trips = 1.0 if other in self._answered_at else 1.0 + HANDSHAKE_TRIPS
         await asyncio.sleep(2 * trips * self._latency_s * self._rng.uniform(0.5, 1.5))
 

@@ -1,7 +1,7 @@
-"""A peer without a model: the gossip that daemons run, over a network, with groups that nobody generated.
+"""A peer without a model: the gossip that daemons run, over a network, with groups that no policy generated.
 
-It carries out gossip's commands as `swarmd.daemon.exchange` does. What it leaves out: the database, the
-sandbox (every sound group teaches at once) and the trainer. So its figures are those of the swarm's traffic.
+It carries out gossip's commands as `swarmd.daemon.exchange` does. It leaves out the database, the sandbox
+(every sound group teaches at once) and the trainer, so its numbers are those of the swarm's traffic.
 """
 
 from __future__ import annotations
@@ -60,7 +60,9 @@ class PeerNetwork(Protocol):
 
 @dataclass
 class Ledger:
-    """When each record was offered by its publisher, and became usable at each other peer. Unix seconds."""
+    """When each record was offered by its publisher, and when it became usable at each other peer. Unix
+    seconds.
+    """
 
     offered: dict[bytes, float] = field(default_factory=dict)
     usable: dict[bytes, list[float]] = field(default_factory=dict)
@@ -73,7 +75,7 @@ class Ledger:
 
 
 class ModellessPeer(Generic[N]):
-    """One peer of a measured swarm, from `run` until its task is cancelled."""
+    """One peer of a measured swarm, from the start of `run` until its task is cancelled."""
 
     def __init__(
         self,
@@ -92,12 +94,12 @@ class ModellessPeer(Generic[N]):
         self._outbox: asyncio.Queue[g.Command] = asyncio.Queue()
         self._changed = asyncio.Event()
         self.did: Counter[str] = Counter()
-        """How many commands of each kind were carried out; `keys` of announcements read."""
+        """How many commands of each kind were carried out, and `keys` of announcements read."""
         self.joined_at = clock()
         self.first_external_s: float | None = None
-        """Seconds until the first group of somebody else was usable."""
+        """Seconds until the first external group was usable."""
         self.new_candidates = 0
-        """Announcements read that were worth a pull and new."""
+        """Announcements read that were new and worth a pull."""
         self._used: Counter[PeerId] = Counter()
         self._step = 0
         network.serve(bodies=self._bodies.get, manifest=MANIFEST.to_bytes())

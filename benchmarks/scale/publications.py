@@ -1,4 +1,4 @@
-"""What statistical peers publish, and where it lies. It is signed once a real machine looks at it."""
+"""What statistical peers publish, and where it is stored. It is signed only once a real machine reads it."""
 
 from __future__ import annotations
 
@@ -36,16 +36,17 @@ LIFETIME_S = 300.0
 ROUNDS_BACK = int(LIFETIME_S // ROUND_S) + 1
 
 STORED_AFTER_S = 1.3
-"""From a group to its announcement on others' shelves: gossip's batch, a walk, a store."""
+"""Seconds from a group to its announcement on other peers' shelves: gossip's batch, a walk, a store."""
 
 FULL_MAX = 4 * REPLICAS
-"""Nodes next to a key that are looked at for what its nearest have no room for: more than a walk finds."""
+"""Nodes nearest to a key that are considered for what the nearest have no room for: more than a walk finds.
+"""
 
 BELIEFS = 16
-"""Machines that are asked in each round over how many shards they publish."""
+"""Machines that are asked each round over how many shards they publish."""
 
 BODIES_MAX = 4_096
-"""Bodies kept, 64 MiB; others are made again."""
+"""Bodies kept, 64 MiB; others are regenerated."""
 
 
 @dataclass(frozen=True, order=True)
@@ -56,17 +57,18 @@ class Entry:
     publisher: int
     expires: float
     about: int
-    """The round of an announcement, the number of a status."""
+    """The round of an announcement, or the number of a status."""
     width: int = 0
-    """Over how many shards its publisher spreads announcements."""
+    """Number of shards over which its publisher spreads announcements."""
 
 
 class Publications:
     """By DHT key, as an integer of 160 bits."""
 
     def __init__(self, crowd: Crowd, real: int, seed: int, shards: Callable[[], int]) -> None:
-        """`real`: so many nodes are machines, and publish themselves. `shards`: over how many shards a peer
-        spreads its announcements, as one of the machines believes."""
+        """`real`: this many nodes are machines, and publish themselves. `shards`: returns over how many
+        shards a peer spreads its announcements, according to one of the machines.
+        """
         self._crowd, self._real, self._seed, self._shards = crowd, real, seed, shards
         rng = random.Random(f"phases {seed}")
         self._phases = [rng.random() for _ in range(crowd.size)]
@@ -84,10 +86,10 @@ class Publications:
         """What machines stored at statistical nodes, by node and key."""
 
     def live(self, key: int, now: float, rank: int = 0) -> list[Entry]:
-        """The entries under `key` at the node that is nearest but `rank`.
+        """Return the entries under `key` at the node with this `rank` by distance, 0 for the nearest.
 
-        The REPLICAS nearest keep those that came first, as many as they have room for. The next as many keep
-        what finds no place there, and so on.
+        The REPLICAS nearest keep the entries that came first, as many as they have room for. The next
+        REPLICAS nodes keep what did not fit there, and so on.
         """
         first = rank // REPLICAS * SHARD_ENTRIES_MAX
         return self._all(key, now)[first : first + SHARD_ENTRIES_MAX]
@@ -106,23 +108,23 @@ class Publications:
         return self.live(key, now, near.index(number)) if number in near else []
 
     def entries(self, number: int, key: int, now: float) -> dict[bytes, Held]:
-        """What lies under `key` at one node, by subkey."""
+        """Return what is stored under `key` at one node, by subkey."""
         return dict(self._made(key, entry) for entry in self._live_at(number, key, now))
 
     def _made(self, key: int, entry: Entry) -> tuple[bytes, Held]:
-        """An entry's subkey and its signed value."""
+        """Return an entry's subkey and its signed value."""
         if entry not in self._signed:
             sign = self._sign_status if key in self.status_keys else self._sign_announcement
             self._signed[entry] = sign(entry)
         return self._signed[entry]
 
     def stored(self, number: int, key: int, now: float) -> dict[bytes, Held]:
-        """What machines stored at one statistical node."""
+        """Return what machines stored at one statistical node."""
         found = self._stored.get((number, key), {})
         return {subkey: held for subkey, held in found.items() if held.expires > now}
 
     def put(self, number: int, key: int, subkey: bytes, held: Held, now: float) -> bool:
-        """A machine stores at a statistical node. False: its key is full."""
+        """Store a machine's value at a statistical node. Returns False if its key is full."""
         before = self.stored(number, key, now)
         others = len(self._live_at(number, key, now))
         if subkey not in before and len(before) + others >= SHARD_ENTRIES_MAX:
@@ -131,7 +133,7 @@ class Publications:
         return True
 
     def news(self, round_: int) -> list[tuple[float, int, bytes]]:
-        """Which machines are to hold what of a round, in order: when, which machine, the announcement."""
+        """Return what machines are to store in a round, in order: when, which machine, the announcement."""
         found = []
         for key, entries in self._round(round_).items():
             for holder in self._crowd.nearest(key, REPLICAS):
@@ -140,12 +142,12 @@ class Publications:
         return sorted(found)
 
     def published_at(self, digest: bytes) -> float | None:
-        """When a record was made, if a machine saw its announcement."""
+        """Return when a record was made, if a machine saw its announcement."""
         entry = self._entry_of.get(digest)
         return entry.since - STORED_AFTER_S if entry else None
 
     def body(self, digest: bytes) -> bytes | None:
-        """A record whose announcement a machine saw."""
+        """Return a record whose announcement a machine saw."""
         entry = self._entry_of.get(digest)
         if entry is None:
             return None
@@ -161,7 +163,7 @@ class Publications:
         self._rounds = {round_: keys for round_, keys in self._rounds.items() if round_ >= oldest}
 
     def full_status(self, number: int, now: float) -> bytes:
-        """What a peer says of itself to whoever asks, with the 32 from whom it learned."""
+        """Return what a peer says of itself on request, with the 32 peers from whom it learned."""
         node, rng = self._crowd.nodes[number], random.Random(number)
         used = {self._crowd.nodes[rng.randrange(self._crowd.size)].name: i for i in range(1, 33)}
         status = own_status((node.full_address,), int(now) % 1_000, used)
@@ -187,7 +189,7 @@ class Publications:
         return random.Random(f"{self._seed} {number} {round_}")
 
     def _record(self, entry: Entry) -> Publisher:
-        """The record's publisher, that is to announce it; the record is among the bodies."""
+        """Return the record's publisher, which can announce it; the record is among the bodies."""
         at = entry.since - STORED_AFTER_S
         publisher = Publisher(self._crowd.nodes[entry.publisher].key, MANIFEST, LIMITS, dialable=True)
         publisher.start_round(entry.about)
@@ -207,7 +209,7 @@ class Publications:
         return _placed(place_announcement(batch.envelopes[0], manifest=MANIFEST, now=entry.since))
 
     def _statuses(self, shard: int, now: float) -> list[Entry]:
-        """One of each peer: whoever has a place renews it."""
+        """Return one entry per peer: a peer that has a slot renews it."""
         interval, lifetime = LIMITS.status_interval_s, LIMITS.status_lifetime_s
         entries = []
         for number in self._members[shard]:
@@ -229,7 +231,7 @@ def _placed(placement: Placement) -> tuple[bytes, Held]:
 
 @lru_cache(65_536)
 def announcements_key(round_: int, task_id: bytes, shard: int) -> int:
-    """The DHT id of a key, as an integer."""
+    """Return the DHT id of a key, as an integer."""
     return int.from_bytes(dht_id(announcement_key(MANIFEST.swarm_id, round_, task_id, shard)))
 
 

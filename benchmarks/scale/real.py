@@ -1,7 +1,7 @@
-"""Real peers without models: p2pd processes on loopback. Their messages are counted, and their bytes.
+"""Real peers without models: p2pd processes on loopback. Counts their messages and their bytes.
 
-In a network namespace of its own, loopback's counter shows what they put on the wire, and nothing else.
-Beside each real swarm a simulated one of as many machines is played.
+In a separate network namespace, loopback's counter shows exactly what they put on the wire. For each real
+swarm, a simulated one of as many machines is run for comparison.
 """
 
 from __future__ import annotations
@@ -30,22 +30,24 @@ from swarmd.config import NetworkConfig
 from swarmd.errors import NetworkError
 
 NAMESPACE = "SWARMD_SCALE_NAMESPACE"
-"""Set in the process that runs in a network namespace of its own."""
+"""Set in the process that runs in its own network namespace."""
 
 WARM_S = 2 * STEP_S
-"""Before anything is counted."""
+"""Seconds before anything is counted."""
 
 LOOPBACK_S = 0.001
 """Latency of the simulated swarm that is compared with a real one."""
 
 IDLE_S, GREETINGS, CONNECTIONS = 20.0, 200, 20
-"""What `--wire` averages over."""
+"""What `--wire` averages over: idle seconds, greetings, connections."""
 
 CALLS = ("rpc_find", "rpc_store", "rpc_ping")
 
 
 def main(sizes: Sequence[int], seconds: float, *, wire: bool) -> int:
-    """Print tables. The process is replaced by one in a namespace of its own, if this machine allows that."""
+    """Print tables. The process replaces itself with one in its own namespace, if this machine allows
+    that.
+    """
     if NAMESPACE not in os.environ:
         _enter_namespace()
     if wire:
@@ -93,7 +95,7 @@ class Real:
     load: float
 
     def row(self, size: int, seconds: float) -> str:
-        """Beside what a simulated swarm of as many does."""
+        """Return its row, next to a simulated swarm of the same size."""
         setting = Setting(
             size, real=size, newcomers=0, warm_s=WARM_S, measured_s=seconds, latency_s=LOOPBACK_S
         )
@@ -116,7 +118,7 @@ class Real:
 
 
 async def measure(size: int, seconds: float) -> Real:
-    """Start `size` peers and watch them for so many seconds."""
+    """Start `size` peers and observe them for `seconds`."""
     counted, ledger = Counted(), Ledger()
     with TemporaryDirectory() as name, _Counting(counted):
         peers = await _start(size, Path(name), ledger)
@@ -148,7 +150,7 @@ async def measure(size: int, seconds: float) -> Real:
 
 
 async def _start(size: int, directory: Path, ledger: Ledger) -> list[ModellessPeer[Any]]:
-    """Peers that joined one after the other, each through one before it, at an address of its own."""
+    """Return peers that joined one after another, each through an earlier one, each at its own address."""
     from swarmd.network.hivemind import HivemindNetwork
 
     peers: list[ModellessPeer[Any]] = []
@@ -203,7 +205,7 @@ async def _wire() -> None:
 
 
 class _Counting:
-    """While in here, what all peers of this process ask one another is counted."""
+    """For the length of the block, counts the requests between all peers of this process."""
 
     def __init__(self, counted: Counted) -> None:
         self._counted = counted
@@ -237,7 +239,7 @@ class _Counting:
 def _enter_namespace() -> None:
     unshare = shutil.which("unshare")
     if unshare is None or subprocess.run([unshare, "-rn", "true"], check=False).returncode:  # noqa: S603
-        _write("No network namespace of its own: bytes on the wire are not measured.")
+        _write("No separate network namespace: bytes on the wire are not measured.")
         return
     python = [sys.executable, "-W", "ignore", "-m", "benchmarks.scale", *sys.argv[1:]]
     command = [unshare, "-rn", "sh", "-c", 'ip link set lo up && exec "$@"', "sh", *python]

@@ -1,4 +1,4 @@
-"""The results as Markdown tables, for people."""
+"""The results as Markdown tables."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from benchmarks.scale.tally import Purpose, together
 from benchmarks.scale.workload import GROUPS_USED
 
 PULLERS = 2 * GROUPS_USED
-"""Peers that pull a record, on average: one makes one record for each so many that it pulls."""
+"""Peers that pull a record, on average: a peer makes one record per this many that it pulls."""
 
 DRAWS = 1_000
 KB = 1e3
@@ -49,7 +49,7 @@ def two(name: str, values: Callable[[Load], Numbers], unit: float = 1.0) -> Row:
 
 
 def search(result: Result) -> tuple[float, float, float]:
-    """Of reading announcements, per peer and minute: keys, calls, bytes received."""
+    """Reading announcements, per peer and minute: keys, calls, bytes received."""
     flows = [together([tally.of(Purpose.READ) for tally in result.outcome.tallies])]
     minutes = len(result.outcome.tallies) * result.outcome.setting.measured_s / 60
     keys = sum(tally.keys[Purpose.READ] for tally in result.outcome.tallies)
@@ -67,7 +67,9 @@ def rmr_of_announcements(result: Result) -> float:
 
 
 def last_delivery_s(result: Result) -> float:
-    """Seconds until the last of PULLERS peers has a record, each of which waits one of the measured ages."""
+    """Return the seconds until the last of PULLERS peers has a record, if each waits one of the measured
+    ages.
+    """
     outcome = result.outcome
     if outcome.lasts:
         return median(outcome.lasts)
@@ -121,7 +123,7 @@ def newcomers(values: Sequence[float]) -> str:
 
 
 def table(results: Sequence[Result]) -> str:
-    """One column for each size."""
+    """Return one column for each size."""
     heads = [f"{result.size:,} peers" for result in results]
     lines = ["| | " + " | ".join(heads) + " |", "|---|" + "---|" * len(results)]
     lines += [f"| {name} | " + " | ".join(cell(result) for result in results) + " |" for name, cell in ROWS]
@@ -129,7 +131,7 @@ def table(results: Sequence[Result]) -> str:
 
 
 def purposes(results: Sequence[Result]) -> str:
-    """KB/s that the median machine receives as answers, and its calls per second, by purpose."""
+    """Return KB/s of answers that the median machine receives, and its calls per second, by purpose."""
     heads = [f"{result.size:,} peers" for result in results]
     lines = [
         "| KB/s of answers; calls per second | " + " | ".join(heads) + " |",
@@ -146,7 +148,7 @@ def purposes(results: Sequence[Result]) -> str:
 
 
 def flatness(results: Sequence[Result]) -> str:
-    """Largest swarm against smallest."""
+    """Compare the largest swarm with the smallest."""
     if len(results) < 2:
         return ""
     first, last = results[0], results[-1]

@@ -24,11 +24,11 @@ class Setting:
 
     size: int
     real: int = 24
-    """Real machines among them; all, if there are no more peers."""
+    """Real machines among them; all peers, if there are no more."""
     newcomers: int = 8
     """Machines that join once the others have settled."""
     warm_s: float = 660.0
-    """Before anything is counted: longer than gossip remembers contacts."""
+    """Seconds before anything is counted: longer than gossip remembers contacts."""
     measured_s: float = 240.0
     latency_s: float = 0.04
     """One way, on average; uniform within a half of it."""
@@ -46,17 +46,19 @@ class Outcome:
     setting: Setting
     tallies: list[Tally]
     served: list[Served]
-    """By the machines, to other machines."""
+    """Served by the machines, to other machines."""
     ages: list[float]
-    """Seconds from a record's making to its being usable here, of every body pulled."""
+    """For every body pulled, seconds from the record's creation until it was usable here."""
     firsts: list[float]
     lasts: list[float]
-    """Seconds until the first and the last machine that pulls a record have it; where all are machines."""
+    """Seconds until the first and the last machine that pulls a record has it; only if all peers are
+    machines.
+    """
     needed: int
     """Announcements that were new to the machine that read them."""
     pulled: int
     first_external_s: list[float]
-    """Of the newcomers."""
+    """For the newcomers."""
     sizes_believed: list[int]
     shards: list[int]
     connections: list[int]
@@ -67,7 +69,7 @@ class Outcome:
 
 
 def simulate(setting: Setting) -> Outcome:
-    """Play the whole of it."""
+    """Run the whole simulation."""
     return run_simulated(_play(setting))
 
 
@@ -143,7 +145,7 @@ async def _join(newcomer: ModellessPeer[SimulatedNetwork], address: str) -> None
 
 
 async def _tell_news(publications: Publications, machines: dict[int, SimulatedNetwork]) -> None:
-    """Bring to the machines what statistical peers have them hold."""
+    """Deliver to the machines what statistical peers store with them."""
     while True:
         round_ = MANIFEST.round_at(int(simulated_wall_clock()))
         for at, holder, envelope in publications.news(round_):
@@ -162,7 +164,7 @@ async def _pass(seconds: float, publications: Publications) -> None:
 
 
 def _read_so_far(peer: ModellessPeer[SimulatedNetwork]) -> tuple[int, int]:
-    """Candidates found and bodies pulled since the start."""
+    """Return candidates found and bodies pulled since the start."""
     return peer.new_candidates, peer.gossip.statistics().groups_pulled
 
 

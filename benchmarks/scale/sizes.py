@@ -1,4 +1,4 @@
-"""How long the DHT's messages are (SPEC section 7.6), in bytes before hivemind's frame and libp2p.
+"""The length of the DHT's messages (SPEC section 7.6), in bytes before hivemind's frame and libp2p.
 
 tests/benchmarks/test_scale.py compares them with what the real encoders write.
 """
@@ -16,14 +16,14 @@ NEIGHBOUR = 62
 
 PING_REQUEST, PING_ANSWER = PLACE, PLACE + 9
 DICTIONARY = 19
-"""Of a dictionary, beside its entries: an array of three, two floats."""
+"""Overhead of a dictionary besides its entries: an array of three, two floats."""
 
 ENTRY = 10
-"""An entry beside its subkey and its value: an array of three, and the expiry."""
+"""Overhead of an entry besides its subkey and its value: an array of three, and the expiry."""
 
 EXPIRES = 9
 ITEM = KEY + 9
-"""An item to store beside its subkey and its value: its key, its expiry, its flag."""
+"""Overhead of an item to store besides its subkey and its value: its key, its expiry, its flag."""
 
 STREAM_REPLY = 5
 
@@ -33,12 +33,12 @@ def varint(number: int) -> int:
 
 
 def field(length: int) -> int:
-    """Bytes of one value in a protobuf message: a tag, a length, the value."""
+    """Return the bytes of one value in a protobuf message: a tag, a length, the value."""
     return 1 + varint(length) + length
 
 
 def packed(length: int) -> int:
-    """Bytes of MessagePack's `bin`."""
+    """Return the bytes of MessagePack's `bin`."""
     return length + (2 if length < 2**8 else 3 if length < 2**16 else 5)
 
 
@@ -54,7 +54,7 @@ def dictionary(entries: Iterable[tuple[int, int]]) -> int:
 
 
 def result(neighbours: int, dictionary_bytes: int) -> int:
-    """Bytes of what a find answer says about one key."""
+    """Return the bytes of a find answer's part about one key."""
     value = 2 + field(dictionary_bytes) + EXPIRES if dictionary_bytes else 0
     return field(NEIGHBOUR * neighbours + value)
 

@@ -8,7 +8,7 @@ from enum import StrEnum
 
 
 class Purpose(StrEnum):
-    """Why a peer asks another."""
+    """Why a peer makes a request."""
 
     READ = "reading announcements"
     MEMBERS = "reading statuses"
@@ -21,18 +21,18 @@ class Purpose(StrEnum):
 
 
 class To(StrEnum):
-    """Whom."""
+    """To which node."""
 
     NEAR = "near"
     """one of the eight nodes nearest to the key"""
     FAR = "far"
     """a node on the way there, or a contact"""
     KEEPER = "keeper"
-    """one of the near ones, to hold something"""
+    """one of the eight nodes nearest to the key, to store something"""
     FRIEND = "friend"
-    """another, to hold something"""
+    """any other node, to store something"""
     ANYBODY = "anybody"
-    """a peer for its own sake"""
+    """a particular peer"""
 
 
 @dataclass
@@ -43,7 +43,7 @@ class Flow:
     asked: float = 0.0
     """Bytes of requests."""
     answered: float = 0.0
-    """Bytes of answers, without the dictionaries that lay under the keys."""
+    """Bytes of answers, without the dictionaries stored under the keys."""
     found: float = 0.0
     """Bytes of those dictionaries."""
 
@@ -56,7 +56,7 @@ class Flow:
 
 @dataclass
 class Tally:
-    """Of one peer, as the one that asks."""
+    """The requests of one peer."""
 
     flows: dict[tuple[Purpose, To], Flow] = field(default_factory=lambda: defaultdict(Flow))
     walks: Counter[Purpose] = field(default_factory=Counter)
@@ -65,7 +65,7 @@ class Tally:
     connections: int = 0
     """Connections made."""
     copies: int = 0
-    """Announcements received, counted as often as they came."""
+    """Announcements received, counting repeats."""
 
     @property
     def sent(self) -> float:
@@ -80,7 +80,7 @@ class Tally:
         return sum(flow.calls for flow in self.flows.values())
 
     def of(self, purpose: Purpose) -> Flow:
-        """All flows of one purpose together."""
+        """Return all flows of one purpose together."""
         several = [flow for (what, _), flow in self.flows.items() if what is purpose]
         return together(several)
 
@@ -96,10 +96,10 @@ def together(flows: list[Flow]) -> Flow:
 
 @dataclass
 class Served:
-    """Of one peer, as the one that is asked."""
+    """The requests that one peer answered."""
 
     calls: float = 0.0
     received: float = 0.0
     sent: float = 0.0
     stores: float = 0.0
-    """Of the calls, those to hold something."""
+    """Calls that stored something."""

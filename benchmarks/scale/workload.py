@@ -1,4 +1,6 @@
-"""What every peer of a measured swarm does: one record of 16 KiB a minute, 32 of others read."""
+"""What every peer of a measured swarm does: publish one record of 16 KiB per minute, and read 32 of
+others.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,7 @@ GROUPS_USED = 16
 RECORD_BYTES = 16_384
 COMPLETIONS = 8
 TEXT_BYTES = RECORD_BYTES // COMPLETIONS - 130
-"""Of one completion: what the numbers beside it, and its part of the rest, leave of RECORD_BYTES."""
+"""Text of one completion: RECORD_BYTES minus the numbers and its share of the rest."""
 
 TASKS = 9
 """Task families of equal weight, and rounds of a minute: as in the preset `sapo`."""
@@ -52,7 +54,7 @@ def key_of(seed: int, number: int) -> KeyPair:
 
 
 def group(rng: random.Random, step: int) -> GroupOffer:
-    """A group whose record has RECORD_BYTES, to a few bytes."""
+    """Return a group whose record has RECORD_BYTES, to within a few bytes."""
     family = rng.choice(MANIFEST.tasks)
     task = TaskSpec(
         source=family.source,

@@ -1,6 +1,6 @@
-"""Answers to one question: of the trained policy and, if wanted, of the untrained one beside it.
+"""Answers to one question, from the trained policy and optionally from the untrained one.
 
-A task's question is answered in as many turns as it takes. A question of one's own has one.
+A task's question takes as many turns as the task has; a question of the user's own has one.
 """
 
 from __future__ import annotations
@@ -28,25 +28,26 @@ Progress = Callable[[int], None]
 
 
 class Listener(Protocol):
-    """Hears one answer as it grows."""
+    """Receives one answer as it grows."""
 
     def write(self, text: str) -> None:
-        """All of it so far."""
+        """Receive the whole text so far."""
 
     def end(self, answer: Answer) -> None:
-        """It is whole."""
+        """Receive the finished answer."""
 
 
 Listen = Callable[[bool], Listener]
-"""(whether the untrained model answers) -> who hears it. Only for a single answer of each."""
+"""Maps "does the untrained model answer?" to the listener for that answer. Only for a single answer of each.
+"""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """One completion. `reward`, in 0..1, is None for a question that no task asked."""
+    """One completion. `reward`, in 0..1, is None for a question that does not come from a task."""
 
     text: str
-    """Of several turns: each, and behind > what it was told."""
+    """In several turns: each turn, followed by > and the observation."""
     finished: bool
     """False if the limit of new tokens cut it off."""
     tokens: int
@@ -59,21 +60,21 @@ class Answer:
 
 @dataclass(frozen=True)
 class Reply:
-    """What was asked and answered. `untrained` is None if it was not wanted."""
+    """A question and its answers. `untrained` is None if it was not requested."""
 
     question: str
     answers: Sequence[Answer]
     untrained: Sequence[Answer] | None
     task: str | None = None
     expected: str | None = None
-    """A right answer; None if the task gives none, or if no task asked."""
+    """A right answer; None if the task gives none, or if the question does not come from a task."""
     images: Images = ()
-    """What the question shows."""
+    """The images that the question shows."""
 
 
 @dataclass(frozen=True)
 class Manner:
-    """How it answers: greedily without `samples`, else that often at the policy's temperature."""
+    """How to answer: greedily if `samples` is None, else that many samples at the policy's temperature."""
 
     samples: int
     both: bool
@@ -92,7 +93,8 @@ def answer(
 ) -> Reply:
     """Ask the trained policy, and the untrained one with the same random numbers.
 
-    Raises ModelError, also for a question that is too long, and GenerationStoppedError after `should_stop`.
+    Raises ModelError, for example for a question that is too long, and GenerationStoppedError after
+    `should_stop`.
     """
     policy, state = subject.policy, rng.get_state()
     prompt = policy.render(question)
@@ -125,7 +127,7 @@ def answer(
 
 
 async def draw(runner: TaskRunner, family: TaskFamily, seed: int) -> tuple[Question, str | None]:
-    """A held-out question of the task, and a right answer if the task gives one. Raises TaskError."""
+    """Draw a held-out question of the task, and a right answer if the task gives one. Raises TaskError."""
     [question] = await held_out_questions(runner, [family], seed, 1)
     [expected] = await runner.expected([question.spec])
     return question, expected
@@ -141,9 +143,9 @@ async def answer_task(
     progress: Progress | None = None,
     should_stop: Stop | None = None,
 ) -> Reply:
-    """As `answer`, turn by turn, with the rewards of all answers. The model runs in a thread.
+    """As `answer`, turn by turn, and score all answers. The model runs in a thread.
 
-    Raises TaskError too.
+    Also raises TaskError.
     """
     policy, state = subject.policy, rng.get_state()
 
@@ -179,7 +181,7 @@ def _answer(episode: Episode[Sample], reward: float) -> Answer:
 
 
 def family_of(manifest: Manifest, name: str) -> TaskFamily:
-    """The task of that name. Raises ConfigError, which lists those that there are."""
+    """Return the task of that name. Raises ConfigError, which lists the existing ones."""
     found = next((family for family in manifest.tasks if family.name == name), None)
     if found is None:
         names = ", ".join(family.name for family in manifest.tasks)

@@ -1,8 +1,7 @@
 """`swarmd`: all commands, and how errors end them.
 
-Exit codes: `swarmd.exit_codes`.
-Each command is imported when it is called. Commands import torch and the network inside their functions.
-This keeps --help, completion, status and version quick.
+Exit codes: `swarmd.exit_codes`. Each command is imported when it is called, and imports torch and the network
+inside its functions. This keeps --help, completion, status and version fast.
 """
 
 from __future__ import annotations
@@ -30,15 +29,16 @@ COMMANDS = {
         "List the other peers. `to me`: groups pulled from it. `from me`: times that it pulled from here.",
     ),
     "ping": Command(
-        "swarmd.cli.ping:ping", "Have the running daemon greet a peer. Exit code 1: no answer, and why."
+        "swarmd.cli.ping:ping",
+        "Have the running daemon ping a peer. Exit code 1: no answer, with the reason.",
     ),
     "events": Command(
         "swarmd.cli.events:events",
-        "Show the newest events. The home keeps 10,000 of them, and 2,000 of level debug; times are UTC.",
+        "Show the newest events. The home keeps 10,000 of them, plus 2,000 of level debug; times are UTC.",
     ),
     "logs": Command(
         "swarmd.cli.events:events",
-        "Show the newest events. The home keeps 10,000 of them, and 2,000 of level debug; times are UTC.",
+        "Show the newest events. The home keeps 10,000 of them, plus 2,000 of level debug; times are UTC.",
     ),
     "health": Command(
         "swarmd.cli.health:health", "Print `ok` if the daemon of a home does its work, else the reasons."
@@ -60,7 +60,7 @@ COMMANDS = {
     ),
     "ask": Command(
         "swarmd.cli.ask:ask",
-        "Answer a question with the present weights: QUESTION, or one after the other until Ctrl-D.",
+        "Answer a question with the current weights: QUESTION, or one question after another until Ctrl-D.",
     ),
     "play": Command(
         "swarmd.cli.play:play",
@@ -76,12 +76,12 @@ COMMANDS = {
     ),
     "doctor": Command(
         "swarmd.cli.doctor:doctor",
-        "Check everything that a peer needs, and say what to do where something is wrong.",
+        "Check everything that a peer needs, and say how to fix what is wrong.",
     ),
     "config": Command("swarmd.cli.config:app", "Show the settings in force, and check a file of settings."),
     "key": Command("swarmd.cli.key:app", "Back up this peer's key, and restore it."),
     "swarm": Command(
-        "swarmd.cli.swarm:app", "Make, sign, look at and verify manifests, and move to a swarm's new version."
+        "swarmd.cli.swarm:app", "Make, sign, show and verify manifests, and move to a swarm's new version."
     ),
     "records": Command("swarmd.cli.records:app", "List, show, export and verify the records in a home."),
     "service": Command("swarmd.cli.service:app", "Keep a peer running as a service of this user."),
@@ -97,12 +97,12 @@ COMMANDS = {
 """What `swarmd` can do, in the order of its help."""
 
 COMPLETION = "_SWARMD_COMPLETE"
-"""Set by a shell that asks typer what could follow."""
+"""Set by a shell that asks typer for completions."""
 
 app = typer.Typer(
     name="swarmd",
     cls=group_of(COMMANDS),
-    help="Peers that teach language models to reason, together. Begin with: swarmd join",
+    help="Peers that train language models to reason, together. Start with: swarmd join",
     no_args_is_help=True,
     pretty_exceptions_enable=False,  # a bug keeps Python's own traceback
     rich_markup_mode="rich",
@@ -112,11 +112,11 @@ app = typer.Typer(
 
 @app.callback()
 def _swarmd() -> None:
-    """The help of the whole is above."""
+    """`typer.Typer` above holds the help text."""
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Run one command and exit. An error that a person can fix is one message; a bug keeps its traceback."""
+    """Run one command and exit. An error that the user can fix is one message; a bug keeps its traceback."""
     typed = sys.argv[1:] if arguments is None else arguments
     try:
         leave(run(typed))
@@ -124,7 +124,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         known = typed[:1] if typed[:1] and typed[0] in COMMANDS else []
         _say(explain(error, " ".join(["swarmd", *known])))
         leave(exit_codes.MISUSED)
-    except typer.Abort:  # Ctrl-D or Ctrl-C where something was asked
+    except typer.Abort:  # Ctrl-D or Ctrl-C at a prompt
         leave(exit_codes.FAILED)
     except SwarmdError as error:
         _say(error)
@@ -133,17 +133,17 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         leave(_code_of(error))
     except SystemExit as done:
         leave(done.code if isinstance(done.code, int) else exit_codes.FAILED)
-    except Exception as error:  # noqa: BLE001  a bug: Python would exit with 1, the code of errors that people can fix
+    except Exception as error:  # noqa: BLE001  a bug: Python would exit with 1, our code for fixable errors
         is_full = is_disk_full(error)
         if is_full and isinstance(error, OSError):
             _say(f"{error.filename} cannot be written: no space is left" if error.filename else error)
-        else:  # even if raised while a full disk was handled
+        else:  # even if raised while handling a full disk
             traceback.print_exc()
         leave(exit_codes.DISK_FULL if is_full else exit_codes.BUG)
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run one command, and return its exit code. Raises `USAGE_ERROR` and whatever the command raises."""
+    """Run one command and return its exit code. Raises `USAGE_ERROR` and whatever the command raises."""
     code = None if COMPLETION in os.environ else print_help(app, arguments)
     if code is None:
         code = app(args=arguments, prog_name="swarmd", standalone_mode=False)
@@ -160,14 +160,14 @@ def _code_of(error: SwarmdError) -> int:
 
 def _say(error: Exception | str) -> None:
     with suppress(OSError):  # the terminal is gone
-        # Line by line, because an error may quote what a peer wrote.
+        # Print line by line, because an error may quote what a peer wrote.
         print("error:", "\n".join(printable(line) for line in str(error).splitlines()), file=sys.stderr)
 
 
 def leave(code: int) -> NoReturn:
     """Exit with `code` even if the terminal or the reader of the output is gone.
 
-    Python reports a closed stream at the very end and then exits with 120.
+    Python would report a closed stream at exit and then use exit code 120.
     """
     for stream in (sys.stdout, sys.stderr):
         try:

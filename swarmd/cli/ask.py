@@ -1,7 +1,7 @@
-"""`swarmd ask`: answers questions with what the peer has learned so far.
+"""`swarmd ask`: answer questions with what the peer has learned so far.
 
-It only reads checkpoints, so it works beside a running daemon. Answers go to standard output, everything else
-to standard error.
+It only reads checkpoints, so it works next to a running daemon. Answers go to standard output, everything
+else to standard error.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from torch import Generator
 
 DEFAULT_TASKS = "starter"
-NEW_TOKENS = 256  # where no swarm sets a limit: some paragraphs
+NEW_TOKENS = 256  # if no swarm sets a limit: a few paragraphs
 SEED_MAX = 2**32 - 1
 
 QuestionArgument = Annotated[
@@ -79,7 +79,7 @@ SeedOption = Annotated[
 
 @dataclass(frozen=True)
 class Session:
-    """The loaded model and how it answers."""
+    """The loaded model, and how it answers."""
 
     subject: Subject
     manner: Manner
@@ -87,7 +87,7 @@ class Session:
     seed: int
     show: Callable[[Session, Reply], None]
     is_live: bool
-    """Whether an answer is shown while it is written: a single one, in a terminal."""
+    """Whether an answer is shown while it is written: only a single one, in a terminal."""
 
 
 @with_settings(
@@ -111,26 +111,26 @@ def ask(
     seed: SeedOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per question.")] = False,
 ) -> None:
-    """Answer a question with the present weights: QUESTION, or one after the other until Ctrl-D.
+    """Answer a question with the current weights: QUESTION, or one question after another until Ctrl-D.
 
     By default this asks the home's newest checkpoint, or its untrained model if there is none. A running
-    daemon is not disturbed. In a terminal one reads the answer while it is written. Standard error says which
+    daemon is not disturbed. In a terminal, the answer appears while it is written. Standard error says which
     weights answer. The model was trained on the swarm's tasks: --task NAME asks one of their held-out
-    questions, on which nobody in the swarm trains.
+    questions, on which no peer of the swarm trains.
 
     --json prints question, task, expected, seed, model, weights ("untrained" or a checkpoint's directory),
     step, temperature (null if greedy), answers and untrained (null without --untrained). Each answer has
     text, finished, tokens, reward and right (null without --task).
     """
     if question is not None and task is not None:
-        raise ConfigError("--task draws a question itself: leave out either --task or QUESTION")
+        raise ConfigError("--task draws its own question: leave out either --task or QUESTION")
     if question is not None and not question.strip():
         raise ConfigError("the question is empty: write one, or leave it out to type questions")
     typed = _is_typed(context, "home")
     wanted = Wanted(home_path(home), typed, checkpoint, overrides({"policy.model": model, **given}))
     if untrained and wanted.is_published_model:
         raise ConfigError(
-            "--untrained compares with trained weights, and --model alone has none: leave it out"
+            "--untrained compares with trained weights, but --model alone has none: leave it out"
         )
     manifest = None if wanted.is_published_model else Home(wanted.home).manifest()
     manner = Manner(samples or int(given["policy.temperature"] is not None), untrained)
@@ -139,7 +139,7 @@ def ask(
     limit = given["policy.max_new_tokens"] or (manifest.max_new_tokens if manifest else NEW_TOKENS)
     wanted.require_home()
     if wanted.is_untrained():
-        _tell(f"nothing is trained yet in {wanted.home}, so only the untrained model answers")
+        _tell(f"{wanted.home} has no trained weights yet, so only the untrained model answers")
         manner = replace(manner, both=False)
     _tell("loading the model: seconds, or minutes for a large one")
     with _remedy_beside_a_daemon():
@@ -182,7 +182,7 @@ def _ask(session: Session, question: str) -> None:
 
 
 def _ask_live(session: Session, question: str) -> None:
-    """A person reads along while the answer is written."""
+    """Ask, showing the answer while it is written."""
     subject, manner = session.subject, session.manner
 
     def listen(untrained: bool) -> LiveAnswer:
@@ -192,7 +192,7 @@ def _ask_live(session: Session, question: str) -> None:
     try:
         answer(subject, question, manner, rng=session.rng, listen=listen)
     except (KeyboardInterrupt, ModelError):
-        typer.echo()  # what follows begins on a line of its own
+        typer.echo()  # start the following output on a new line
         raise
 
 
@@ -212,14 +212,14 @@ async def _ask_task(session: Session, manifest: Manifest, task: str) -> None:
                     should_stop=stop,
                 )
         finally:
-            stop.set()  # after Ctrl-C, the model's thread would go on to the last token
+            stop.set()  # after Ctrl-C, the model's thread would continue to the last token
     session.show(session, replace(reply, task=family.name, expected=expected))
 
 
 def _converse(session: Session) -> None:
-    """Questions from the terminal until Ctrl-D, or one per line from a pipe."""
+    """Answer questions from the terminal until Ctrl-D, or one per line from a pipe."""
     if sys.stdin.isatty():
-        import readline  # noqa: F401  gives input() its editing and its history
+        import readline  # noqa: F401  gives input() line editing and history
 
         _tell("type a question and press Enter; Ctrl-D ends")
     while (question := _next_question()) is not None:
@@ -229,14 +229,14 @@ def _converse(session: Session) -> None:
             _ask(session, question)
         except OutOfMemoryError:
             raise
-        except ModelError as error:  # this question cannot be answered; the next one may
+        except ModelError as error:  # this question cannot be answered, but the next one may
             _tell(f"error: {error}")
         except KeyboardInterrupt:
-            _tell("stopped: the next question, or Ctrl-D to end")
+            _tell("stopped: type the next question, or Ctrl-D to end")
 
 
 def _next_question() -> str | None:
-    """None at the end, or after Ctrl-C with nothing under way."""
+    """Return the next question; None at the end of input, or after Ctrl-C at an empty prompt."""
     if not sys.stdin.isatty():
         line = sys.stdin.readline()
         return line.strip() if line else None
@@ -249,7 +249,7 @@ def _next_question() -> str | None:
 
 @contextmanager
 def _progress() -> Iterator[Callable[[int], None]]:
-    """Shows how many tokens were written, in a terminal."""
+    """Show how many tokens have been written, in a terminal."""
     console, written = Console(stderr=True), 0
     with console.status("answering") as status:
 
@@ -267,7 +267,7 @@ def _remedy_beside_a_daemon() -> Iterator[None]:
         yield
     except OutOfMemoryError as error:
         raise OutOfMemoryError(
-            f"{error}. A daemon on this device keeps what it has: --device cpu answers beside it"
+            f"{error}. A daemon on this device keeps its memory: use --device cpu next to it"
         ) from error
 
 

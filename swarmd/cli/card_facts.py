@@ -1,4 +1,4 @@
-"""Gathers what a model card says: from the checkpoint, and from the home that it is in."""
+"""Collect what a model card says, from the checkpoint and from the home that contains it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ EXAMPLE_QUESTION = "What is 2 + 3?"
 
 
 class _Progress(BaseModel):
-    """The part of a checkpoint's progress that is shown; `step/progress.py` writes it."""
+    """The part of a checkpoint's progress that the card shows; `step/progress.py` writes it."""
 
     evaluation: SelfEvaluation | None = None
 
@@ -32,14 +32,14 @@ class _Progress(BaseModel):
 def gather(
     checkpoint: Checkpoint, trained: Trained, tokenizer: ChatTokenizer, *, title: str, adapter: bool
 ) -> Facts:
-    """What is known of `checkpoint`. Raises ConfigError for a damaged manifest, StorageError."""
+    """Return what is known about `checkpoint`. Raises ConfigError for a damaged manifest, StorageError."""
     from swarmd.model.licence import licence_of
     from swarmd.model.locating import is_hub_id
     from swarmd.step.trained_on import examples_of
 
     home = _home_of(checkpoint.path)
     peer = checkpoint.state.get("peer")
-    shown = [example for example in examples_of(checkpoint) if not example.images]  # the card has text alone
+    shown = [example for example in examples_of(checkpoint) if not example.images]  # the card holds text only
     return Facts(
         title=title,
         base=_shown(trained.model),
@@ -58,24 +58,24 @@ def gather(
 
 
 def _shown(model: str) -> str:
-    """A base model as others may know it: not by where it was on this machine."""
+    """Return a base model's name for others, without its path on this machine."""
     if model in EMBEDDED_MODELS:
         return f"{model} (the model inside swarmd)"
     return Path(model).name if Path(model).is_dir() else model
 
 
 def _held_out(checkpoint: Checkpoint, home: Home | None) -> HeldOut:
-    """What is stored of the success of `checkpoint`, and of the untrained model on the same questions."""
+    """Return the stored success of `checkpoint`, and of the untrained model on the same questions."""
     try:
         found = _Progress.model_validate(checkpoint.state.get("progress") or {})
-    except ValidationError:  # of a version that keeps it otherwise
+    except ValidationError:  # written by a version that stores it differently
         found = _Progress()
     counts = {} if home is None else read_untrained(home.database_path, checkpoint.step)
     return HeldOut(before=_measured(counts) if counts else None, after=found.evaluation)
 
 
 def _measured(counts: Mapping[str, tuple[int, int]]) -> SelfEvaluation:
-    """The untrained model's success; `counts` is task -> (right, asked)."""
+    """Return the untrained model's success; `counts` is task -> (right, asked)."""
     right, asked = (sum(column) for column in zip(*counts.values(), strict=True))
     return SelfEvaluation(
         step=0,
@@ -87,7 +87,7 @@ def _measured(counts: Mapping[str, tuple[int, int]]) -> SelfEvaluation:
 
 
 def _home_of(checkpoint: Path) -> Home | None:
-    """The home that a checkpoint is in; None if it was copied elsewhere."""
+    """Return the home that contains a checkpoint; None if it was copied elsewhere."""
     home = Home(checkpoint.parent.parent)
     return home if home.checkpoints_path == checkpoint.parent and home.identity_path.exists() else None
 

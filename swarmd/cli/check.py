@@ -38,8 +38,8 @@ def check(
 ) -> None:
     """Verify every part of a home: key, settings, database, records, checkpoints, permissions, leftovers.
 
-    It only reads, so it can run beside a daemon; --repair cannot. Exit code 0: nothing is wrong. 1: something
-    is wrong, or still wrong after --repair.
+    It only reads, so it can run next to a daemon; --repair cannot. Exit code 0: nothing is wrong. 1:
+    something is wrong, or still wrong after --repair.
     """
     from swarmd.storage.checking import look
     from swarmd.storage.mending import mend
@@ -48,7 +48,7 @@ def check(
     if not any(path.exists() for path in (target.identity_path, target.config_path, target.lock_path)) and (
         not target.traces()
     ):
-        raise ConfigError(f"there is no swarmd home at {target.path}: name another one with --home")
+        raise ConfigError(f"there is no swarmd home at {target.path}: name another with --home")
     done: list[str] = []
     with ExitStack() as stack:
         if repair:

@@ -17,15 +17,15 @@ from swarmd.spared import spare_typer
 
 @dataclass(frozen=True)
 class Command:
-    """Where a command is, and the line that stands for it in the list of commands."""
+    """Where a command is defined, and its line in the list of commands."""
 
     place: str
     """MODULE:NAME of a function, or of a `typer.Typer` that has commands of its own."""
     summary: str
-    """The first sentence of its own help."""
+    """The first sentence of the command's own help."""
 
     def load(self, name: str) -> Any:
-        """The whole command, called `name`."""
+        """Load the whole command, called `name`."""
         module, _, attribute = self.place.partition(":")
         found = getattr(import_module(module), attribute)
         holder = typer.Typer(
@@ -42,12 +42,12 @@ class Command:
 
 
 def _one_line_each(text: str) -> str:
-    """Paragraphs without the line breaks of the source, which are not those of the terminal."""
+    """Return the paragraphs without the source's line breaks, which do not fit the terminal."""
     return "\n\n".join(" ".join(paragraph.split()) for paragraph in text.split("\n\n"))
 
 
 class _ReadSimply:
-    """Its parameters, among them --help, are read without pydantic where they are plain."""
+    """Reads a command's plain parameters, including --help, without pydantic."""
 
     def get_params(self, ctx: Any) -> list[Any]:
         parameters: list[Any] = super().get_params(ctx)  # type: ignore[misc]  # of a command
@@ -60,7 +60,7 @@ class _Command(_ReadSimply, TyperCommand):
 
 
 def group_of(commands: Mapping[str, Command]) -> type[TyperGroup]:
-    """The class of a group that has these commands, in this order."""
+    """Return the class of a group that has these commands, in this order."""
 
     class Group(_ReadSimply, TyperGroup):
         def __init__(self, **attributes: Any) -> None:
@@ -71,7 +71,7 @@ def group_of(commands: Mapping[str, Command]) -> type[TyperGroup]:
             return list(commands)
 
         def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
-            """The command that is called, or whose options are completed, is the only one to be loaded."""
+            """Load only the command that is called or whose options are being completed."""
             name, found, rest = super().resolve_command(ctx, args)
             return name, found if name is None else commands[name].load(name), rest
 
@@ -82,10 +82,11 @@ HELP_FLAGS = ("-h", "--help")
 
 
 def print_help(app: typer.Typer, arguments: Sequence[str]) -> int | None:
-    """Print the help of the command that `arguments` name, if they end with --help and say nothing else, or
-    if it has commands of its own and none is named. Returns the exit code; None if this is not about help.
+    """Print the help of the command that `arguments` name, if they end with --help and nothing else, or if
+    the command is a group and no subcommand is named. Returns the exit code; None if this is not a request
+    for help.
 
-    Typer itself would first import pydantic, to read flags that nobody gave.
+    Typer itself would first import pydantic, to read flags that were not given.
     """
     is_asked = bool(arguments) and arguments[-1] in HELP_FLAGS
     command: Any = typer.main.get_command(app)
@@ -103,4 +104,4 @@ def print_help(app: typer.Typer, arguments: Sequence[str]) -> int | None:
 
 
 def _nothing() -> None:
-    """Typer makes a group of commands only if there is something that could run before them."""
+    """A callback, without which typer does not make a group of commands."""

@@ -1,4 +1,4 @@
-"""`swarmd config`: the settings in force with the origin of each, and whether a file of settings is right."""
+"""`swarmd config`: the settings in force with the origin of each, and whether a settings file is valid."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from swarmd.errors import ConfigError
 from swarmd.observe.text import printable
 
 SECRET = ("token", "password", "secret", "api_key")
-"""How the name of a setting ends whose value is not shown."""
+"""Settings whose names end like this are secret: their values are not shown."""
 HIDDEN = "(hidden)"
 
 app = typer.Typer(help="Show the settings in force, and check a file of settings.", no_args_is_help=True)
@@ -31,9 +31,9 @@ def show(
     changed: Annotated[bool, typer.Option("--changed", help="Leave out defaults.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Show every setting as `swarmd join` with the same flags would take it, and where it comes from.
+    """Show every setting as `swarmd join` with the same flags would use it, and where it comes from.
 
-    Flags win over SWARMD_* variables, those over config.toml, and that over defaults. --json prints
+    Flags override SWARMD_* variables, which override config.toml, which overrides defaults. --json prints
     {"learning.local": {"value": 4, "origin": "default"}, ...}.
     """
     from swarmd.config.loading import load_with_origins
@@ -64,9 +64,9 @@ def check(
     ] = None,
     home: HomeOption = DEFAULT_HOME,
 ) -> None:
-    """Say whether a file of settings is right, with the variables of the environment that win over it.
+    """Check a settings file, together with the environment variables that override it.
 
-    Exit code 0: it is. 2: it is not; the message names file, line and key.
+    Exit code 0: it is valid. 2: it is not; the message names file, line and key.
     """
     from swarmd.config.loading import load_with_origins
 
@@ -84,7 +84,7 @@ def check(
         ) from error
     _, origins = load_with_origins(path, {}, chosen)
     here = sum(origin.startswith(f"{chosen}, line ") for origin in origins.values())
-    typer.echo(f"{chosen}: right; it sets {here} setting{'s' if here != 1 else ''}")
+    typer.echo(f"{chosen}: valid; it sets {here} setting{'s' if here != 1 else ''}")
 
 
 def _print(rows: dict[str, dict[str, object]]) -> None:

@@ -1,4 +1,4 @@
-"""What groups did for whoever trained on them, in lines for `swarmd status`."""
+"""What groups did for the peers that trained on them, as lines for `swarmd status`."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from swarmd.names import named
 if TYPE_CHECKING:
     from swarmd.observe.credit import Credit, CreditedPeer
 
-NAMED = 3  # peers in a line
+NAMED = 3  # peers per line
 
 
 def given_lines(credit: Credit) -> Iterator[str]:
-    """What this peer's groups did for others: their claims."""
+    """Yield what this peer's groups did for other peers, as those claim."""
     for people, parties, what in (
         (False, credit.taught_claimed, "its groups"),
         (True, credit.people_taught_claimed, "its people's answers"),
@@ -26,7 +26,7 @@ def given_lines(credit: Credit) -> Iterator[str]:
 
 
 def taken_lines(credit: Credit) -> Iterator[str]:
-    """What others' groups did for this peer: measured here."""
+    """Yield what external groups did for this peer, as measured here."""
     if credit.measured:
         yield f"measured, nats per held-out right answer: {_listed(credit.measured)}"
 

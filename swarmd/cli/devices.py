@@ -40,8 +40,8 @@ def join_devices(config: Config, given: Given, devices: str) -> int:
     home = Home(config.home)
     if home.identity_path.exists() and not device_homes(home.path):
         typer.echo(
-            f"warning: the peer in {home.path} takes no part: each device starts as a new peer; "
-            "docs/operating.md says how to go on with the old one",
+            f"warning: the peer in {home.path} is not used: each device starts as a new peer; "
+            "docs/operating.md says how to continue with the old one",
             err=True,
         )
     prepare_homes(home.path, chosen)
@@ -60,8 +60,9 @@ def join_devices(config: Config, given: Given, devices: str) -> int:
 
 
 class _Devices(Printed):
-    """Prints what the peers say. --address-file holds the addresses of the first that is up: through it,
-    others meet the rest."""
+    """Prints what the peers say. --address-file holds the addresses of the first peer that is up; the others
+    are found through it.
+    """
 
     def __init__(self, members: Sequence[Member], address_file: Path | None) -> None:
         as_json = members[0].settings["observe.log_format"] == "json"
@@ -75,7 +76,7 @@ class _Devices(Printed):
 
 
 def command(member: Member, peers: Sequence[str]) -> list[str]:
-    """The command that starts one peer: `swarmd join` on its device. It ends when its parent does."""
+    """Return the command that starts one peer: `swarmd join` on its device. It ends when its parent does."""
     settings = {**member.settings, "network.peers": list(peers)}
     program = [sys.executable, "-m", "swarmd.parent", "join"]
     return [*program, f"--home={member.home.path}", *arguments(settings)]

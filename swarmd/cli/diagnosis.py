@@ -1,6 +1,7 @@
-"""What `swarmd doctor` looks at: one check per thing that can keep a peer from its work, each with a remedy.
+"""The checks of `swarmd doctor`: one for each thing that can keep a peer from working, with a remedy.
 
-With a running daemon it asks that, and loads no model library. Without one it looks for itself.
+If a daemon is running it is asked, and no model library is loaded. Otherwise the checks examine the machine
+themselves.
 """
 
 from __future__ import annotations
@@ -30,10 +31,10 @@ if TYPE_CHECKING:
     from swarmd.config import Config
     from swarmd.observe import StatusSnapshot
 
-DISK_BYTES_MIN = 200e6  # three checkpoints of the embedded model, and the records
-DISK_BYTES_ROOMY = 2e9  # the records, and checkpoints of a model of some hundred million parameters
+DISK_BYTES_MIN = 200e6  # three checkpoints of the embedded model, plus the records
+DISK_BYTES_ROOMY = 2e9  # the records, plus checkpoints of a model of a few hundred million parameters
 COMMAND_S = 3.0  # timedatectl answers in milliseconds
-HUB_S = 3.0  # to connect; a hub that takes longer is as good as unreachable
+HUB_S = 3.0  # to connect; a hub that takes longer counts as unreachable
 GIGABYTE = 1e9  # of disks
 GIB = 2**30  # of memory
 
@@ -52,18 +53,18 @@ class Check:
 
 @dataclass(frozen=True)
 class Patient:
-    """A home, its settings, and what its daemon says; None if none runs, or it is still starting."""
+    """A home, its settings, and its daemon's status; None if no daemon runs, or if it is still starting."""
 
     home: Home
     config: Config
     status: StatusSnapshot | None
     starting: str = ""
-    """What a daemon that is still starting says of itself."""
+    """What a daemon that is still starting says about itself."""
 
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """All checks, and the reasons of the plan, one sentence each."""
+    """All checks, and the reasons for the plan, one sentence each."""
 
     checks: tuple[Check, ...]
     plan: tuple[str, ...]
@@ -74,7 +75,7 @@ class Diagnosis:
 
 
 def diagnose(patient: Patient) -> Diagnosis:
-    """Look at everything. Takes some seconds if no daemon runs, because libraries are loaded."""
+    """Run all checks. Takes some seconds if no daemon runs, because libraries are loaded."""
     checks = [check(patient) for check in _QUICK]
     if patient.status is not None:
         return Diagnosis((*checks, *_of_daemon(patient.status)), patient.status.plan)
@@ -89,8 +90,8 @@ def _home(patient: Patient) -> Check:
     except ConfigError as error:
         if home.path.exists() and any(home.path.iterdir()):
             command = f"swarmd check --home {shlex.quote(str(home.path))}"
-            return Check("home", "fail", str(error), f"`{command}` says what is wrong in it")
-        return Check("home", "ok", f"there is none at {home.path} yet: `swarmd join` makes it")
+            return Check("home", "fail", str(error), f"`{command}` says what is wrong with it")
+        return Check("home", "ok", f"there is none at {home.path} yet: `swarmd join` creates it")
     return Check("home", "ok", str(home.path))
 
 
@@ -103,13 +104,13 @@ def _clock(patient: Patient) -> Check:
         return Check(
             "clock",
             "warn",
-            "the system does not keep it in step with the world",
-            "`timedatectl set-ntp true`: beyond 30 s, others refuse what this peer signs",
+            "the system does not synchronise it",
+            "`timedatectl set-ntp true`: if it is off by 30 s, others refuse what this peer signs",
         )
     if said == "yes":
-        return Check("clock", "ok", "kept in step by the system")
+        return Check("clock", "ok", "synchronised by the system")
     agrees = "it agrees with the peers" if patient.status and patient.status.peers else "not known"
-    return Check("clock", "ok", f"{agrees}: the system does not say whether it is kept in step")
+    return Check("clock", "ok", f"{agrees}: the system does not say whether it is synchronised")
 
 
 def _port(patient: Patient) -> Check:
@@ -137,14 +138,14 @@ def _reachability(patient: Patient) -> Check:
             return Check("reachability", "fail", text, remedy or "see --host and --announce")
     seen, reach = sum(not peer.gone for peer in patient.status.peers), patient.status.reach
     if seen == 0 and reach.state == "unknown":
-        return Check("reachability", "ok", "not known: no other peer is seen, and only others can tell")
+        return Check("reachability", "ok", "not known: no other peer is seen, and only other peers can tell")
     text = "1 other peer is seen" if seen == 1 else f"{seen} other peers are seen"
     state: State = "warn" if reach.state == "inline" else "ok"
     return Check("reachability", state, f"{text}; {reach.says}" if reach.says else text, reach.remedy)
 
 
 def _swarm(patient: Patient) -> Check:
-    """Whether the names of peers give addresses, and whether its author has a newer version."""
+    """Check whether the peers' names resolve, and whether the author has published a newer version."""
     from swarmd.finding.bootstrap import look_up_addresses
     from swarmd.finding.news import News
 
@@ -155,12 +156,12 @@ def _swarm(patient: Patient) -> Check:
         return Check("swarm", "fail", str(error), "see above")
     newer = News(charter).after(news.envelope).words(str(home.path)) if news is not None else None
     if newer is not None:
-        return Check("swarm", "warn", newer, "docs/swarms.md says what moves and what stays")
+        return Check("swarm", "warn", newer, "docs/swarms.md says what an update keeps")
     bootstrap = () if charter is None else charter.charter.bootstrap
     warnings: list[str] = []
     asyncio.run(look_up_addresses((*patient.config.network.peers, *bootstrap), warnings.append))
     if warnings:
-        return Check("swarm", "warn", "; ".join(warnings), "known peers are tried as well")
+        return Check("swarm", "warn", "; ".join(warnings), "known peers are tried too")
     if charter is None:
         return Check("swarm", "ok", "nobody signed it, or its author is not known")
     return Check(
@@ -185,8 +186,8 @@ def _disk(patient: Patient) -> Check:
 def _descriptors(_: Patient) -> Check:
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     if hard == resource.RLIM_INFINITY or hard >= WANTED:
-        return Check("open files", "ok", "as many as a busy peer wants")
-    text = f"{hard} at once, and a busy peer wants {WANTED}"
+        return Check("open files", "ok", "as many as a busy peer needs")
+    text = f"{hard} at once, but a busy peer needs {WANTED}"
     remedy = f"`ulimit -n {WANTED}`, LimitNOFILE= of a service, --ulimit nofile= of a container"
     return Check("open files", "fail" if hard < NEEDED else "warn", text, remedy)
 
@@ -196,8 +197,8 @@ def _hub(patient: Patient) -> Check:
     if model in (*model_names.INSIDE, model_names.SMOLLM2) or Path(model).expanduser().is_dir():
         return Check("hub", "ok", f"not needed: the model {model} is on this disk")
     if os.environ.get("HF_HUB_OFFLINE", "").lower() in ("1", "true", "yes", "on"):
-        return Check("hub", "ok", "not asked, because HF_HUB_OFFLINE is set: models come from the cache")
-    url = urlsplit(os.environ.get("HF_ENDPOINT") or "https://huggingface.co")  # an address, or no settings
+        return Check("hub", "ok", "not checked, because HF_HUB_OFFLINE is set: models come from the cache")
+    url = urlsplit(os.environ.get("HF_ENDPOINT") or "https://huggingface.co")  # valid, else no settings
     try:
         socket.create_connection((url.hostname or "", url.port or 443), timeout=HUB_S).close()
     except OSError as error:
@@ -205,7 +206,7 @@ def _hub(patient: Patient) -> Check:
             "hub",
             "warn",
             f"{url.hostname} cannot be reached: {error}",
-            "check the connection or a proxy; a model that was downloaded before is still found",
+            "check the connection or a proxy; models downloaded earlier still load",
         )
     return Check("hub", "ok", f"{url.hostname} can be reached")
 
@@ -223,7 +224,7 @@ _QUICK: tuple[Callable[[Patient], Check], ...] = (
 
 
 def _of_daemon(status: StatusSnapshot) -> Iterator[Check]:
-    """What a running peer knows of itself."""
+    """Yield what a running peer knows about itself."""
     yield Check("device", "ok", f"{status.device}, {status.dtype}")
     yield Check("model", "ok", f"{status.model} is loaded, LoRA {status.lora or 'off'}")
     yield _layers(status.sandbox)
@@ -240,7 +241,7 @@ def _is_told(reason: str) -> bool:
 
 
 def _plan(patient: Patient) -> tuple[list[Check], tuple[str, ...]]:
-    """Model, device and memory, as a start would find them."""
+    """Return model, device and memory, as a start would find them."""
     home, config = patient.home, patient.config
     try:
         foresee_policy(config.policy, home)
@@ -260,14 +261,14 @@ def _plan(patient: Patient) -> tuple[list[Check], tuple[str, ...]]:
     except SwarmdError as error:
         return [found, Check("model", "fail", str(error), "see above")], ()
     peak, limit = plan.predicted_peak_bytes or 0, plan.memory_limit_bytes or 0
-    memory = f"{peak / GIB:.2f} GiB at most are expected, and {limit / GIB:.1f} GiB may be used"
+    memory = f"at most {peak / GIB:.2f} GiB are expected, and {limit / GIB:.1f} GiB may be used"
     where = f"{plan.model} on {plan.device}, {plan.dtype}"
     native = Check("native decoding", "ok", told_native())
     return [found, Check("model", "ok", where), Check("memory", "ok", memory), native], plan.reasons
 
 
 def _sandbox(home: Home) -> Check:
-    """Start a task worker, which says which layers it could take."""
+    """Start a task worker, which reports the sandbox layers it could not apply."""
     from swarmd.tasks import TaskRunner
 
     async def ask() -> tuple[str, ...]:
@@ -285,7 +286,7 @@ def _sandbox(home: Home) -> Check:
 def _layers(missing: tuple[str, ...]) -> Check:
     if not missing:
         return Check("sandbox", "ok", "complete: scorers have no network and no files")
-    remedy = "docs/security.md says what the other layers still hold back"
+    remedy = "docs/security.md says what the other layers still prevent"
     return Check("sandbox", "warn", "; ".join(missing), remedy)
 
 
@@ -294,12 +295,12 @@ def _reasons(patient: Patient) -> tuple[str, ...]:
 
 
 def _output(*command: str) -> str | None:
-    """What a command of the system prints; None if there is no such command or it fails."""
+    """Return what a system command prints; None if there is no such command or it fails."""
     path = shutil.which(command[0])
     if path is None:
         return None
     try:
-        done = subprocess.run(  # noqa: S603  a fixed command of the system
+        done = subprocess.run(  # noqa: S603  a fixed system command
             [path, *command[1:]], capture_output=True, text=True, timeout=COMMAND_S, check=False
         )
     except (OSError, subprocess.TimeoutExpired):

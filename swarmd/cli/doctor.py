@@ -29,9 +29,9 @@ def doctor(
     home: HomeOption = DEFAULT_HOME,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Check everything that a peer needs, and say what to do where something is wrong.
+    """Check everything that a peer needs, and say how to fix what is wrong.
 
-    This looks at the clock, port, reachability, swarm, disk, memory, device, model, hub, sandbox and open
+    This checks the clock, port, reachability, swarm, disk, memory, device, model, hub, sandbox and open
     files, and shows the plan with its reasons. It works with and without a running daemon, and without a
     home.
 
@@ -43,9 +43,9 @@ def doctor(
     try:
         patient = _patient(path)
         if patient.status is None and not as_json:
-            typer.echo("no daemon answers here: loading PyTorch to look itself: some seconds", err=True)
+            typer.echo("no daemon answers here: loading PyTorch to run the checks, some seconds", err=True)
         found = diagnose(patient)
-    except ConfigError as error:  # nothing else can be said before the settings can be read
+    except ConfigError as error:  # nothing else can be checked until the settings can be read
         remedy = f"`swarmd config check --home {shlex.quote(str(path))}`"
         found = Diagnosis((Check("settings", "fail", str(error), remedy),), ())
     if as_json:
@@ -90,6 +90,6 @@ def _print(found: Diagnosis) -> None:
 
 
 def _told(check: Check) -> Text:
-    """Text, not markup: peers choose some of it."""
+    """Return text, not markup: peers choose some of it."""
     text = Text(printable(check.detail))
     return text if not check.remedy else text.append(f"\n→ {printable(check.remedy)}", style="dim")

@@ -9,7 +9,7 @@ from swarmd.tasks.drawing.grid import EMPTY, PALETTE, read_square
 
 
 def drawing(completion: str) -> Text | None:
-    """The grid in the answer of a completion, indented as its text is; None if there is none."""
+    """Return the grid in the answer of a completion, indented like its text; None if there is none."""
     answer = extract_answer(completion)
     grid = None if answer is None else read_square(answer)
     if grid is None:

@@ -1,6 +1,6 @@
-"""`swarmd eval`: how often a policy answers correctly on questions that nobody trains on.
+"""`swarmd eval`: how often a policy is right on held-out questions.
 
-It only reads checkpoints, so it works beside a running daemon.
+It only reads checkpoints, so it works next to a running daemon.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ from swarmd.tasks import (
 
 DEFAULT_TASKS = "starter"
 SEED_MAX = 2**32 - 1
-QUESTIONS = 200  # half of the 95 % interval is then at most 0.07
-QUESTIONS_MAX = 10_000  # half of the interval is then at most 0.01; all prompts and answers are in memory
+QUESTIONS = 200  # the 95 % interval is then at most +-0.07
+QUESTIONS_MAX = 10_000  # the interval is then at most +-0.01; all prompts and answers are in memory
 
 TasksOption = Annotated[
     str | None,
@@ -86,7 +86,7 @@ class Exam:
     samples: int
     constant: bool
     examples: int | None
-    """Solved questions before each; None for those that the weights were trained with."""
+    """Solved examples before each question; None for the number that the weights were trained with."""
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ def evaluate(
 
     By default this scores the home's newest checkpoint, or its untrained model if there is none. A running
     daemon is not disturbed. --checkpoint or --model scores that instead. The first line says what is scored.
-    --constant adds what a single fixed answer per task would reach.
+    --constant adds the success of a single fixed answer per task.
 
     --json prints success, questions, interval (95 %, Wilson), reward, constant (null without --constant) and
     pass_at ({"1": {"success": .., "interval": ..}}, empty without --samples); tasks (the same for each task,
@@ -136,8 +136,8 @@ def evaluate(
     exam = _exam(tasks, path, seed, count, samples, constant, given["policy.examples"])
     wanted.require_home()
     if wanted.is_untrained():
-        typer.echo(f"nothing is trained yet in {path}: this scores its untrained model", err=True)
-    typer.echo(f"loading PyTorch and the model; then it answers {count} questions", err=True)
+        typer.echo(f"{path} has no trained weights yet: this scores its untrained model", err=True)
+    typer.echo(f"loading PyTorch and the model, which then answers {count} questions", err=True)
     limit = exam.manifest.max_new_tokens
     with ExamProgress() as told:
         subject = load_subject(wanted, max_new_tokens=limit, at_once=_at_once(exam))
@@ -150,7 +150,7 @@ def evaluate(
 
 
 def _is_typed(context: typer.Context, name: str) -> bool:
-    """Whether the option was typed, instead of being taken from the environment or left out."""
+    """Whether the option was typed, rather than taken from the environment or left out."""
     source = context.get_parameter_source(name)
     return source is not None and source.name == "COMMANDLINE"
 
@@ -164,7 +164,7 @@ def _exam(
     constant: bool,
     examples: object,
 ) -> Exam:
-    """Asks what --tasks names, else the home's swarm, else the default."""
+    """Return the questions of --tasks, else of the home's swarm, else of the default swarm."""
     saved = Home(home).manifest() if tasks is None else None
     manifest = saved or load_manifest(tasks or DEFAULT_TASKS)
     seed = held_out_seed(manifest) if seed is None else seed
@@ -210,12 +210,12 @@ async def _take(subject: Subject, exam: Exam, told: ExamProgress) -> Outcome:
                     should_stop=stop,
                 )
     finally:
-        stop.set()  # after Ctrl-C, the model's thread would go on to the last token
+        stop.set()  # after Ctrl-C, the model's thread would continue to the last token
     return Outcome(greedy, sampled)
 
 
 def _warn(unscored: int, questions: int) -> None:
-    """Warns if the policy is better than the figures say."""
+    """Warn if the policy is better than the numbers say."""
     if unscored:
         lost = f"{unscored} of {questions} greedy answers could not be scored and count as wrong"
         typer.echo(f"warning: {lost}: is the machine overloaded?", err=True)
@@ -279,7 +279,9 @@ def _greedy_table(evaluation: Evaluation) -> Table:
 
 
 def _sampled_table(sampled: PassAtK) -> Table:
-    """The intervals of single tasks are in the JSON only: seven columns of them do not fit in a terminal."""
+    """Return the pass@k table. The intervals of single tasks are in the JSON only: seven columns of them do
+    not fit a terminal.
+    """
     table = Table("task", *(f"pass@{k}" for k in sampled.total), box=None, pad_edge=False)
     for name, chances in (*sampled.tasks.items(), ("all", sampled.total)):
         table.add_row(Text(printable(name)), *(f"{chance.success:.3f}" for chance in chances.values()))

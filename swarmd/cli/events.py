@@ -20,21 +20,21 @@ if TYPE_CHECKING:
 
 Level = Literal["debug", "info", "warning", "error"]
 LEVELS: tuple[Level, ...] = ("debug", "info", "warning", "error")
-LISTED = 50  # events shown by default: some minutes, about a screen
-LISTED_MAX = 12_000  # as many as a home keeps, those of level debug included
-FOLLOW_EVERY_S = 1.0  # the daemon writes them as often
+LISTED = 50  # events shown by default: a few minutes, about a screen
+LISTED_MAX = 12_000  # as many as a home keeps, including level debug
+FOLLOW_EVERY_S = 1.0  # as often as the daemon writes them
 
 
 def events(
     home: HomeOption = DEFAULT_HOME,
-    follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on showing new ones.")] = False,
-    level: Annotated[Level, typer.Option("--level", help="The least important level to show.")] = "info",
+    follow: Annotated[bool, typer.Option("-f", "--follow", help="Keep showing new events.")] = False,
+    level: Annotated[Level, typer.Option("--level", help="The least severe level to show.")] = "info",
     limit: Annotated[
         int, typer.Option("--limit", min=1, max=LISTED_MAX, help="Number of events to show.")
     ] = LISTED,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on each line.")] = False,
 ) -> None:
-    """Show the newest events. The home keeps 10,000 of them, and 2,000 of level debug; times are UTC."""
+    """Show the newest events. The home keeps 10,000 of them, plus 2,000 of level debug; times are UTC."""
     from swarmd.storage.happenings import open_happenings
 
     found = Home.existing(home_path(home))

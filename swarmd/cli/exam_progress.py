@@ -1,4 +1,4 @@
-"""What `swarmd eval` is doing, on standard error if that is a terminal. Loading can take a minute."""
+"""Show what `swarmd eval` is doing, on standard error if that is a terminal. Loading can take a minute."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class ExamProgress:
-    """One line that is drawn again several times a second, and gone at the end."""
+    """One line that is redrawn several times a second, and removed at the end."""
 
     def __init__(self, console: Console | None = None) -> None:
         console = console or Console(stderr=True)
@@ -45,19 +45,19 @@ class ExamProgress:
         self._progress.stop()
 
     def phase(self, name: str) -> None:
-        """What is done from now on. May be called from any thread."""
+        """Set the current phase. Can be called from any thread."""
         self._tokens = 0
         self._progress.reset(self._task, description=name, count="")
 
     def count(self, tokens: int) -> None:
-        """So many more tokens were generated."""
+        """Add newly generated tokens."""
         self._tokens += tokens
         self._progress.update(self._task, count=f": {self._tokens:,} tokens")
 
 
 @dataclass(frozen=True)
 class ToldPolicy:
-    """A policy that tells what it generates. It answers as it would without."""
+    """A policy that reports what it generates. Its answers are unchanged."""
 
     policy: Policy
     told: ExamProgress
@@ -91,7 +91,7 @@ class ToldPolicy:
 
 @dataclass(frozen=True)
 class ToldScorer:
-    """A task worker that tells when it scores."""
+    """A task worker that reports when it scores."""
 
     tasks: TaskRunner
     told: ExamProgress

@@ -52,12 +52,12 @@ def run(
 ) -> None:
     """Run an experiment. The same command resumes one that was stopped.
 
-    The whole file is checked before anything runs. A larger --seeds adds runs to those that exist.
+    The whole file is checked before anything runs. A larger --seeds adds runs to the existing ones.
     """
     try:
         file.open("rb").close()
     except OSError as error:
-        raise ConfigError(f"{file} cannot be read: {error.strerror}; name an experiment's file") from error
+        raise ConfigError(f"{file} cannot be read: {error.strerror}; name an experiment file") from error
     typer.echo(f"loading PyTorch, then checking {file} and its tasks: some seconds", err=True)
     from swarmd.experiment import read_experiment
 
@@ -131,12 +131,12 @@ def report(
 @app.command("compare")
 def compare(
     a: Annotated[str, typer.Argument(metavar="A", help="DIR:NAME, or DIR if it has only one configuration.")],
-    b: Annotated[str, typer.Argument(metavar="B", help="Likewise, in the same folder or another.")],
+    b: Annotated[str, typer.Argument(metavar="B", help="The same, in this folder or another.")],
     equal: Annotated[
         Literal["rounds", "tokens", "time", "cpu", "smollm2-135m", "qwen2.5-0.5b"],
         typer.Option(
             "--equal",
-            help="Compare at an equal amount of this: up to where the shorter one ends. A model: CPU time at "
+            help="Compare at an equal amount of this, up to where the shorter one ends. A model: CPU time at "
             "its prices.",
         ),
     ] = "rounds",
@@ -151,9 +151,9 @@ def compare(
 ) -> None:
     """Test the differences between two configurations, A minus B, pair by pair.
 
-    Compares own reward, held-out success, and held-out success by task. Each comes with a 95 % bootstrap
-    interval and the p of a sign-flip permutation test, corrected by Holm over tasks. Seeds that only one of
-    the two has are left out.
+    Compares own reward, held-out success, and held-out success by task. Each difference comes with a 95 %
+    bootstrap interval and the p-value of a sign-flip permutation test, Holm-corrected over tasks. Seeds that
+    only one of the two has are left out.
     """
     from swarmd.experiment.reporting.compare import compare as compare_sides
     from swarmd.experiment.reporting.compare import comparison_values, to_text
@@ -168,7 +168,7 @@ def curve(
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for the curve.")],
     plots: Annotated[bool, typer.Option("--plots/--no-plots", help="Also draw it (matplotlib).")] = True,
 ) -> None:
-    """Write what sharing gained against how good the policy was before, over several experiments."""
+    """Write how much sharing gained against how good the policy was before, over several experiments."""
     from swarmd.experiment.reporting.curve import write_curve
 
     for path in write_curve(folders, out, with_plot=plots):

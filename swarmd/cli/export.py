@@ -1,6 +1,6 @@
-"""`swarmd export`: takes the trained model out, as a folder that other programs load.
+"""`swarmd export`: write the trained model to a folder that other programs can load.
 
-It only reads the home, so it works beside a running daemon.
+It only reads the home, so it works next to a running daemon.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ FormatOption = Annotated[
     Format,
     typer.Option(
         "--dtype",
-        help="Number format of the weights. float32 is what was trained; the others take half the space and "
-        "round.",
+        help="Number format of the weights. float32 is what was trained; the others are rounded and take "
+        "half the space.",
     ),
 ]
 GgufOption = Annotated[
@@ -75,7 +75,7 @@ def export(
 ) -> None:
     """Write the trained model as a folder that transformers loads, with a model card.
 
-    By default this takes the home's newest checkpoint. A LoRA adapter is added to its base model, unless
+    By default this exports the home's newest checkpoint. A LoRA adapter is merged into its base model, unless
     --adapter asks for it alone. DIR appears whole or not at all, and nothing is overwritten. A running daemon
     is not disturbed.
 
@@ -83,12 +83,12 @@ def export(
     """
     target = folder.expanduser().absolute()
     if target.is_dir():
-        target = target.resolve()  # a link is kept, and what it points to is written
+        target = target.resolve()  # a link is kept, and its target is written
     require_free(target)
     if adapter and gguf is not None:
-        raise ConfigError("--gguf converts a whole model, and --adapter writes none: leave one of them out")
+        raise ConfigError("--gguf converts a whole model, but --adapter writes none: leave one of them out")
     if private and push_to_hub is None:
-        raise ConfigError("--private is about a new model on the hub: name it with --push-to-hub")
+        raise ConfigError("--private concerns a new model on the hub: name it with --push-to-hub")
     gguf = None if gguf is None else gguf.expanduser()
     converter = None if gguf is None else require_converter(gguf)
     if push_to_hub is not None:
@@ -105,7 +105,7 @@ def export(
     _write(_trained(found, wanted, model), found, target, adapter=adapter, dtype=dtype)
     _say(f"written to {target}")
     if converter is not None and gguf is not None:
-        _say("llama.cpp's converter is at work")
+        _say("running llama.cpp's converter")
         convert(converter, target, gguf)
         _say(f"written to {gguf}")
     if push_to_hub is not None:
@@ -125,13 +125,13 @@ def _checkpoint(wanted: Wanted) -> Checkpoint:
 
 def _nothing_trained(home: Path) -> ConfigError:
     return ConfigError(
-        f"{home} holds no checkpoint, so nothing was trained there yet: `swarmd join` writes the "
+        f"{home} has no checkpoint, so nothing has been trained there yet: `swarmd join` writes the "
         "first one after its first step, or name another --home"
     )
 
 
 def _trained(checkpoint: Checkpoint, wanted: Wanted, model: str | None) -> Trained:
-    """What is exported, checked to be what was trained. Raises ConfigError, ModelError."""
+    """Return what to export, verified to be what was trained. Raises ConfigError, ModelError."""
     from swarmd.hardware.plan import LoraPlan
     from swarmd.model import Base, locate
     from swarmd.model.exporting import Trained
@@ -165,12 +165,12 @@ def _write(trained: Trained, checkpoint: Checkpoint, target: Path, *, adapter: b
     from swarmd.model.exporting import write_adapter, write_model
 
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    with whole_folder(target) as beside:
+    with whole_folder(target) as folder:
         if adapter:
-            tokenizer = write_adapter(trained, beside)
+            tokenizer = write_adapter(trained, folder)
         else:
-            tokenizer = write_model(trained, beside, getattr(torch, dtype.value))
-        write_card(beside, gather(checkpoint, trained, tokenizer, title=target.name, adapter=adapter))
+            tokenizer = write_model(trained, folder, getattr(torch, dtype.value))
+        write_card(folder, gather(checkpoint, trained, tokenizer, title=target.name, adapter=adapter))
 
 
 def _say(what: str) -> None:

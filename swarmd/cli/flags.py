@@ -33,20 +33,20 @@ SUGGESTED: Mapping[str, Sequence[str]] = {
     "--model": ("embedded", "embedded-visual", "smollm2-135m"),
     "--swarm": ("starter", "sapo", "code", "draw", "visual"),
 }
-"""Values that a shell offers although others are right too."""
+"""Values that a shell suggests, although others are valid too."""
 
 
 def with_settings(
     *keys: str, listed_after: Mapping[str, str] | None = None
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Gives a command an option for each of these settings.
+    """Return a decorator that gives a command an option for each of these settings.
 
-    The command takes as its first argument what was typed, a `Given`. `listed_after` says where in the help
-    options of its own stand: {"devices": "--device"} lists the argument `devices` after --device.
+    The command receives what was typed as its first argument, a `Given`. `listed_after` places the command's
+    own options in the help: {"devices": "--device"} lists the argument `devices` after --device.
     """
     settings: dict[str, FlagText] = {}
     for key in keys:
-        settings.setdefault(FLAGS[key].flag, FLAGS[key])  # two may share a flag: the first explains it
+        settings.setdefault(FLAGS[key].flag, FLAGS[key])  # if two share a flag, the first explains it
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         @wraps(command)
@@ -73,7 +73,7 @@ _TYPES: Mapping[Kind, type] = {"int": int, "float": float, "path": Path, "text":
 
 
 def _option(setting: FlagText) -> inspect.Parameter:
-    """The argument that typer fills. Without the flag it is None, and the setting stays untouched."""
+    """Return the argument that typer fills. Without the flag it is None, and the setting stays untouched."""
     option = typer.Option(
         None,
         setting.flag,
@@ -90,7 +90,7 @@ def _option(setting: FlagText) -> inspect.Parameter:
 
 
 def suggesting(values: Sequence[str]) -> Callable[[str], list[str]] | None:
-    """What a shell offers for an option: those of `values` that begin like the text so far."""
+    """Return a completer that suggests those of `values` that start with the text so far."""
 
     def suggest(incomplete: str) -> list[str]:
         return [value for value in values if value.startswith(incomplete)]
@@ -110,14 +110,14 @@ def _argument(flag: str) -> str:
 
 
 def _type(setting: FlagText) -> Any:
-    """What typer makes of the text."""
+    """Return the type that typer converts the text to."""
     if setting.is_repeated:
         return list[str]
     return str if setting.flag in READERS else _TYPES[setting.kind]
 
 
 def _switched(setting: FlagText) -> bool:
-    """What a switch sets: --no-relay switches off."""
+    """Return what a switch sets: --no-relay switches off."""
     return not setting.flag.startswith("--no-")
 
 
@@ -130,7 +130,9 @@ def _read(flag: str, key: str, value: Any) -> dict[str, object]:
 
 
 def overrides(given: Given) -> dict[str, Any]:
-    """What was typed, nested as in config.toml: {"learning.local": 4} becomes {"learning": {"local": 4}}."""
+    """Return what was typed, nested as in config.toml: {"learning.local": 4} becomes {"learning": {"local":
+    4}}.
+    """
     nested: dict[str, Any] = {}
     for key, value in given.items():
         if value is not None:
@@ -140,7 +142,7 @@ def overrides(given: Given) -> dict[str, Any]:
 
 
 def arguments(given: Given) -> list[str]:
-    """The flags that give these settings, as they would be typed."""
+    """Return the flags that give these settings, as one would type them."""
     typed: dict[str, list[str]] = {}
     for key, value in given.items():
         flag = FLAGS[key].flag

@@ -1,4 +1,4 @@
-"""A folder that appears under its name whole or not at all, and never in the place of anything."""
+"""A folder that appears under its name whole or not at all, and never replaces anything."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from pathlib import Path
 
 from swarmd.errors import ConfigError
 
-FOLDER_MODE = 0o755  # a temporary folder is its owner's alone, and this one is meant to be passed on
+FOLDER_MODE = 0o755  # a temporary folder is private to its owner, and this one is meant to be shared
 FILE_MODE = 0o644
 
 
 def require_free(folder: Path) -> None:
-    """Raises ConfigError if `folder` is a file, holds anything, is this directory, or cannot be made."""
+    """Raise ConfigError if `folder` is a file, is not empty, is the working directory, or cannot be made."""
     here = False
     try:
         if not folder.is_dir():
@@ -27,11 +27,11 @@ def require_free(folder: Path) -> None:
     except OSError as error:
         raise ConfigError(f"{folder} cannot be read: {error.strerror}; name another directory") from error
     if taken:
-        kind = "holds something already" if folder.is_dir() else "is a file"
-        raise ConfigError(f"{folder} {kind}, and nothing is overwritten: name a new or an empty directory")
+        kind = "is not empty" if folder.is_dir() else "is a file"
+        raise ConfigError(f"{folder} {kind}, and nothing is overwritten: name a new or empty directory")
     if here:
         raise ConfigError(
-            f"{folder} is the working directory, and the new one would take its place under this shell: "
+            f"{folder} is the working directory, which the new one would replace under this shell: "
             "name a new directory in it, such as ./model"
         )
     nearest = next(parent for parent in folder.parents if parent.exists())
@@ -41,11 +41,11 @@ def require_free(folder: Path) -> None:
 
 @contextmanager
 def whole_folder(folder: Path) -> Iterator[Path]:
-    """A new directory beside `folder` to write into. It gets that name if the block ends without an error,
-    and is removed otherwise.
+    """Yield a new directory next to `folder` to write into. It is renamed to `folder` if the block ends
+    without an error, and removed otherwise.
 
-    Raises ConfigError if `folder` holds anything, before or after the block; StorageError; and whatever the
-    block raises, the disk's errors as StorageError.
+    Raises ConfigError if `folder` is not empty, before or after the block; StorageError; and whatever the
+    block raises, with disk errors as StorageError.
     """
     from safetensors import SafetensorError
 
@@ -53,18 +53,18 @@ def whole_folder(folder: Path) -> Iterator[Path]:
     from swarmd.storage.durable import disk_error, flush_to_disk
 
     require_free(folder)
-    beside: Path | None = None
+    temporary: Path | None = None
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-        yield beside
-        for path in beside.iterdir():
+        temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+        yield temporary
+        for path in temporary.iterdir():
             path.chmod(FILE_MODE)
             flush_to_disk(path)
-        flush_to_disk(beside)
-        beside.chmod(FOLDER_MODE)
+        flush_to_disk(temporary)
+        temporary.chmod(FOLDER_MODE)
         require_free(folder)
-        beside.rename(folder)  # onto an empty directory too, but onto nothing else
+        temporary.rename(folder)  # this can replace an empty directory, but nothing else
         flush_to_disk(folder.parent)
     except SafetensorError as error:
         cause = os_error_in(error)
@@ -74,5 +74,5 @@ def whole_folder(folder: Path) -> Iterator[Path]:
     except OSError as error:
         raise disk_error(f"write {folder}", error) from error
     finally:
-        if beside is not None:
-            shutil.rmtree(beside, ignore_errors=True)
+        if temporary is not None:
+            shutil.rmtree(temporary, ignore_errors=True)

@@ -1,7 +1,7 @@
-"""What can be known to be wrong before anything heavy is loaded: each check takes milliseconds.
+"""Find errors before anything heavy is loaded: each check takes milliseconds.
 
-Whoever passes may still fail later: a model may be damaged, a port taken meanwhile. Whoever fails would fail
-later too, after half a minute of loading.
+A command that passes can still fail later: a model may be damaged, or a port taken in the meantime. A command
+that fails here would fail later anyway, after half a minute of loading.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
     from swarmd.config import Config, PolicyConfig
     from swarmd.storage import Home
 
-WEIGHTS = "weights.safetensors"  # of a checkpoint, as swarmd.storage writes it
-MEMORY_BYTES_MIN = 2**28  # Python, PyTorch and the embedded model hold more than these 256 MiB
+WEIGHTS = "weights.safetensors"  # file name in a checkpoint, as swarmd.storage writes it
+MEMORY_BYTES_MIN = 2**28  # Python, PyTorch and the embedded model need more than 256 MiB
 
 
 def foresee(config: Config, home: Home, *, checkpoint: Path | None = None, ports: bool = True) -> None:
-    """Raises ConfigError for the first thing that cannot work. Makes nothing, not even the home.
+    """Raise ConfigError for the first thing that cannot work. Creates nothing, not even the home.
 
-    `checkpoint` is what --from names. `ports`: whether this very process would listen.
+    `checkpoint` is what --from names. `ports`: whether this process itself would listen.
     """
     home.require_known_versions()
     _swarm(config, home)
@@ -45,36 +45,36 @@ def foresee(config: Config, home: Home, *, checkpoint: Path | None = None, ports
 
 
 def foresee_testnet(config: Config, models: Sequence[str], first: Home) -> None:
-    """The same for peers of these models; `first` is the home of the first of them. Raises ConfigError."""
+    """The same for peers of these models; `first` is the home of the first peer. Raises ConfigError."""
     _swarm(config, first)
     device = config.policy.device if "device" in config.policy.model_fields_set else "cpu"
     for model in models:
         model_names.require_plausible(model, "--models")
         foresee_policy(config.policy.model_copy(update={"model": model, "device": device}), first)
-    # Each peer listens on a free port of its own, whatever a variable says.
+    # Each peer listens on its own free port, whatever a variable says.
     foresee_ports(config.model_copy(update={"network": config.network.model_copy(update={"port": 0})}))
 
 
 def foresee_policy(policy: PolicyConfig, home: Home) -> None:
-    """The part that concerns the model and where it runs. Raises ConfigError."""
+    """The checks of the model and its device. Raises ConfigError."""
     if not _is_remembered(policy.model, home):
         model_names.require_plausible(policy.model)
     drivers.require_plausible(policy.device, "--device")
     if policy.device == "cpu" and memory_limit_bytes(policy.memory_limit, 2**62) < MEMORY_BYTES_MIN:
         raise ConfigError(
-            f"--memory-limit {policy.memory_limit} is less than PyTorch alone holds: give 1GiB or more, or a "
+            f"--memory-limit {policy.memory_limit} is less than PyTorch alone needs: give 1GiB or more, or a "
             "share such as 80%"
         )
 
 
 def foresee_devices(names: str) -> None:
-    """The list that --devices gives. Raises ConfigError."""
+    """Check the list given with --devices. Raises ConfigError."""
     from swarmd.fleet.devices import ALL, Equipment, choose_devices
 
     if names.strip() == ALL:
         cuda, mps = drivers.why_no_cuda(), drivers.why_no_mps()
         if cuda is not None and mps is not None:
-            raise ConfigError(f"--devices all: {cuda}: leave out --devices to train on the cpu")
+            raise ConfigError(f"--devices all: {cuda}: leave out --devices to train on the CPU")
         return
     wishes = [part.strip() for part in names.split(",")]
     for wish in wishes:
@@ -86,7 +86,9 @@ def foresee_devices(names: str) -> None:
 
 
 def _is_remembered(model: str, home: Home) -> bool:
-    """A home whose weights are of this model goes on with it by its absolute name, wherever one starts it."""
+    """Whether the home's weights belong to this model: the home then resumes with its absolute path, from any
+    directory.
+    """
     here = Path(model).is_absolute() or os.path.exists(model)  # noqa: PTH110  false if too long
     return not here and home.has_checkpoints()
 
@@ -99,12 +101,12 @@ def _swarm(config: Config, home: Home) -> None:
     if wanted is None:
         return
     require_plausible(wanted)
-    if kind_of(wanted).is_remote:  # the daemon fetches it, and may wait for it
+    if kind_of(wanted).is_remote:  # the daemon fetches it, and can wait for it
         return
     if kind_of(wanted) is Kind.ID:
         if saved is None and not config.network.peers:
             raise ConfigError(
-                f"nobody to ask what the swarm {wanted[:12]} is: name a peer of it with --peer ADDRESS"
+                f"nobody to ask what the swarm {wanted[:12]} is: name one of its peers with --peer ADDRESS"
             )
         named, name = wanted.lower(), wanted[:12]
     else:
@@ -117,12 +119,12 @@ def _swarm(config: Config, home: Home) -> None:
     if saved is not None and saved.swarm_id.hex() != named:
         raise ConfigError(
             f"home {home.path} belongs to the swarm {saved.name} ({saved.swarm_id.hex()[:12]}), and --swarm "
-            f"names {name}: use another --home for another swarm"
+            f"names {name}: use a different --home for each swarm"
         )
 
 
 def require_weights(path: Path, flag: str) -> None:
-    """Raises ConfigError if `path`, which `flag` names, is neither a checkpoint nor a file in one."""
+    """Raise ConfigError if `path`, which `flag` names, is neither a checkpoint nor a file in one."""
     with _looked_up(path, flag):
         found = (
             "there is nothing" if not path.exists() else f"there are no whole weights ({WEIGHTS} is missing)"
@@ -145,7 +147,7 @@ def _address_file(path: Path | None) -> None:
 
 @contextmanager
 def _looked_up(path: Path, flag: str) -> Iterator[None]:
-    """Raises ConfigError where the system refuses to look: a name is too long, or not this user's to see."""
+    """Raise ConfigError if the system refuses access: the name is too long, or this user lacks permission."""
     try:
         yield
     except OSError as error:
@@ -155,7 +157,9 @@ def _looked_up(path: Path, flag: str) -> Iterator[None]:
 
 
 def foresee_ports(config: Config) -> None:
-    """Where it would listen. Raises ConfigError for a port that is taken, and an address of elsewhere."""
+    """Check where the process would listen. Raises ConfigError for a port in use, or an address of another
+    machine.
+    """
     for host, port, flag in _listened_on(config):
         require_free_port(host, port, flag)
 
@@ -168,5 +172,5 @@ def _listened_on(config: Config) -> Iterator[tuple[str, int, str]]:
         try:
             ipaddress.ip_address(host)
         except ValueError:
-            return  # a name: resolving it may take long, and the server does it soon
+            return  # a name: resolving it may take long, and the server does so soon anyway
         yield host, port, "--http"

@@ -1,4 +1,4 @@
-"""`swarmd health` with --help or unusual arguments. `swarmd.__main__` answers the usual forms itself."""
+"""`swarmd health` with --help or unusual arguments. `swarmd.__main__` handles the usual forms itself."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ DEFAULT_HOME = Path(places.DEFAULT_HOME)
 
 
 def checkpoint_option(verb: str) -> Any:
-    """The option --checkpoint of a command that does something with weights, such as Ask."""
+    """The option --checkpoint of a command that uses weights. `verb` starts its help, such as Ask."""
     return typer.Option(
         "--checkpoint",
         metavar="DIR",
@@ -42,7 +42,7 @@ def checkpoint_option(verb: str) -> Any:
 
 
 def model_option(verb: str) -> Any:
-    """The option --model of a command that takes published models as well as trained weights."""
+    """The option --model of a command that accepts published models as well as trained weights."""
     return typer.Option(
         "--model",
         metavar="NAME|DIR",
@@ -52,14 +52,15 @@ def model_option(verb: str) -> Any:
 
 
 def home_path(home: Path) -> Path:
-    """The home as an absolute path, which need not exist. Raises ConfigError for the home of a user that does
-    not exist, for a file, and for what this user may not see."""
+    """Return the home as an absolute path, which need not exist. Raises ConfigError for a nonexistent user's
+    home, for a file, and for a path that this user cannot access.
+    """
     try:
         path = home.expanduser().resolve()
         if path.exists() and not path.is_dir():
             raise ConfigError(f"--home {home} is a file: name a directory")
     except RuntimeError as error:
-        raise ConfigError(f"--home {home}: there is no such user: write the directory out") from error
+        raise ConfigError(f"--home {home}: there is no such user: write the path out in full") from error
     except OSError as error:
         raise ConfigError(
             f"--home {str(home)[:200]} cannot be used: {error.strerror}; name another directory"

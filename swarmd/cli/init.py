@@ -1,4 +1,4 @@
-"""`swarmd init`: makes a home with its key and config file, and starts nothing."""
+"""`swarmd init`: create a home with its key and config file, and start nothing."""
 
 from __future__ import annotations
 
@@ -17,10 +17,12 @@ if TYPE_CHECKING:
 
 
 def init(home: HomeOption = DEFAULT_HOME, new_identity: NewIdentityOption = False) -> None:
-    """Create a home with its key and config file, and say where they are. An existing home stays as it is."""
+    """Create a home with its key and config file, and say where they are. An existing home is left
+    unchanged.
+    """
     from swarmd.config import load_config
 
-    load_config(home_path(home), {})  # better to report a wrong config file now than at the first join
+    load_config(home_path(home), {})  # report a wrong config file now rather than at the first join
     created = open_home(home, new_identity=new_identity)
     typer.echo(f"peer id  {created.key().peer_id}")
     typer.echo(f"home     {created.path}")
@@ -31,7 +33,7 @@ def init(home: HomeOption = DEFAULT_HOME, new_identity: NewIdentityOption = Fals
 
 
 def open_home(path: Path, *, new_identity: bool = False) -> Home:
-    """The home at `path`, created if needed, with a config file. Raises ConfigError."""
+    """Return the home at `path`, created if needed, with a config file. Raises ConfigError."""
     from swarmd.storage import Home
 
     if new_identity and Home(home_path(path)).identity_path.exists():
@@ -45,8 +47,9 @@ def open_home(path: Path, *, new_identity: bool = False) -> Home:
 
 
 def write_config(home: Home) -> bool:
-    """Write the commented config file unless there is one, which is the operator's. Returns whether it was
-    written. Raises ConfigError."""
+    """Write the commented config file unless there already is one. Returns whether it was written. Raises
+    ConfigError.
+    """
     if os.path.lexists(home.config_path):
         return False
     from swarmd.config import default_config_toml

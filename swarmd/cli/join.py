@@ -1,4 +1,4 @@
-"""`swarmd join`: reads the settings and runs the daemon until it is stopped."""
+"""`swarmd join`: read the settings and run the daemon until it is stopped."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ FromOption = Annotated[
     typer.Option(
         "--from",
         metavar="CHECKPOINT",
-        help="Go on from this checkpoint's directory, in this home or any other. Only its weights must be "
-        "whole; what is lost is reported.",
+        help="Continue from this checkpoint directory, in this home or another. Only its weights must be "
+        "whole; anything lost is reported.",
         rich_help_panel="Daemon",
     ),
 ]
@@ -37,7 +37,7 @@ FreshOption = Annotated[
     bool,
     typer.Option(
         "--fresh",
-        help="Train from the beginning in a home whose checkpoints can no longer be loaded. They are kept.",
+        help="Start over in a home whose checkpoints can no longer be loaded. They are kept.",
         rich_help_panel="Daemon",
     ),
 ]
@@ -54,9 +54,9 @@ def join(
 ) -> None:
     """Join a swarm, or start one, and train until stopped.
 
-    No argument is needed. The home is created if there is none, the hardware is probed, known peers are
-    tried, and the command for others to join is printed. The first Ctrl-C finishes or drops the step, writes
-    a checkpoint and leaves. The second leaves at once. The same home resumes where it stopped.
+    No argument is needed: this creates the home if there is none, probes the hardware, dials known peers, and
+    prints the command with which others join. The first Ctrl-C finishes or drops the step, writes a
+    checkpoint and leaves. The second leaves at once. The same home resumes where it stopped.
     """
     from swarmd.cli.foresight import foresee, foresee_devices
     from swarmd.config import load_config
@@ -70,7 +70,7 @@ def join(
             raise ConfigError("--device and --devices are both given: keep one of them")
         if from_ is not None or fresh or new_identity:
             raise ConfigError(
-                "--from, --fresh and --new-identity concern one home: give them with --home "
+                "--from, --fresh and --new-identity apply to one home: give them with --home "
                 "HOME/devices/DEVICE and without --devices"
             )
         foresee_devices(devices)

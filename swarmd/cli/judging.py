@@ -1,6 +1,6 @@
-"""`swarmd ban`, `unban`, `trust`, `untrust`: what the operator decides about peers.
+"""`swarmd ban`, `unban`, `trust`, `untrust`: the operator's decisions about peers.
 
-A running daemon obeys at once. If none runs, the home's database keeps the order for the next start.
+A running daemon obeys at once. If none runs, the order is stored in the home's database for the next start.
 """
 
 from __future__ import annotations
@@ -27,17 +27,19 @@ Peers = Annotated[
 
 
 def ban(peers: Peers, home: HomeOption = DEFAULT_HOME) -> None:
-    """Never listen to these peers again. They are disconnected, and their groups leave the pool."""
+    """Never listen to these peers again. They are disconnected, and their groups are removed from the
+    pool.
+    """
     _carry_out("ban", peers, home)
 
 
 def unban(peers: Peers, home: HomeOption = DEFAULT_HOME) -> None:
-    """Lift bans. These peers start again as strangers."""
+    """Lift bans. These peers start over as strangers."""
     _carry_out("unban", peers, home)
 
 
 def trust(peers: Peers, home: HomeOption = DEFAULT_HOME) -> None:
-    """Always listen to these peers. Each is served first and has its own share in what is learned.
+    """Always listen to these peers. Each is served first and has its own share of what is learned.
 
     What they send is still verified. A ban is lifted.
     """
@@ -45,7 +47,7 @@ def trust(peers: Peers, home: HomeOption = DEFAULT_HOME) -> None:
 
 
 def untrust(peers: Peers, home: HomeOption = DEFAULT_HOME) -> None:
-    """Withdraw trust. These peers are judged by what they do again."""
+    """Withdraw trust. These peers are judged by their behaviour again."""
     _carry_out("untrust", peers, home)
 
 
@@ -73,7 +75,7 @@ _DONE: dict[Order, str] = {
 
 
 def _judge_stored(order: Order, peers: Sequence[PeerId], home: Home) -> None:
-    """Keep the order in the database of a home where no daemon runs. Raises ConfigError, StorageError."""
+    """Store the order in the database of a home where no daemon runs. Raises ConfigError, StorageError."""
     from swarmd.storage import Database
 
     with home.lock(), Database(home.database_path) as database:

@@ -22,7 +22,7 @@ File = Annotated[Path, typer.Argument(metavar="FILE", help="The copy of the key.
 
 @app.command("backup")
 def backup(file: File, home: HomeOption = DEFAULT_HOME) -> None:
-    """Write the key to FILE, readable by this user only. The key of another peer is not overwritten."""
+    """Write the key to FILE, readable by this user only. Another peer's key is not overwritten."""
     key = Home.existing(home_path(home)).key()
     path = file.absolute()
     if os.path.lexists(path) and read_key_file(path).peer_id != key.peer_id:
@@ -53,7 +53,7 @@ def restore(
 
 
 def read_key_file(path: Path) -> KeyPair:
-    """The key in a file. Raises ConfigError."""
+    """Read the key in a file. Raises ConfigError."""
     try:
         with path.open("rb") as file:
             data = file.read(KEY_BYTES_MAX)

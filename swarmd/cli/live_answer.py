@@ -1,4 +1,4 @@
-"""An answer in the terminal while it is written."""
+"""Print an answer in the terminal while it is written."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import typer
 from swarmd.cli.answering import Answer
 from swarmd.observe import printable
 
-UNFINISHED = "\ufffd"  # what a character is shown as whose bytes are not all written yet
+UNFINISHED = "\ufffd"  # stands for a character whose bytes are not complete yet
 
 
 class LiveAnswer:
-    """Prints what is new of a text each time it grew. With a heading, the text is indented."""
+    """Prints what is new each time a text has grown. With a heading, the text is indented."""
 
     def __init__(self, out: TextIO, head: str | None = None) -> None:
         self._out = out
@@ -24,7 +24,7 @@ class LiveAnswer:
         self._put(self._indent)
 
     def write(self, text: str) -> None:
-        """`text` is everything so far. A text that is decoded again, from the start, is waited for."""
+        """`text` is everything so far. If an earlier part changed in decoding, wait until it is stable."""
         sure = text.rstrip(UNFINISHED)
         if not sure.startswith(self._shown):
             return
@@ -33,7 +33,7 @@ class LiveAnswer:
         self._put(f"\n{self._indent}".join(printable(line) for line in new.split("\n")))
 
     def end(self, answer: Answer) -> None:
-        """The whole answer is known: what was held back of it is printed as well."""
+        """The answer is complete: print what was held back."""
         if answer.text.startswith(self._shown):
             self._put(f"\n{self._indent}".join(map(printable, answer.text[len(self._shown) :].split("\n"))))
         self._put("\n" if answer.finished or not self._indent else f"\n{self._indent}(cut off)\n")

@@ -1,4 +1,6 @@
-"""The README.md of an exported model: what it is, what it learned from whom, how good it is, its use."""
+"""The README.md of an exported model: what it is, what it learned from which peers, how good it is, how to
+use it.
+"""
 
 from __future__ import annotations
 
@@ -13,15 +15,15 @@ from swarmd.names import name_of
 from swarmd.observe import SelfEvaluation, printable
 from swarmd.storage.provenance import Learned, Teacher
 
-TEACHERS_SHOWN = 100  # peers in the table: a page or two
+TEACHERS_SHOWN = 100  # peers in the table: a page or two of text
 
 
 @dataclass(frozen=True)
 class HeldOut:
-    """Success on the swarm's held-out questions. None for what was not measured, or is not stored."""
+    """Success on the swarm's held-out questions. None if not measured, or not stored."""
 
     before: SelfEvaluation | None
-    """Of the untrained model, on the questions of `after`."""
+    """The untrained model's success, on the questions of `after`."""
     after: SelfEvaluation | None
 
 
@@ -37,7 +39,7 @@ class Swarm:
 
 @dataclass(frozen=True)
 class Facts:
-    """Everything that a card says. None is said to be unknown."""
+    """Everything that a card says. None is shown as unknown."""
 
     title: str
     base: str
@@ -53,12 +55,12 @@ class Facts:
     learned: Learned | None
     held_out: HeldOut
     messages: Sequence[Mapping[str, Any]] | str
-    """An example of how it is asked: a conversation, or text for a model without a chat template."""
+    """An example prompt: a conversation, or text for a model without a chat template."""
     template_args: Mapping[str, object]
 
 
 def model_card(facts: Facts) -> str:
-    """The card as Markdown with YAML front matter, as the hub reads it."""
+    """Return the card as Markdown with YAML front matter, as the hub expects it."""
     parts = [_front_matter(facts), *_what(facts), *_success(facts.held_out), *_teachers(facts.learned)]
     parts += [*_use(facts), *_versions()]
     return "\n\n".join(parts) + "\n"
@@ -101,7 +103,7 @@ def _rows(facts: Facts) -> Iterator[tuple[str, str]]:
     if (learned := facts.learned) is None:
         yield "groups learned from", "unknown"
         return
-    since = f" (in the {learned.steps} steps that are known)" if learned.steps < facts.step else ""
+    since = f" (in the {learned.steps} steps on record)" if learned.steps < facts.step else ""
     yield "own groups", f"{learned.own}{since}"
     yield "groups by other peers", f"{learned.external}{since}"
 
@@ -116,7 +118,7 @@ def _success(found: HeldOut) -> Iterator[str]:
     if before is not None and before.questions != after.questions:
         fewer = f", the untrained one on {before.questions} questions"
     yield (
-        f"The share of {after.questions} questions answered right, greedily, with its 95 % interval. Nobody "
+        f"The share of {after.questions} questions answered right, greedily, with its 95 % interval. No peer "
         "in the swarm trains on these questions. The trained model was measured after step "
         f"{after.step}{fewer}."
     )
@@ -142,7 +144,7 @@ def _teachers(learned: Learned | None) -> Iterator[str]:
         yield "None: up to this step, it trained on its own groups alone."
         return
     yield (
-        "Their groups were regenerated and scored again by this peer before any was learned from. A step "
+        "This peer regenerated their questions and scored their answers again before training on any. A step "
         "draws a few of them."
     )
     shown = learned.teachers[:TEACHERS_SHOWN]
@@ -161,7 +163,7 @@ def _use(facts: Facts) -> Iterator[str]:
     code = "\n".join((*_loading(facts), f"question = {asked}", "print(generate(question))"))
     yield f"```python\n{code}\n```"
     if facts.adapter and facts.hub_base is None:
-        yield f"`BASE` is the folder of {_code(facts.base)}, the very model that this was trained on."
+        yield f"`BASE` is the folder of {_code(facts.base)}, the exact model that this was trained from."
     if facts.template_args:
         given = ", ".join(f"{name}={value!r}" for name, value in facts.template_args.items())
         yield f"It was trained with these arguments of the chat template: {_code(given)}."
@@ -196,15 +198,15 @@ def _table(head: Sequence[str], rows: Any) -> str:
 
 
 def _code(text: str) -> str:
-    """Text of others, which a card shows as it is and never reads as Markdown."""
+    """Quote other people's text so that a card shows it verbatim and Markdown does not interpret it."""
     return f"`{printable(text).replace('`', chr(39)).replace('|', '/')}`"
 
 
 def _plain(text: str) -> str:
-    """A name of others among words of ours."""
+    """Return another party's name, escaped for use within our text."""
     return "".join(c for c in printable(text) if c not in "`*_[]<>|#\\")
 
 
 def write_card(folder: Path, facts: Facts) -> None:
-    """Raises OSError."""
+    """Write the card into `folder`. Raises OSError."""
     (folder / "README.md").write_text(model_card(facts), encoding="utf-8")

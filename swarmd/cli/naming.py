@@ -1,4 +1,4 @@
-"""How a person names a peer on the command line: by its id, by the end of it, or by its two words."""
+"""How a user names a peer on the command line: by its id, by the end of the id, or by its two-word name."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from swarmd.names import name_of, named
 from swarmd.observe import NoDaemonError, StartingError, ask_status
 from swarmd.storage import Home
 
-ENDING_CHARS_MIN = 4  # of an id's end; fewer would fit several peers of a small swarm
-SUGGESTED_MAX = 3  # near names in an error
+ENDING_CHARS_MIN = 4  # of an id's end; fewer would match several peers of a small swarm
+SUGGESTED_MAX = 3  # similar names listed in an error
 
 
 def find_peers(texts: Sequence[str], home: Home) -> list[PeerId]:
-    """The peers that `texts` name, each once, in order. Whole ids need not be known here.
+    """Return the peers that `texts` name, each once, in order. A whole id need not be known here.
 
-    Raises ConfigError for a text that names nobody or several, StartingError while the daemon starts.
+    Raises ConfigError for a text that matches no peer or several, StartingError while the daemon starts.
     """
     if all(map(_is_whole, texts)):
         return list(dict.fromkeys(map(PeerId, texts)))
@@ -28,7 +28,7 @@ def find_peers(texts: Sequence[str], home: Home) -> list[PeerId]:
 
 
 def find_peer(text: str, known: Iterable[str]) -> PeerId:
-    """The peer that `text` names among `known`, or the one whose whole id it is. Raises ConfigError."""
+    """Return the peer that `text` names among `known`, or whose whole id it is. Raises ConfigError."""
     if _is_whole(text):
         return PeerId(text)
     peers = sorted(set(known))
@@ -37,14 +37,14 @@ def find_peer(text: str, known: Iterable[str]) -> PeerId:
         return PeerId(found[0])
     if found:
         several = ", ".join(map(named, found[:SUGGESTED_MAX]))
-        raise ConfigError(f"{text!r} names {len(found)} peers ({several}): give the end of the id")
+        raise ConfigError(f"{text!r} matches {len(found)} peers ({several}): give the end of the id")
     near = difflib.get_close_matches(text, map(name_of, peers), SUGGESTED_MAX)
     hint = f"did you mean {' or '.join(dict.fromkeys(near))}?" if near else "`swarmd peers --all` lists them"
     raise ConfigError(f"{text!r} is not a peer id, nor the name or the end of the id of a known peer: {hint}")
 
 
 def known_peers(home: Home) -> set[str]:
-    """Everybody that the home's daemon lists, or else that its database names.
+    """Return every peer that the home's daemon lists or, if none runs, that its database names.
 
     Raises ConfigError if there is no home, StartingError while the daemon starts, StorageError.
     """
@@ -57,7 +57,7 @@ def known_peers(home: Home) -> set[str]:
 
 
 def listed_peers(home: Home) -> set[str]:
-    """Everybody that the home's daemon lists. Raises NoDaemonError, StartingError, SwarmdError."""
+    """Return every peer that the home's daemon lists. Raises NoDaemonError, StartingError, SwarmdError."""
     try:
         status = ask_status(home.path, home.socket_path)
     except StartingError as error:
@@ -90,7 +90,9 @@ def _is_whole(text: str) -> bool:
 
 
 def _fits(text: str, peer_id: str) -> bool:
-    """`text` is the name, the end of the id with or without an ellipsis, or both as the tables show them."""
+    """Whether `text` is the name, the end of the id with or without an ellipsis, or both as the tables show
+    them.
+    """
     name, _, ending = text.strip().rpartition("…")
     name = name.strip().lower()
     if name and name != name_of(peer_id):

@@ -1,4 +1,4 @@
-"""`swarmd observe`: serves the page for a whole swarm from a peer that does not train."""
+"""`swarmd observe`: serve the page for a whole swarm from a peer that does not train."""
 
 from __future__ import annotations
 
@@ -44,19 +44,19 @@ ObserverHomeOption = Annotated[
 def observe(given: Given, home: ObserverHomeOption = OBSERVER_HOME) -> None:
     """Observe a swarm without training: --peer names one of its peers.
 
-    The page shows the members over time, models and devices, and a board of the peers by success. Success is
-    measured here, on the groups that the peers publish: they are pulled and scored again at a bounded rate.
-    What a peer claims of itself stands beside it.
+    The page shows the members over time, their models and devices, and the peers ranked by success. The
+    observer measures success on the groups that peers publish: it pulls them and scores them again at a
+    bounded rate. What a peer claims about itself is shown next to that.
     """
     path = home_path(home)
     config = _with_own_defaults(load_config(path, overrides(given)), in_terminal=sys.stdout.isatty())
-    if not config.network.peers:  # known at once, and the network's libraries take seconds
+    if not config.network.peers:  # checked first, because the network's libraries take seconds
         raise ConfigError("name a peer of the swarm to observe: --peer /ip4/ADDRESS/tcp/PORT/p2p/PEER_ID")
     warn_of_open_token(given)
     Home(path).require_unused()
     foresee_ports(config)
     typer.echo(
-        "loading the network: some seconds; then the peers given say which swarm they are in", err=True
+        "loading the network, some seconds; then asking the given peers which swarm they are in", err=True
     )
     from swarmd.observer import run
 
@@ -64,7 +64,7 @@ def observe(given: Given, home: ObserverHomeOption = OBSERVER_HOME) -> None:
 
 
 def _with_own_defaults(config: Config, *, in_terminal: bool) -> Config:
-    """An observer always serves its page, and the live view of a terminal is about training."""
+    """An observer always serves its page, and shows no live view, which is about training."""
     http = config.observe.http or DEFAULT_HTTP
     wanted = config.observe.log_format
     log_format = "console" if wanted == "auto" and in_terminal else wanted

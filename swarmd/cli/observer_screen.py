@@ -14,15 +14,15 @@ from swarmd.names import named
 from swarmd.observe import Ranked, StatusSnapshot, SwarmView, printable
 from swarmd.observe.words import duration
 
-RANKED_SHOWN = 10  # of the board: with the peers' table it stays on one screen
-COUNTED_SHOWN = 4  # models or devices in their line
+RANKED_SHOWN = 10  # ranked peers: with the peers' table this fits on one screen
+COUNTED_SHOWN = 4  # models or devices per line
 MEGABYTE = 1e6
 
 
 def observer_screen(
     status: StatusSnapshot, view: SwarmView, *, everything: bool = False, now: float | None = None
 ) -> RenderableType:
-    """The snapshot of an observer for people. `everything`: the whole board. `now`: unix time."""
+    """Render an observer's snapshot for people. `everything`: rank all peers. `now`: unix time."""
     here = [peer for peer in status.peers if not peer.gone]
     head = Text(named(status.peer_id), style="bold") + Text(
         printable(f" observes {status.swarm}, without training · up {duration(status.uptime_s)}"),

@@ -1,4 +1,6 @@
-"""Warns of a token on the command line, which every user of the machine can read in the list of processes."""
+"""Warn about a token on the command line, which every user of the machine can read in the list of
+processes.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,7 @@ from swarmd.cli.flags import Given
 
 
 def warn_of_open_token(given: Given) -> None:
-    """Says so once, at the start."""
+    """Warn once, at the start."""
     token = given.get("observe.http_token")
     if isinstance(token, str) and not token.startswith("@"):
         typer.echo(

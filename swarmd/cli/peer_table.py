@@ -17,7 +17,7 @@ MODEL_CHARS = 14  # keeps the table within 80 columns
 
 
 def peer_table(peers: Sequence[PeerView], now: float | None = None, shown: int = SHOWN) -> RenderableType:
-    """One line for each peer, 80 columns wide. `now`: unix time; None is the present."""
+    """Return one line per peer, 80 columns wide. `now`: unix time; None means the present."""
     now = time.time() if now is None else now
     table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="dim")
     table.add_column("peer", no_wrap=True, min_width=24)
@@ -51,7 +51,7 @@ def _standing(peer: PeerView) -> str:
 
 
 def seen(peer: PeerView, now: float) -> str:
-    """How long ago there was a sign of the peer, such as now, 42 s or 3 h."""
+    """Return when there was last a sign of the peer, such as now, 42 s or 3 h."""
     if peer.connected:
         return "now"
     if peer.last_seen is None:
@@ -60,7 +60,7 @@ def seen(peer: PeerView, now: float) -> str:
 
 
 def short_age(seconds: float) -> str:
-    """Like 42 s, 3 min, 5 h or 9 d."""
+    """Format a duration, such as 42 s, 3 min, 5 h or 9 d."""
     ago = max(0.0, seconds)
     for unit, seconds in (("d", 86_400), ("h", 3_600), ("min", 60)):
         if ago >= seconds:
@@ -69,6 +69,6 @@ def short_age(seconds: float) -> str:
 
 
 def _cut(text: str) -> str:
-    """The name without its owner or directory, and no longer than its column."""
+    """Return the name without its owner or directory, cut to its column."""
     name = text.rpartition("/")[2] or text
     return name if len(name) <= MODEL_CHARS else f"{name[: MODEL_CHARS - 1]}…"

@@ -17,7 +17,7 @@ from swarmd.storage import Home
 
 def peers(
     home: HomeOption = DEFAULT_HOME,
-    everybody: Annotated[bool, typer.Option("--all", help="Show peers that are gone as well.")] = False,
+    everybody: Annotated[bool, typer.Option("--all", help="Also show peers that are gone.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print them as one JSON array.")] = False,
 ) -> None:
     """List the other peers. `to me`: groups pulled from it. `from me`: times that it pulled from here."""

@@ -7,12 +7,12 @@ from rich.text import Text
 
 from swarmd.images import CHANNELS, Image, Images
 
-WIDTH_MAX = 64  # pixels: a wider image would be torn apart at the edge of a terminal of 80 characters
+WIDTH_MAX = 64  # pixels: a wider image would wrap in a terminal of 80 columns
 HALF = "\u2580"
 
 
 def print_images(console: Console, images: Images) -> None:
-    """Each image, indented as text is; its size alone if it is wide, or if there are no colours."""
+    """Print each image, indented like text; only its size if it is wide, or if there are no colours."""
     for number, image in enumerate(images, start=1):
         head = f"  image {number} of {len(images)}, {image.width} x {image.height} pixels"
         console.print(Text(head, style="dim"))
@@ -21,7 +21,7 @@ def print_images(console: Console, images: Images) -> None:
 
 
 def picture(image: Image) -> Text:
-    """The rows of the image, two to a line. Below an odd last row stands black."""
+    """Return the rows of the image, two per line. An odd last row has black below it."""
     lines = [
         Text.assemble(
             "  ", *((HALF, f"{_at(image, row, x)} on {_at(image, row + 1, x)}") for x in range(image.width))

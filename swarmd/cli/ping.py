@@ -19,7 +19,7 @@ def ping(
     ],
     home: HomeOption = DEFAULT_HOME,
 ) -> None:
-    """Have the running daemon greet a peer. Exit code 1: no answer, and why. 3: no daemon runs."""
+    """Have the running daemon ping a peer. Exit code 1: no answer, with the reason. 3: no daemon runs."""
     found = Home(home_path(home))
     wanted = find_peer(peer, listed_peers(found))
     seconds = ask_to_ping(found.path, found.socket_path, wanted)

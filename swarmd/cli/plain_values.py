@@ -1,4 +1,4 @@
-"""Reads texts, paths and flags that were not given without pydantic.
+"""Read texts, paths and flags without pydantic.
 
 Typer has pydantic read every value, even one that was not given. That takes a tenth of a second of CPU.
 """
@@ -14,17 +14,19 @@ import typer
 
 
 def read_simply(parameters: Sequence[Any]) -> None:
-    """Have a command's parameters read so. A release of typer that reads in another way goes on doing it."""
+    """Have a command's parameters read without pydantic. Does nothing under a release of typer that reads
+    them differently.
+    """
     for parameter in parameters:
         if getattr(parameter, "_runtime_param", parameter) is None:  # typer fills it at first use
             parameter._runtime_param = _Simply()
 
 
 class _Simply:
-    """Stands before typer's own reader, which reads everything that is not plain."""
+    """Runs before typer's own reader, which still reads everything that is not plain."""
 
     def coerce(self, value: Any, param: Any, ctx: Any) -> Any:
-        """As typer's method."""
+        """Same signature as typer's method."""
         described = param.type_descriptor
         if value is None:
             return () if param.multiple or param.nargs == -1 else None
@@ -40,12 +42,12 @@ class _Simply:
 
 
 def _passes(path: str | Path, wanted: Any) -> bool:
-    """Whether typer would take the path as it is."""
+    """Whether typer would accept the path as it is."""
     if wanted.exists or wanted.resolve_path or wanted.allow_dash or wanted.path_type or wanted.writable:
         return False
     if not (wanted.file_okay and wanted.dir_okay):
         return False
     try:
         return os.access(path, os.R_OK) or not Path(path).exists()
-    except OSError:  # it cannot be looked at: the command says so in its own words
+    except OSError:  # inaccessible: the command reports it itself
         return True

@@ -1,6 +1,6 @@
-"""`swarmd play`: a person answers, beside a running daemon, which judges, signs and publishes.
+"""`swarmd play`: a person answers questions. A running daemon judges, signs and publishes the answers.
 
-Questions and answers go to standard output. Nothing is kept here.
+Questions and answers go to standard output. Nothing is stored here.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from swarmd.observe import ask_to_play, printable, read_name
 from swarmd.storage import Home
 
 MORE = "\\"
-"""At the end of a line: the answer goes on with the next one."""
+"""At the end of a line: the answer continues on the next line."""
 
 QUESTIONS_MAX = 10_000  # more than a person answers in one sitting
-SKIPPED_MAX = 512  # questions that are not asked again in this sitting; the daemon takes twice as many
+SKIPPED_MAX = 512  # questions not asked again in this sitting; the daemon accepts twice as many
 
 HOW = (
-    "Your answers are signed by this peer's key and are for everybody to read.\n"
-    f"Enter alone ends a question, Ctrl-D the sitting. {MORE} at the end of a line: the answer goes on."
+    "Your answers are signed with this peer's key, and anyone can read them.\n"
+    f"Press Enter alone to end a question, Ctrl-D to stop. {MORE} at the end of a line continues the answer."
 )
 
 NameOption = Annotated[
@@ -34,14 +34,14 @@ NameOption = Annotated[
     typer.Option(
         "--name",
         metavar="NAME",
-        help="What others read beside your answers. (default: only that a person wrote them)",
+        help="Name shown with your answers. (default: only that a person wrote them)",
         show_default=False,
     ),
 ]
 QuestionsOption = Annotated[
     int | None,
     typer.Option(
-        "--questions", min=1, max=QUESTIONS_MAX, help="End after so many questions.", show_default=False
+        "--questions", min=1, max=QUESTIONS_MAX, help="Stop after this many questions.", show_default=False
     ),
 ]
 
@@ -57,9 +57,9 @@ def play(
 ) -> None:
     """Answer what peers fail most, in this peer's name, and see what becomes of the answers.
 
-    It works beside a running `swarmd join`. A question may be tried as often as a policy tries it. The
+    It works next to a running `swarmd join`. A question may be tried as often as a policy tries it. The
     attempts are one group: if one is right, the daemon signs and publishes it, and other peers check it and
-    may train on it like any other. Each question counts once.
+    may train on it like any other group. Each question counts once.
     """
     table = Table(Home(home_path(home)))
     if answers:
@@ -67,13 +67,13 @@ def play(
         typer.echo(json.dumps(found, indent=2) if as_json else "\n".join(answer_lines(found)))
         return
     if as_json:
-        raise ConfigError("--json shows what became of the answers: add --answers")
+        raise ConfigError("--json prints what became of the answers: add --answers")
     sit_down(table, read_name(name), questions)
     typer.echo("\n".join(answer_lines(table.answers())))
 
 
 class Table:
-    """What the daemon of a home gives a person who plays."""
+    """What the daemon of a home offers a person who plays."""
 
     def __init__(self, home: Home) -> None:
         self._home = home
@@ -100,14 +100,14 @@ class _DoneError(Exception):
 
 
 def sit_down(table: Table, name: str | None, questions: int | None) -> None:
-    """One question after the other, until the person ends or `questions` are done."""
+    """Ask one question after another, until the person ends or `questions` are done."""
     if sys.stdin.isatty():
-        import readline  # noqa: F401  gives input() its editing and its history
+        import readline  # noqa: F401  gives input() line editing and history
     skipped: list[str] = []
     try:
         while questions is None or len(skipped) < questions:
             question = table.question(skipped)
-            if not skipped:  # nobody is greeted before there is something to answer
+            if not skipped:  # the greeting waits until there is something to answer
                 typer.echo(HOW)
             skipped.append(question["question"])
             typer.echo("\n" + "\n".join(_question_lines(question)))
@@ -117,7 +117,9 @@ def sit_down(table: Table, name: str | None, questions: int | None) -> None:
 
 
 def _answer(table: Table, question: dict[str, Any], name: str | None) -> None:
-    """All attempts at one question, up to the first that others can learn from, and what becomes of them."""
+    """Take all attempts at one question, up to the first that others can learn from, and print what becomes
+    of them.
+    """
     attempts: list[list[str]] = []
     try:
         while len(attempts) < question["attempts_max"]:
@@ -134,7 +136,7 @@ def _answer(table: Table, question: dict[str, Any], name: str | None) -> None:
 
 
 def _attempt(table: Table, question: dict[str, Any], number: int) -> tuple[list[str], bool] | None:
-    """(turns, whether it is right and plain); None if the person wants no further attempt."""
+    """Return (turns, whether it is right and plain); None if the person wants no further attempt."""
     turns: list[str] = []
     while True:
         of = f"attempt {number} of {question['attempts_max']}"
@@ -143,7 +145,7 @@ def _attempt(table: Table, question: dict[str, Any], number: int) -> tuple[list[
             return None
         try:
             verdict = table.judge(question["question"], [*turns, typed])
-        except ConfigError as error:  # this text cannot be an answer; another one can
+        except ConfigError as error:  # this text cannot be an answer, but another can
             typer.echo(f"not taken: {printable(str(error))}")
             continue
         turns.append(typed)
@@ -154,7 +156,7 @@ def _attempt(table: Table, question: dict[str, Any], number: int) -> tuple[list[
 
 
 def _read(prompt: str) -> str:
-    """What the person types, with all its lines. Raises _DoneError at the end of the input."""
+    """Return what the person types, with all its lines. Raises _DoneError at the end of the input."""
     lines: list[str] = []
     while True:
         try:
@@ -168,7 +170,7 @@ def _read(prompt: str) -> str:
 
 
 def _piped(prompt: str) -> str:
-    """A line of a pipe, shown behind the prompt as a terminal would. Raises EOFError."""
+    """Return a line from a pipe, echoed after the prompt as a terminal would. Raises EOFError."""
     line = sys.stdin.readline()
     if not line:
         raise EOFError
@@ -183,20 +185,20 @@ def _question_lines(question: dict[str, Any]) -> list[str]:
         for who, tally in (("this peer was", own), ("others were", others))
         if tally["tries"]
     ]
-    head = f"{printable(question['task'])}: {', '.join(tries) or 'nobody was asked this yet'}"
+    head = f"{printable(question['task'])}: {', '.join(tries) or 'no peer was asked this yet'}"
     return [head, *(f"  {printable(line)}" for line in question["text"].split("\n"))]
 
 
 def _verdict(verdict: dict[str, Any]) -> str:
     reward = verdict["reward"]
     if reward is None:
-        return "not judged yet: the judges of this task have no opinion of it"
+        return "not judged yet: the judges of this task have no opinion"
     if not verdict["right"]:
         return "wrong" if not reward else f"not right: it earns {reward:.2f} of 1"
     if verdict["plain"]:
         return "right"
     return (
-        "right, but not as plain as the task writes it, and most peers train on nothing else: "
+        "right, but not as plain as the task writes it, and most peers train only on plain answers: "
         "write it again, or press Enter to send it"
     )
 

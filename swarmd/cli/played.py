@@ -10,16 +10,16 @@ from swarmd.cli.peer_table import short_age
 from swarmd.names import named
 from swarmd.observe import printable
 
-SHOWN = 10  # the newest answers; `--json` shows all that the daemon tells
+SHOWN = 10  # the newest answers; `--json` shows all that the daemon reports
 
 
 def answer_lines(found: Mapping[str, Any], now: float | None = None) -> list[str]:
-    """The newest answers, one line each. `now`: unix time; None is the present."""
+    """Return the newest answers, one line each. `now`: unix time; None means the present."""
     now = time.time() if now is None else now
     answers = found["answers"]
     if not answers:
         return ["no answers so far"]
-    lines = [f"answers so far: {len(answers)}, the newest first"]
+    lines = [f"answers so far: {len(answers)}, newest first"]
     for answer in answers[:SHOWN]:
         age = short_age(now - answer["at"])
         tries = f"{answer['right']} of {answer['attempts']} right"
@@ -29,10 +29,10 @@ def answer_lines(found: Mapping[str, Any], now: float | None = None) -> list[str
 
 
 def _credit_lines(found: Mapping[str, Any]) -> list[str]:
-    """What the answers did for others, as these say."""
+    """Return what the answers did for other peers, as those say."""
     taught, claimed = found["taught_claimed"], found["claimed"]
     if not claimed:
-        return ["nobody has said yet what the answers did: peers measure it now and then"]
+        return ["no peer has said yet what the answers did: peers measure it now and then"]
     by = f"your answers taught {taught} {'peer' if taught == 1 else 'peers'}, as they say"
     each = [
         f"  {printable(named(peer['peer_id']))}: {peer['gain']:+.3f} nats for a held-out right answer, "

@@ -1,6 +1,6 @@
 """`swarmd records`: look at the records in a home, and export one for others to verify.
 
-It only reads the home, so it works beside a running daemon.
+It only reads the home, so it works next to a running daemon.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ File = Annotated[Path, typer.Argument(metavar="FILE", help="A file with the sign
 
 @dataclass(frozen=True)
 class Authentic:
-    """A record whose signature is valid. Its swarm, time, question and rewards are not checked."""
+    """A record with a valid signature. Its swarm, time, question and rewards are not checked."""
 
     record: AnyRecord
     publisher: PeerId
@@ -82,13 +82,13 @@ def list_records(
         int, typer.Option("--limit", min=1, max=LISTED_MAX, help="Number of records to show.")
     ] = LISTED,
 ) -> None:
-    """List the newest records, own ones and those of others."""
+    """List the newest records, own and external."""
     if own and others:
         raise ConfigError("--own and --others leave nothing to show: give one of them, or neither for both")
     records = _Records(home)
-    digest = Column("digest", min_width=SHOWN_HEX, no_wrap=True)  # never cut off, because people copy it
+    digest = Column("digest", min_width=SHOWN_HEX, no_wrap=True)  # never truncated, because people copy it
     by, step, reward, age = (Column(name, no_wrap=True) for name in ("by", "step", "reward", "age"))
-    # The task may shrink, and nothing else, so that all columns fit 80 characters.
+    # Only the task column may shrink, so that all columns fit 80 characters.
     table = Table(digest, by, step, "task", reward, age, box=None, pad_edge=False, padding=(0, 1))
     for record in records.newest(limit, own=not others, others=not own):
         content = record.record
@@ -114,7 +114,7 @@ def show(digest: Digest, home: HomeOption = DEFAULT_HOME) -> None:
     judges = judges_of(record.record.task.config)
     if judges:
         names = ", ".join(map(str, judges))
-        typer.echo(f"judges   {names}: rewards differ from peer to peer; here is what the verifier says")
+        typer.echo(f"judges   {names}: rewards differ from peer to peer; the verifier's are shown here")
     same = question.digest == record.record.question_digest
     matches = "as signed" if same else "NOT the one signed"
     console = Console(highlight=False)
@@ -143,7 +143,7 @@ def export(
     ] = None,
     home: HomeOption = DEFAULT_HOME,
 ) -> None:
-    """Write a record's signed envelope as it is, for `verify` or any libp2p implementation to check."""
+    """Write a record's signed envelope verbatim, for `verify` or any libp2p implementation to check."""
     records = _Records(home)
     record = records.newest_own() if digest is None else records.find(digest)
     try:
@@ -181,7 +181,9 @@ def authenticate(envelope: bytes) -> Authentic:
 
 
 def _check_swarm(record: Authentic, manifest: Manifest | None) -> None:
-    """The checks that need a manifest, at the time of the record: an export has often expired since."""
+    """Run the checks that need a manifest, as of the record's time: an exported record has often expired
+    since.
+    """
     if manifest is None:
         typer.echo("swarm    not checked: this home has no swarm yet")
         return
@@ -207,7 +209,7 @@ class _Records:
         self._store = BlobStore(self._home.records_path, config.storage.records_bytes_max)
 
     def newest(self, limit: int, *, own: bool = True, others: bool = True) -> list[Authentic]:
-        """The newest `limit` records, of this peer if `own`, and of others if `others`."""
+        """Return the newest `limit` records, of this peer if `own`, and of others if `others`."""
         found: list[Authentic] = []
         for digest in self._store.digests():
             record = self._read(digest)
@@ -220,7 +222,7 @@ class _Records:
     def newest_own(self) -> Authentic:
         found = self.newest(1, others=False)
         if not found:
-            raise ConfigError(f"{self._home.path} holds no own record yet: the first step makes one")
+            raise ConfigError(f"{self._home.path} has no own record yet: the first step makes one")
         return found[0]
 
     def find(self, prefix: str) -> Authentic:
@@ -239,7 +241,9 @@ class _Records:
         return record
 
     def _read(self, digest: bytes) -> Authentic | None:
-        """None if a running daemon has just dropped it, or if this version cannot read it."""
+        """Return a record; None if a running daemon has just deleted it, or if this version cannot read
+        it.
+        """
         envelope = self._store.get(digest)
         try:
             return None if envelope is None else authenticate(envelope)
@@ -260,7 +264,7 @@ def _print_head(record: Authentic) -> None:
 
 
 async def _regenerate(record: AnyRecord, reward: RewardRule) -> tuple[Question, list[Score]]:
-    """The question and each completion's score here. Raises SwarmdError."""
+    """Return the question and each completion's score here. Raises SwarmdError."""
     from swarmd.tasks import TaskFailure, TaskRunner, written
 
     async with TaskRunner(reward=reward) as runner:

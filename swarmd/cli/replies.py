@@ -15,7 +15,7 @@ from swarmd.observe import printable
 
 
 def plain(reply: Reply) -> dict[str, Any]:
-    """The reply as JSON holds it."""
+    """Return the reply as JSON values."""
     return {
         "question": reply.question,
         "task": reply.task,
@@ -36,8 +36,9 @@ def _plain(answer: Answer) -> dict[str, Any]:
 
 
 def print_reply(reply: Reply, subject: Subject) -> None:
-    """A single answer to one's own question is shown alone, so that other programs can read it. With more to
-    tell, each part has a heading."""
+    """Print a reply. A single answer to the user's own question is printed alone, so that other programs can
+    read it; otherwise each part has a heading.
+    """
     console = Console(highlight=False)
     if reply.task is None and reply.untrained is None and len(reply.answers) == 1:
         console.print(_lines(reply.answers[0].text), soft_wrap=True)
@@ -65,5 +66,5 @@ def _print_part(console: Console, head: str, text: str) -> None:
 
 
 def _lines(text: str, indent: str = "") -> Text:
-    """What a model or a task wrote, line by line, safe for a terminal."""
+    """Return what a model or a task wrote, line by line, safe for a terminal."""
     return Text("\n".join(f"{indent}{printable(line)}" for line in text.split("\n")))

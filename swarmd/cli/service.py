@@ -26,19 +26,21 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Keep a peer running as a service of this user.", no_args_is_help=True)
 
 MEMORY_MAX = "90%"
-"""Of the machine's memory: the system keeps the rest. `--memory-limit` is what a peer aims at."""
+"""Share of the machine's memory; the rest is left to the system. `--memory-limit` is what a peer plans with.
+"""
 LINES = 50  # about a screen, as `swarmd events` shows
 LINES_MAX = 1_000_000  # days of a busy peer
 PASSED_ON = ("CUDA_VISIBLE_DEVICES", "HF_ENDPOINT", "HF_HOME", "HF_HUB_OFFLINE", "OMP_NUM_THREADS")
-"""Variables that change what a peer does, beside SWARMD_*; a service sees no others of the shell."""
+"""Variables other than SWARMD_* that change what a peer does; a service inherits nothing else from the shell.
+"""
 CACHES = (".cache/vllm", ".triton")
-"""Where engines keep what they compiled, in this user's directory; a peer may write there if they exist."""
+"""Where engines cache compiled code, in this user's directory; a peer may write there if they exist."""
 MemoryMaxOption = Annotated[
     str,
     typer.Option(
         "--memory-max",
         metavar="SIZE|SHARE",
-        help="Bound of all processes of the peer together, enforced by systemd: 6GiB, or 80% of the "
+        help="Limit for all processes of the peer together, enforced by systemd: 6GiB, or 80% of the "
         "machine's memory. --memory-limit is what the peer itself plans with.",
     ),
 ]
@@ -52,10 +54,10 @@ def install(
     devices: DevicesOption = None,
     memory_max: MemoryMaxOption = MEMORY_MAX,
 ) -> None:
-    """Start a peer now and at each login, and again when it ended by mistake.
+    """Start a peer now and at each login, and restart it if it fails.
 
-    Takes the flags of `swarmd join`, checks them first, and makes the home if there is none. Linux: a
-    systemd user unit in which only the home can be written. macOS: a LaunchAgent.
+    Takes the flags of `swarmd join`, checks them first, and creates the home if there is none. Linux: a
+    systemd user unit that can only write to the home. macOS: a LaunchAgent.
     """
     from swarmd.cli.foresight import foresee, foresee_devices
     from swarmd.cli.init import open_home
@@ -72,7 +74,7 @@ def install(
             f"home {path} has a service already ({manager.file(path)}): `swarmd service status{_at(path)}` "
             f"shows it; to change it, `swarmd service remove{_at(path)}` and install it again"
         )
-    memory_limit_bytes(memory_max, 0)  # better to report a wrong amount now than in systemd's words
+    memory_limit_bytes(memory_max, 0)  # report a wrong amount now, in our words rather than systemd's
     given = {**given, **_absolute(given)}
     config = load_config(path, overrides(given))
     if devices is not None:
@@ -107,7 +109,7 @@ def status(
     home: HomeOption = DEFAULT_HOME,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Show whether the service of a home runs, and how its peer is. Exit code 3: it does not run."""
+    """Show whether the service of a home is running, and how its peer is. Exit code 3: it is not running."""
     from swarmd.health import look
 
     path = home_path(home)
@@ -127,12 +129,12 @@ def status(
 @app.command("logs")
 def logs(
     home: HomeOption = DEFAULT_HOME,
-    follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on showing new lines.")] = False,
+    follow: Annotated[bool, typer.Option("-f", "--follow", help="Keep showing new lines.")] = False,
     lines: Annotated[
         int, typer.Option("--lines", min=1, max=LINES_MAX, help="Number of lines to show.")
     ] = LINES,
 ) -> None:
-    """Show what the service of a home wrote. `swarmd events` shows what its peer lived through."""
+    """Show what the service of a home wrote. `swarmd events` shows what happened to its peer."""
     path = home_path(home)
     command = _manager_of(path).log_command(path, lines, follow=follow)
     try:
@@ -148,20 +150,20 @@ def logs(
 
 @app.command("remove")
 def remove(home: HomeOption = DEFAULT_HOME) -> None:
-    """Stop the service of a home and remove it. The home stays as it is."""
+    """Stop the service of a home and remove it. The home is left unchanged."""
     path = home_path(home)
     manager = _manager_of(path)
     manager.remove(path)
-    typer.echo(f"stopped, and removed {manager.file(path)}; the home {path} is as it was")
+    typer.echo(f"stopped, and removed {manager.file(path)}; the home {path} is unchanged")
 
 
 def _swarmd() -> list[str]:
-    """This very installation, whatever is on the PATH; -P: whatever lies in the working directory."""
+    """Return the command of this installation, whatever is on the PATH; -P ignores the working directory."""
     return [sys.executable, "-P", "-m", "swarmd"]
 
 
 def _absolute(given: Given) -> dict[str, object]:
-    """Files and directories that were named from where the person is; the service is elsewhere."""
+    """Make paths absolute, because the service runs in a different directory."""
     found = {key: value for key, value in given.items() if isinstance(value, Path)}
     for key in ("policy.model", "swarm"):
         name = given[key]
@@ -171,13 +173,13 @@ def _absolute(given: Given) -> dict[str, object]:
 
 
 def _manager_of(home: Path) -> ServiceManager:
-    """The manager of the service of this home. Raises ConfigError if it has none."""
+    """Return the manager of this home's service. Raises ConfigError if it has none."""
     from swarmd.service import choose_manager
 
     manager = choose_manager()
     if not manager.file(home).exists():
         raise ConfigError(
-            f"home {home} has no service: `swarmd service install{_at(home)}` makes one, or name another "
+            f"home {home} has no service: `swarmd service install{_at(home)}` creates one, or name another "
             "--home"
         )
     return manager
@@ -188,7 +190,7 @@ def _at(home: Path) -> str:
 
 
 def _writable(model: str, address_file: Path | None) -> Iterator[Path]:
-    """What a peer writes outside its home."""
+    """Yield what a peer writes outside its home."""
     from swarmd.model_names import INSIDE
 
     if address_file is not None:

@@ -18,20 +18,20 @@ from swarmd.places import socket_path
 if TYPE_CHECKING:
     from swarmd.observe import StatusSnapshot
 
-WATCH_EVERY_S = 2.0  # between two looks: a snapshot costs the daemon some milliseconds
+WATCH_EVERY_S = 2.0  # refresh interval: a snapshot costs the daemon a few milliseconds
 
 
 def show(snapshot: StatusSnapshot, *, everything: bool) -> None:
-    """Print it, with the command to join beneath."""
+    """Print the snapshot, with the command to join below it."""
     console = Console()
     console.print(render(snapshot, everything=everything))
     if snapshot.join_command:
-        # Outside the table, where only the terminal wraps it, so that it can be copied in one piece.
+        # Outside the table, so that only the terminal wraps it and it can be copied in one piece.
         console.print("\nothers join with:", Text(printable(snapshot.join_command)), soft_wrap=True)
 
 
 def render(snapshot: StatusSnapshot, *, everything: bool = False) -> RenderableType:
-    """The snapshot for people: one screen, or every fact and all peers."""
+    """Render the snapshot for people: one screen, or every fact and all peers."""
     if snapshot.swarm_view is not None:
         from swarmd.cli.observer_screen import observer_screen
 
@@ -46,7 +46,7 @@ def render(snapshot: StatusSnapshot, *, everything: bool = False) -> RenderableT
 
 
 def watch_status(home: Path, *, everything: bool) -> None:
-    """Redraw in place until Ctrl-C. A daemon that stops or starts meanwhile is shown as such."""
+    """Redraw in place until Ctrl-C. A daemon that stops or starts in the meantime is shown as such."""
     from rich.live import Live
 
     with Live(console=Console(), auto_refresh=False, transient=False) as live:

@@ -13,7 +13,7 @@ from swarmd.errors import ConfigError
 
 
 def read_lora(text: str) -> dict[str, object]:
-    """r=16 or r=16,alpha=32 as settings of the policy. Raises typer.BadParameter."""
+    """Read r=16 or r=16,alpha=32 as settings of the policy. Raises typer.BadParameter."""
     names = {"r": "policy.lora_rank", "alpha": "policy.lora_alpha"}
     settings: dict[str, object] = {}
     for part in text.split(","):
@@ -29,13 +29,13 @@ def read_lora(text: str) -> dict[str, object]:
 
 
 def write_lora(settings: Mapping[str, object]) -> list[str]:
-    """The text that `read_lora` reads."""
+    """Write the text that `read_lora` reads."""
     rank, alpha = settings["policy.lora_rank"], settings.get("policy.lora_alpha")
     return [f"r={rank}" if alpha is None else f"r={rank},alpha={alpha}"]
 
 
 def read_peers(values: Sequence[str]) -> dict[str, object]:
-    """Addresses, and files of addresses (@FILE, one a line). Raises ConfigError."""
+    """Read addresses, and files of addresses (@FILE, one per line). Raises ConfigError."""
     peers: list[str] = []
     for value in values:
         peers += _addresses_in(Path(value[1:])) if value.startswith("@") else [value]
@@ -57,7 +57,9 @@ def _addresses_in(path: Path) -> list[str]:
 
 
 def read_template_args(values: Sequence[str]) -> dict[str, object]:
-    """NAME=VALUE, each: true, false and numbers as in JSON, everything else as text. Raises BadParameter."""
+    """Read NAME=VALUE pairs: true, false and numbers as in JSON, everything else as text. Raises
+    BadParameter.
+    """
     args: dict[str, object] = {}
     for value in values:
         name, equals, text = value.partition("=")
@@ -72,7 +74,7 @@ def read_template_args(values: Sequence[str]) -> dict[str, object]:
 
 
 def write_template_args(settings: Mapping[str, object]) -> list[str]:
-    """The texts that `read_template_args` reads."""
+    """Write the texts that `read_template_args` reads."""
     args = settings["policy.template_args"]
     plain = args.items() if isinstance(args, Mapping) else ()
     return [f"{name}={value if isinstance(value, str) else json.dumps(value)}" for name, value in plain]
@@ -80,7 +82,7 @@ def write_template_args(settings: Mapping[str, object]) -> list[str]:
 
 def _plain_value(text: str) -> object:
     try:
-        value = json.loads(text, parse_constant=str)  # NaN and Infinity are text
+        value = json.loads(text, parse_constant=str)  # treats NaN and Infinity as text
     except ValueError:
         return text
     return value if isinstance(value, bool | int | float) else text
@@ -91,10 +93,10 @@ READERS: Mapping[str, Callable[[Any], dict[str, object]]] = {
     "--peer": read_peers,
     "--template-arg": read_template_args,
 }
-"""Flag -> what gives settings for its text, or for its texts where it may be repeated."""
+"""Flag -> function that turns its text, or its texts if it can be repeated, into settings."""
 
 WRITERS: Mapping[str, Callable[[Mapping[str, object]], list[str]]] = {
     "--lora": write_lora,
     "--template-arg": write_template_args,
 }
-"""Flag -> what gives its texts for settings; a flag that is not here is written as its values."""
+"""Flag -> function that turns settings into its texts; other flags are written as their values."""

@@ -1,4 +1,4 @@
-"""`swarmd status`: shows the state of the daemon that runs in a home."""
+"""`swarmd status`: show the state of the daemon that runs in a home."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ NO_DAEMON = 3
 def status(
     home: HomeOption = DEFAULT_HOME,
     everything: Annotated[bool, typer.Option("--all", help="Show every fact about this peer.")] = False,
-    watch: Annotated[bool, typer.Option("--watch", help="Show it again and again, until Ctrl-C.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Refresh until Ctrl-C.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as one JSON object.")] = False,
     peer: Annotated[
         str | None,
@@ -42,7 +42,7 @@ def status(
     with null for a peer that does not answer. Exit code 3: none of them answers.
     """
     if watch and (as_json or peer is not None):
-        raise ConfigError("--watch shows one home on a screen: leave --json and --peer away")
+        raise ConfigError("--watch shows one home in a terminal: leave out --json and --peer")
     if peer is not None:
         from swarmd.addresses import parse_peer_address
 
@@ -81,7 +81,7 @@ def _device_homes(path: Path) -> Sequence[Home]:
 
 
 def _show_devices(homes: Sequence[Home], as_json: bool, *, everything: bool) -> int:
-    """Show each peer in turn; returns the exit code."""
+    """Show each peer in turn. Returns the exit code."""
     found: dict[str, StatusSnapshot | None] = {}
     for home in homes:
         try:

@@ -25,7 +25,7 @@ IGNORED_SHOWN = 16
 
 
 def facts(status: StatusSnapshot) -> Table:
-    """One fact on each line, each beside its name."""
+    """One fact per line, next to its name."""
     health = _plain("; ".join(status.health.reasons) or "unhealthy", "red")
     if status.health.ok:
         health = Text("healthy", style="green")
@@ -39,7 +39,7 @@ def facts(status: StatusSnapshot) -> Table:
 
 
 def _fact_lines(status: StatusSnapshot) -> tuple[tuple[str, tuple[str, ...]], ...]:
-    """The lines to show beside each name."""
+    """The lines to show next to each name."""
     reward, groups = status.reward, status.groups
     last, mean, best = (_number(value) for value in (reward.last, reward.mean_20, reward.best_20))
     steps, tokens = _number(status.steps_per_minute, 1), _number(status.tokens_per_s, 0)
@@ -77,12 +77,12 @@ def _fact_lines(status: StatusSnapshot) -> tuple[tuple[str, tuple[str, ...]], ..
 
 
 def _writes(last: LastStep) -> str:
-    """What own completions of the last step were like: texts that stop ending show here first."""
+    """Describe own completions of the last step: texts that stop ending show here first."""
     if last.completion_tokens_mean is None or last.completions_finished is None:
         return "–"
     return (
-        f"{last.completion_tokens_mean:.1f} tokens a completion · {last.completions_finished:.0%} end by "
-        f"themselves · entropy {_number(last.entropy, 2)} nats a token"
+        f"{last.completion_tokens_mean:.1f} tokens per completion · {last.completions_finished:.0%} end by "
+        f"themselves · entropy {_number(last.entropy, 2)} nats per token"
     )
 
 
@@ -105,9 +105,11 @@ def _disk(disk: Disk) -> str:
 
 
 def _judges(found: JudgeView) -> str:
-    """Who judges a task, how rightly on held-out answers, and how own rewards compare with the truth."""
+    """Describe who judges a task, how often they are right on held-out answers, and how own rewards compare
+    with the truth.
+    """
     rightly = "".join(
-        f" · {judge} judges {'–' if share is None else f'{share:.0%}'} of held-out answers rightly"
+        f" · {judge} judges {'–' if share is None else f'{share:.0%}'} of held-out answers correctly"
         for judge, share in found.calibrated.items()
     )
     own = f" · own reward {found.reward:.3f}" if found.completions else ""

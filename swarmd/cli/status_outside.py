@@ -20,8 +20,8 @@ from swarmd.observe import printable
 
 
 def show_outside(address: str, *, as_json: bool) -> None:
-    """Ask the swarm of the peer at `address` and print its members. Raises ConfigError, SwarmdError."""
-    # The transport logs to standard output, which is for the answer.
+    """Query the swarm of the peer at `address` and print its members. Raises ConfigError, SwarmdError."""
+    # The transport logs to standard output, which is reserved for the answer.
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     found = asyncio.run(visit(address))
     if as_json:
@@ -68,6 +68,6 @@ def _plain(found: Visit) -> dict[str, object]:
 
 
 def _plain_member(member: Member) -> dict[str, object]:
-    """Everything but the id is what the peer says of itself."""
+    """Everything but the id is the peer's own claim."""
     fields = member.status.model_dump(exclude={"swarm"})
     return {"peer_id": member.peer_id, "name": name_of(member.peer_id), **fields, "used": member.used}

@@ -1,6 +1,7 @@
-"""`swarmd status`: one screen of 80 columns. Is the peer well, does it learn, help and hear, who is there?
+"""`swarmd status`: one screen of 80 columns. Is the peer well, does it learn, help and hear, and who is
+present?
 
-What other peers only say about themselves is marked as what they say.
+Claims that other peers make about themselves are marked as claims.
 """
 
 from __future__ import annotations
@@ -17,12 +18,12 @@ from swarmd.names import named
 from swarmd.observe import Hearing, Helping, Learning, ReachView, StatusSnapshot, printable
 from swarmd.observe.words import MEGABYTE, duration, sparkline, squeezed
 
-CURVE_WIDTH = 60  # of the reward's curve
-NAMED = 2  # peers named in a line; `swarmd peers` has all
+CURVE_WIDTH = 60  # of the reward curve
+NAMED = 2  # peers named per line; `swarmd peers` has all
 
 
 def screen(status: StatusSnapshot, now: float | None = None) -> RenderableType:
-    """The snapshot for people. `now`: unix time; None is the present."""
+    """Render the snapshot for people. `now`: unix time; None means the present."""
     here = [peer for peer in status.peers if not peer.gone]
     gone = len(status.peers) - len(here)
     parts: list[RenderableType] = [_head(status), health_line(status)]
@@ -44,7 +45,7 @@ def _head(status: StatusSnapshot) -> Text:
 
 
 def health_line(status: StatusSnapshot) -> Text:
-    """Well, or each reason why not on a line of its own."""
+    """Say that the peer is well, or give each reason why not on its own line."""
     if status.health.ok:
         return Text("● well", style="green")
     return Text("\n").join(

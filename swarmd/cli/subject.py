@@ -1,4 +1,4 @@
-"""Which weights a command means: the newest of a home, one checkpoint, or a published model."""
+"""Which weights a command means: the newest of a home, a given checkpoint, or a published model."""
 
 from __future__ import annotations
 
@@ -34,17 +34,19 @@ class Subject:
     weights: str
     step: int
     former: Mapping[str, Tensor] | None = None
-    """What the trained weights replaced, in main memory. None if it was not kept or nothing is trained."""
+    """The weights that the trained ones replaced, in main memory. None if not kept, or if nothing is trained.
+    """
 
     @property
     def head(self) -> str:
-        """What stands above its answers where there are others."""
+        """Heading of its answers if there are others."""
         return UNTRAINED if self.weights == UNTRAINED else f"step {self.step}"
 
     @contextmanager
     def untrained(self) -> Iterator[None]:
-        """The policy with its former weights for the length of the block: a second model on the device would
-        take as much memory again. Raises ValueError if they were not kept."""
+        """Give the policy its former weights for the length of the block; a second model on the device would
+        need as much memory again. Raises ValueError if they were not kept.
+        """
         if self.former is None:
             raise ValueError("the former weights were not kept")
         trained = self.policy.trainable_state()
@@ -73,14 +75,15 @@ class Wanted:
 
     @property
     def is_published_model(self) -> bool:
-        """Whether to score a model without trained weights: --model with neither --home nor --checkpoint."""
+        """Whether to use a model without trained weights: --model with neither --home nor --checkpoint."""
         named = "model" in self.settings.get("policy", {})
         return named and not self.home_typed and self.checkpoint is None
 
     def require_home(self) -> None:
-        """Raises ConfigError for a wrong setting, and if the home's weights are meant and there is no home.
+        """Raise ConfigError for a wrong setting, or if the home's weights are meant and there is no home.
 
-        Loads nothing heavy."""
+        Loads nothing heavy.
+        """
         policy = load_config(self.home, self.settings).policy
         if self.checkpoint is not None:
             require_weights(self.checkpoint, "--checkpoint")
@@ -96,8 +99,8 @@ class Wanted:
 
 
 def load_subject(wanted: Wanted, *, max_new_tokens: int, at_once: int, keep_former: bool = False) -> Subject:
-    """Load the model and its weights. `at_once` is how many answers are wanted at a time. With `keep_former`
-    the subject can also answer as the untrained model.
+    """Load the model and its weights. `at_once` is the number of answers generated at a time. With
+    `keep_former` the subject can also answer as the untrained model.
 
     The settings are those of the home. The home is never created or changed, and need not exist unless its
     weights are used. Raises ConfigError, ModelError, StorageError.
@@ -130,8 +133,9 @@ def load_subject(wanted: Wanted, *, max_new_tokens: int, at_once: int, keep_form
 
 
 def _policy_config(config: PolicyConfig, checkpoint: Checkpoint | None, wanted: Wanted) -> PolicyConfig:
-    """`config`, completed by what the weights were trained with. For a checkpoint named on the command line,
-    that wins over the home's settings, which concern the home's own weights."""
+    """Return `config`, completed by what the weights were trained with. For a checkpoint named on the command
+    line, its settings override the home's, which apply to the home's own weights.
+    """
     trained = saved_settings(checkpoint)
     if wanted.checkpoint is None:
         return config.completed_by(trained)
@@ -140,13 +144,16 @@ def _policy_config(config: PolicyConfig, checkpoint: Checkpoint | None, wanted: 
 
 
 def saved_settings(checkpoint: Checkpoint | None) -> dict[str, Any]:
-    """What the weights were trained with: settings of the policy. Weights of an earlier version name none."""
+    """Return the policy settings that the weights were trained with. Weights of an earlier version name
+    none.
+    """
     saved = None if checkpoint is None else checkpoint.state.get("policy")
     return saved if isinstance(saved, dict) else {}
 
 
 def find_checkpoint(wanted: Wanted, home: Home, kept: int) -> Checkpoint | None:
-    """The one named, else the home's newest. None for a published model and for a home without one.
+    """Return the named checkpoint, else the home's newest. None for a published model and for a home without
+    one.
 
     Raises ConfigError if there is no such home, StorageError.
     """
@@ -160,7 +167,9 @@ def find_checkpoint(wanted: Wanted, home: Home, kept: int) -> Checkpoint | None:
 
 
 def _named(path: Path) -> Checkpoint:
-    """The checkpoint in the directory `path`, or beside the file `path`. Only its weights must be whole."""
+    """Return the checkpoint in the directory `path`, or next to the file `path`. Only its weights must be
+    whole.
+    """
     from swarmd.storage.checkpoint_files import CorruptCheckpointError, salvage
 
     directory = (path if path.is_dir() else path.parent).absolute()

@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from swarmd.storage import Home
 
 app = typer.Typer(
-    help="Make, sign, look at and verify manifests, and move to a swarm's new version.",
+    help="Make, sign, show and verify manifests, and move to a swarm's new version.",
     no_args_is_help=True,
 )
 
-VERSION_MAX = 2**53 - 1  # the protocol's largest number: importing it from there takes longer than --help may
+VERSION_MAX = 2**53 - 1  # the protocol's largest number; importing it would make --help slow
 SWARM_HELP = "A preset, a manifest file, an https URL or dns:NAME."
 Given = Annotated[str, typer.Argument(metavar="NAME|FILE|URL|dns:NAME", help=SWARM_HELP, show_default=False)]
 File = Annotated[Path, typer.Argument(metavar="FILE", help="The manifest file.", show_default=False)]
@@ -57,7 +57,7 @@ def create(
         str, typer.Argument(metavar="NAME", help="The swarm's name, for people.", show_default=False)
     ],
     like: Annotated[
-        str, typer.Option("--like", metavar="NAME|FILE", help="Take tasks and limits of this swarm.")
+        str, typer.Option("--like", metavar="NAME|FILE", help="Copy tasks and limits of this swarm.")
     ] = "starter",
     out: Annotated[
         Path | None, typer.Option("--out", metavar="FILE", help="File to write. Unset: NAME.toml.")
@@ -69,18 +69,18 @@ def create(
 ) -> None:
     """Write the manifest of a new swarm, which begins now, and sign it as version 1.
 
-    Whoever has the file joins with `swarmd join --swarm FILE`. To change tasks or limits, edit the file and
-    run `swarmd swarm sign FILE`: other rules are another version.
+    Anyone who has the file joins with `swarmd join --swarm FILE`. To change tasks or limits, edit the file
+    and run `swarmd swarm sign FILE`: changed rules make a new version.
     """
     from swarmd.finding.drafting import draft
     from swarmd.finding.signing import sign
 
     author = _author(key, home)
     if out is None and Path(name).name != name:
-        raise ConfigError(f"{name!r} cannot be the name of a file: name the file with --out FILE")
+        raise ConfigError(f"{name!r} cannot be a file name: name the file with --out FILE")
     path = Path(f"{name}.toml") if out is None else out
     if os.path.lexists(path):
-        raise ConfigError(f"{path} is there already: choose another name with --out FILE")
+        raise ConfigError(f"{path} already exists: choose another name with --out FILE")
     if not path.absolute().parent.is_dir():
         raise ConfigError(f"{path} cannot be written: there is no directory {path.parent}: make it first")
     text = draft(like, name, int(time.time()))
@@ -110,7 +110,7 @@ def sign_(
 ) -> None:
     """Sign a manifest file, or sign it again after a change. Each signature gets a higher version.
 
-    Its tasks are tried first. The signature stands at the end of the file. Comments may change later.
+    Its tasks are tested first. The signature is at the end of the file. Comments can be changed later.
     """
     from swarmd.finding.signing import sign, signed_before
 
@@ -136,7 +136,7 @@ def show(
     swarm: Given,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Show what a manifest says: rules, id, author, version, addresses. Tries no task."""
+    """Show what a manifest says: rules, id, author, version, addresses. Does not test its tasks."""
     _show(swarm, as_json=as_json)
 
 
@@ -147,9 +147,9 @@ def verify(
         str | None, typer.Option("--author", metavar="PEER_ID", help="Who must have signed it.")
     ] = None,
 ) -> None:
-    """Check that a manifest is signed, unchanged since, and that its tasks give questions.
+    """Check that a manifest is signed and unchanged since, and that its tasks give questions.
 
-    Exit code 0: all of it holds. Otherwise the message says what does not.
+    Exit code 0: all of this holds. Otherwise the message says what does not.
     """
     from swarmd.finding import find_swarm
     from swarmd.gossip.orders import parse_peer_id
@@ -158,7 +158,7 @@ def verify(
         try:
             parse_peer_id(author)
         except ConfigError as error:
-            raise ConfigError(f"--author {error}; an author shows theirs with `swarmd init`") from error
+            raise ConfigError(f"--author {error}; `swarmd init` shows an author's id") from error
     found = find_swarm(swarm)
     if found.charter is None:
         raise ConfigError(f"{swarm} is not signed: its author signs it with `swarmd swarm sign FILE`")
@@ -184,7 +184,7 @@ def accept(
 ) -> None:
     """Move a stopped peer to a new version of its swarm. It keeps its key, weights, ledger and known peers.
 
-    Only a file by the author of the present version is accepted, and only with a higher version.
+    Only a file by the author of the current version is accepted, and only if its version is higher.
     """
     from swarmd.finding import find_swarm, require_newer
     from swarmd.storage import Home
@@ -196,7 +196,7 @@ def accept(
     charter = require_newer(target.charter(), found, wanted, home=str(target.path))
     dropped = move_home(target, found.manifest, charter)
     typer.echo(
-        f"{target.path} is in {found.manifest.name}, version {charter.charter.version} now "
+        f"{target.path} is now in {found.manifest.name}, version {charter.charter.version} "
         f"({found.manifest.swarm_id.hex()[:12]}): key, weights and ledger are kept; {dropped} groups that "
         "waited in the pool belong to the old rules and were dropped"
     )
@@ -205,9 +205,10 @@ def accept(
 
 @app.command("announce")
 def announce(file: Given, home: HomeOption = DEFAULT_HOME) -> None:
-    """Have the daemon of a home tell the others of a new version of its swarm.
+    """Have the daemon of a home tell other peers about a new version of its swarm.
 
-    Only its author's signature counts, so any member may do this. Who hears of it decides for himself.
+    Only the author's signature counts, so any member can do this. Each operator who is told decides for
+    themselves.
     """
     from swarmd.finding import look_at_swarm, require_newer
     from swarmd.storage import Home
@@ -216,28 +217,28 @@ def announce(file: Given, home: HomeOption = DEFAULT_HOME) -> None:
     charter = require_newer(target.charter(), look_at_swarm(file), file, home=str(target.path))
     target.write_news(charter)
     typer.echo(
-        f"{charter.charter.name}, version {charter.charter.version}, is announced by the daemon of "
+        f"{charter.charter.name}, version {charter.charter.version}, will be announced by the daemon of "
         f"{target.path} while it runs; members are told how to join it"
     )
 
 
 def _announced(home: Home) -> str:
-    """Where the version that was heard of can be had. Raises ConfigError."""
+    """Return where the version that was announced can be fetched. Raises ConfigError."""
     news = home.news()
     if news is None:
         raise ConfigError(
-            f"{home.path} has heard of no new version of its swarm: name the author's file, URL or dns:NAME"
+            f"{home.path} knows of no new version of its swarm: name the author's file, URL or dns:NAME"
         )
     if not news.charter.urls:
         raise ConfigError(
-            f"the author of {news.charter.name} does not say where version {news.charter.version} can be "
-            "had: get its file and name it"
+            f"the author of {news.charter.name} does not say where to get version {news.charter.version}: "
+            "obtain its file and name it"
         )
     return news.charter.urls[0]
 
 
 def _author(key: Path | None, home: Path) -> KeyPair:
-    """The key to sign with. Raises ConfigError."""
+    """Return the key to sign with. Raises ConfigError."""
     from swarmd.cli.key import read_key_file
     from swarmd.storage import Home
 
@@ -260,7 +261,7 @@ def _write(file: Path, text: str) -> None:
     path = file.absolute()
     try:
         write_whole(path, text.encode(), beside=f".writing-{path.name}")
-        path.chmod(0o644)  # it is there to be shared
+        path.chmod(0o644)  # it is meant to be shared
     except OSError as error:
         raise ConfigError(f"{path} cannot be written: {remedy(error)}") from error
 

@@ -9,16 +9,16 @@ from swarmd.names import name_of
 from swarmd.tasks import SwarmFile
 
 LAST_S = int(datetime.max.replace(tzinfo=UTC).timestamp())
-"""The last second of the calendar; a stranger's manifest may name a later one."""
+"""The last second that the calendar supports; a stranger's manifest may name a later one."""
 
 
 def facts_of(found: SwarmFile, now: float) -> Iterator[tuple[str, str]]:
-    """Name and value of each line. `now`: Unix seconds."""
+    """Yield name and value of each line. `now`: Unix seconds."""
     manifest, signed = found.manifest, found.charter
     yield "swarm", manifest.name
     yield "id", manifest.swarm_id.hex()
     if signed is None:
-        yield "author", "none: nobody signed it"
+        yield "author", "none: it is not signed"
     else:
         yield "author", f"{name_of(signed.author)} ({signed.author})"
         yield "version", f"{signed.charter.version}, signed {_time(signed.charter.created)}"

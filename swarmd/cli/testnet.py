@@ -20,20 +20,20 @@ from swarmd.testnet.asked import ATTACKERS_MAX, PEERS_MAX, PEERS_MIN, SECONDS_MA
 if TYPE_CHECKING:
     from swarmd.testnet.running import Outcome
 
-MODELS_MAX = 8  # distinct ones; more than anybody compares on one machine
-PLAIN_COLUMNS = 110  # of tables that no terminal shows
+MODELS_MAX = 8  # distinct ones; more than one machine is used to compare
+PLAIN_COLUMNS = 110  # width of tables outside a terminal
 STDOUT = "-"
 OF_THE_WHOLE = ("steps", "seed", "swarm", "observe.http")
-"""Settings that are not simply handed to every peer."""
+"""Settings that are not simply passed to every peer."""
 
 PeersOption = Annotated[
     int,
     typer.Option(
-        "--peers", "-n", metavar="N", min=PEERS_MIN, max=PEERS_MAX, help="How many peers, from 2 on."
+        "--peers", "-n", metavar="N", min=PEERS_MIN, max=PEERS_MAX, help="Number of peers, at least 2."
     ),
 ]
 ModelsOption = Annotated[
-    str, typer.Option("--models", metavar="NAME|DIR,...", help="Models, given to the peers in turn.")
+    str, typer.Option("--models", metavar="NAME|DIR,...", help="Models, assigned to the peers in turn.")
 ]
 SecondsOption = Annotated[
     float | None,
@@ -42,12 +42,12 @@ SecondsOption = Annotated[
         metavar="S",
         min=1.0,
         max=SECONDS_MAX,
-        help="Stop so many seconds after all are up.",
+        help="Stop this many seconds after all peers are up.",
     ),
 ]
 ChaosOption = Annotated[
     bool,
-    typer.Option("--chaos", help="Kill, freeze and restart peers at random, and say whether they come back."),
+    typer.Option("--chaos", help="Kill, freeze and restart peers at random, and say whether they recover."),
 ]
 AttackersOption = Annotated[
     int,
@@ -56,7 +56,7 @@ AttackersOption = Annotated[
         metavar="K",
         min=0,
         max=ATTACKERS_MAX,
-        help="Attack the peers with so many attackers. Needs a checkout of the repository.",
+        help="Attack the peers with this many attackers. Needs a checkout of the repository.",
     ),
 ]
 AttackOption = Annotated[
@@ -64,13 +64,13 @@ AttackOption = Annotated[
     typer.Option(
         "--attack",
         metavar="KIND,...",
-        help="Kinds of attackers, given in turn: draws-50, holders-3 and others.",
+        help="Kinds of attackers, assigned in turn: draws-50, holders-3 and others.",
     ),
 ]
 KeptHomeOption = Annotated[
     Path | None,
     typer.Option(
-        "--home", metavar="DIR", help="Keep the peers' homes here, and go on with those that are here."
+        "--home", metavar="DIR", help="Keep the peers' homes here, and continue with existing ones."
     ),
 ]
 KeepOption = Annotated[bool, typer.Option("--keep", help="Keep the temporary homes, and say where they are.")]
@@ -112,9 +112,9 @@ def run(
 ) -> None:
     """Run a whole swarm on this machine, show its peers together, and sum it up.
 
-    Each peer is a real daemon on loopback, with a home and a port of its own: it trains as `swarmd join`
-    does. --steps ends each peer after so many steps, --seconds ends the whole, and so does Ctrl-C. --http
-    serves the page of an observer. Nothing is left behind unless --home or --keep is given.
+    Each peer is a real daemon on loopback, with its own home and port: it trains as `swarmd join` does.
+    --steps ends each peer after that many steps; --seconds or Ctrl-C ends the whole run. --http serves the
+    page of an observer. Nothing is left behind unless --home or --keep is given.
     """
     from swarmd.cli.foresight import foresee_testnet
     from swarmd.cli.home import home_path
@@ -127,7 +127,7 @@ def run(
     named = _models(models)
     kinds = hostile.kinds(attackers, _parts(attack))
     place = None if home is None else home_path(home)
-    nowhere = place or Path(tempfile.gettempdir(), homes.PREFIX)  # holds no config.toml
+    nowhere = place or Path(tempfile.gettempdir(), homes.PREFIX)  # contains no config.toml
     config = load_config(nowhere, overrides(given))
     if place is not None:
         homes.require_ours(place)
@@ -148,7 +148,7 @@ def run(
     )
     require_room([asked.model_of(number) for number in range(1, peers + 1)], capacity())
     for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _leave)  # while no fleet listens for them, so that files are removed
+        signal.signal(number, _leave)  # so that files are removed while no fleet handles signals
     with homes.directory(place, keep=keep) as directory:
         outcome = _play(asked, directory, to_stderr=json_ == STDOUT)
         if keep or place is not None:
@@ -171,20 +171,20 @@ def _models(text: str) -> tuple[str, ...]:
 
 
 def _from_anywhere(model: str) -> str:
-    """A directory by its absolute name: kept homes go on with it wherever one starts them."""
+    """Return a directory's absolute path, so that kept homes work from any directory."""
     if model in (*INSIDE, SMOLLM2):
         return model
     path = Path(model).expanduser()
     try:
         return str(path.resolve()) if path.is_dir() else model
-    except OSError:  # no name that a directory could have: told where models are checked
+    except OSError:  # not a possible directory name: reported where models are checked
         return model
 
 
 def _parts(text: str | None) -> tuple[str, ...]:
     parts = () if text is None else tuple(part.strip() for part in text.split(","))
     if "" in parts:
-        raise ConfigError(f"{text!r} has an empty name in it: write names with a comma between two")
+        raise ConfigError(f"{text!r} contains an empty name: separate names with single commas")
     return parts
 
 
@@ -206,7 +206,7 @@ def _play(asked: Asked, directory: Path, *, to_stderr: bool) -> Outcome:
 
 
 def _require_writable(json_file: str | None) -> None:
-    """Before anything runs: a summary that cannot be written would be lost. Raises ConfigError."""
+    """Check first, because a summary that cannot be written would be lost. Raises ConfigError."""
     if json_file in (None, STDOUT):
         return
     path = Path(json_file or "").absolute()

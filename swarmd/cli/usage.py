@@ -7,11 +7,11 @@ from typing import Any
 import typer
 
 USAGE_ERROR: type[Exception] = typer.BadParameter.__mro__[1]
-"""Typer's own class, or click's where typer is built on that: a wrong flag, argument or command."""
+"""Typer's own class, or click's where typer builds on it: a wrong flag, argument or command."""
 
 
 def explain(error: Any, command: str) -> str:
-    """The line for a `USAGE_ERROR`. `command` is what was called, such as "swarmd join"."""
+    """Return the line for a `USAGE_ERROR`. `command` is what was called, such as "swarmd join"."""
     text = _what(error)
     path = error.ctx.command_path if error.ctx else command
     return f"{text} See `{path} --help`" if text.endswith("?") else f"{text}; see `{path} --help`"
@@ -25,7 +25,7 @@ def _what(error: Any) -> str:
 
 
 def _name(error: Any) -> str:
-    """The flag, or the argument as the help shows it."""
+    """Return the flag, or the argument as the help shows it."""
     if error.param_hint is not None or error.param is None:
         return error.param_hint or ""
     is_option = error.param.param_type_name == "option"

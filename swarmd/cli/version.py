@@ -24,7 +24,7 @@ def version() -> None:
 
 
 def installed_versions() -> dict[str, str]:
-    """The versions of swarmd and of the libraries that are installed, by name."""
+    """Return the versions of swarmd and of the installed libraries, by name."""
     found = {"swarmd": __version__}
     for name in SHOWN:
         with suppress(PackageNotFoundError):

@@ -39,4 +39,4 @@ __getattr__ = at_first_use(
         "load_config": "loading",
     },
 )
-"""pydantic takes a third of a second, and --help should not wait for it."""
+"""pydantic takes a third of a second to import, and --help should not wait for it."""

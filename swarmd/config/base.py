@@ -1,4 +1,4 @@
-"""What a part of the configuration is made of: the base class of slices, flags, and checks of text."""
+"""Building blocks of the configuration: the base class of slices, flags, and checks of text."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from pydantic import AfterValidator, BaseModel, ConfigDict
 
 from swarmd.errors import ConfigError
 
-STEPS_MAX = 1_000_000_000  # more than a year of the quickest steps there are
+STEPS_MAX = 1_000_000_000  # more than a year of the fastest steps
 
 
 class Slice(BaseModel):
-    """A part of the configuration that one package receives. Unknown keys are refused by name."""
+    """A part of the configuration that one package receives. Unknown keys are rejected by name."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
 
@@ -28,7 +28,9 @@ class Flag:
 
 
 def read_by(read: Callable[[str], object]) -> AfterValidator:
-    """Keeps the text unchanged if `read` accepts it. Pydantic expects a ValueError."""
+    """Return a validator that keeps the text unchanged if `read` accepts it. Pydantic expects a
+    ValueError.
+    """
 
     def check(text: str) -> str:
         try:

@@ -17,16 +17,16 @@ TemplateValue = bool | int | float | str
 
 
 def _value(value: object) -> object:
-    """Refuses once what pydantic would refuse for each type of the union."""
+    """Reject, with one error, what pydantic would reject once for each type of the union."""
     if not isinstance(value, TemplateValue) or (isinstance(value, float) and not isfinite(value)):
-        raise ValueError(f"{value!r} cannot be given to a chat template: use true, false, a number or text")
+        raise ValueError(f"{value!r} is no chat template argument: use true, false, a number or text")
     return value
 
 
 def _args(given: Mapping[str, TemplateValue]) -> Mapping[str, TemplateValue]:
-    """A copy that nobody can change. Raises ValueError."""
+    """Return an immutable copy. Raises ValueError."""
     if len(given) > ARGS_MAX:
-        raise ValueError(f"{len(given)} arguments are given: at most {ARGS_MAX} can be")
+        raise ValueError(f"{len(given)} arguments are given: at most {ARGS_MAX} are allowed")
     for name in given:
         if len(name) > NAME_CHARS_MAX or not name.isidentifier():
             raise ValueError(
@@ -39,5 +39,5 @@ def _args(given: Mapping[str, TemplateValue]) -> Mapping[str, TemplateValue]:
 TemplateArgs = Annotated[
     Mapping[str, Annotated[TemplateValue, BeforeValidator(_value)]],
     AfterValidator(_args),
-    PlainSerializer(lambda given: dict(given)),  # Python 3.12 no longer tells pydantic what `dict` takes
+    PlainSerializer(lambda given: dict(given)),  # since Python 3.12, pydantic cannot infer what `dict` takes
 ]

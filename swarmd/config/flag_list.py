@@ -1,8 +1,8 @@
-"""The flags of `swarmd join` and of commands like it, as text: enough for --help and for completion.
+"""The flags of `swarmd join` and similar commands as text: enough for --help and for completion.
 
-They are written at the fields of `slices.py` and `learning.py`. Reading them there loads pydantic, which
-takes longer than all else that --help does. So `flags.json` holds them as well. `python -m
-swarmd.config.flag_list` writes it again after a setting has changed; a test compares the two.
+They are declared at the fields of `slices.py` and `learning.py`. Reading them there loads pydantic, which
+takes longer than everything else --help does, so `flags.json` holds a copy. After changing a setting, run
+`python -m swarmd.config.flag_list` to regenerate it; a test compares the two.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 FILE = Path(__file__).with_name("flags.json")
 
 Kind = Literal["int", "float", "path", "text", "switch"]
-"""What the text becomes; a switch has no text."""
+"""What the text is converted to; a switch has no text."""
 
 
 @dataclass(frozen=True)
@@ -30,29 +30,29 @@ class FlagText:
     key: str
     """Full name, such as "learning.local"."""
     flag: str
-    """Such as "--local". Two settings may share one flag: the first explains it."""
+    """Such as "--local". If two settings share a flag, the first one's help is shown."""
     help: str
     default: str | None
     metavar: str | None
     kind: Kind
     is_repeated: bool
-    """Whether the flag can be given several times."""
+    """Whether the flag can be given more than once."""
     choices: tuple[str, ...]
 
     @property
     def section(self) -> str:
-        """The section that the setting stands in, such as "learning"; empty at the top."""
+        """The section that contains the setting, such as "learning"; empty at the top."""
         return self.key.rpartition(".")[0]
 
 
 def read() -> tuple[FlagText, ...]:
-    """What the file holds."""
+    """Return the contents of the file."""
     listed = json.loads(FILE.read_text(encoding="utf-8"))
     return tuple(FlagText(**{**each, "choices": tuple(each["choices"])}) for each in listed)
 
 
 def derive() -> tuple[FlagText, ...]:
-    """What the settings themselves say."""
+    """Return what the settings themselves say."""
     from swarmd.config.settings import SETTINGS
 
     return tuple(_text(each, each.flag) for each in SETTINGS.values() if each.flag is not None)
@@ -75,7 +75,7 @@ def _text(setting: Setting, flag: Flag) -> FlagText:
 
 
 def _kind(annotation: object) -> Kind:
-    """What the text becomes. Choices stay text: the setting itself refuses a wrong one."""
+    """Return what the text is converted to. Choices stay text: the setting itself rejects a wrong one."""
     kinds: dict[object, Kind] = {int: "int", float: "float", Path: "path", bool: "switch"}
     candidates = (annotation, *get_args(annotation))
     return next((kinds[each] for each in candidates if each in kinds), "text")

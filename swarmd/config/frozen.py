@@ -1,4 +1,4 @@
-"""A mapping for frozen settings: unlike a dict nobody can change it, and it has a hash."""
+"""A mapping for frozen settings: unlike a dict, it is immutable and hashable."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ V_co = TypeVar("V_co", covariant=True)
 
 
 class FrozenMapping(Mapping[str, V_co]):
-    """A copy of `values`, equal to any mapping with the same items. The values must have a hash."""
+    """A copy of `values`, equal to any mapping with the same items. The values must be hashable."""
 
     def __init__(self, values: Mapping[str, V_co]) -> None:
         self._values = dict(values)

@@ -1,4 +1,4 @@
-"""The settings of one policy update, and which of them go together."""
+"""The settings of one policy update, and which of them can be combined."""
 
 from __future__ import annotations
 
@@ -19,26 +19,29 @@ READ_BY = {
     "value_clip": ("ppo",),
     "external_baseline": ("grpo", "dr_grpo", "gspo"),
 }
-"""Settings of [learning] that only some algorithms read."""
+"""Settings of [learning] that only some algorithms use."""
 
 
 class LearningConfig(Slice):
-    """One policy update: how many groups of which kind, and how the policy learns from them."""
+    """One policy update: how many groups of each kind, and how the policy learns from them."""
 
     local: Annotated[int, Flag("--local")] = Field(4, ge=0, le=1024)
     """Own groups per step (I in the paper)."""
     external: Annotated[int, Flag("--external")] = Field(4, ge=0, le=1024)
     """Groups by other peers per step (J in the paper). 0 trains alone."""
     external_fill: int | None = Field(None, ge=1, le=2048, examples=[8])
-    """Groups with an advantage that a step wants in all. Groups by others are drawn only until there are so
-    many, at most `external`. Unset: as many as `external` says."""
+    """Target number of groups with an advantage per step, own and external. External groups are drawn only
+    until the target is reached, and at most `external` of them. Unset: no limit but `external`.
+    """
     mix: Literal["fixed", "measured"] = "fixed"
-    """fixed: local, external and external_fill are as set. measured: while few own groups teach, a step makes
-    local + external own groups and fills up to as many that teach; where groups by others cost more than own
-    groups that teach, it draws none."""
+    """fixed: local, external and external_fill apply as set. measured: while few own groups teach, a step
+    generates local + external own groups and fills up to as many that teach; if external groups cost more
+    than own groups that teach, it draws none.
+    """
     unended: Literal["wrong", "scored"] = "wrong"
-    """What a completion earns that was cut off while it went on behind its answer: wrong (nothing) or scored
-    (what the answer earns)."""
+    """Reward of a completion that was cut off while it continued past its answer: wrong (nothing) or scored
+    (what the answer earns).
+    """
     group_size: Annotated[int, Flag("--group-size")] = Field(8, ge=2, le=64)
     """Completions sampled per question (G)."""
     algorithm: Annotated[Literal["grpo", "dr_grpo", "gspo", "ppo"], Flag("--algorithm")] = "grpo"
@@ -54,7 +57,8 @@ class LearningConfig(Slice):
     gae_gamma: float = Field(1.0, gt=0, le=1)
     """ppo's discount of a reward, per token until the reward comes."""
     gae_lambda: float = Field(0.95, ge=0, le=1)
-    """What ppo's advantages rely on: at 0 the value head's next estimate, at 1 the reward alone."""
+    """How ppo's advantages are estimated: 0 relies on the value head's next estimate, 1 on the reward alone.
+    """
     value_learning_rate: float = Field(3e-4, gt=0, le=1)
     """Learning rate of ppo's value head."""
     value_clip: float = Field(0.2, gt=0)
@@ -69,14 +73,16 @@ class LearningConfig(Slice):
     """How external tokens are weighted: imitate (correct completions only), topr, as_own (the paper's rule,
     and the only one for ppo), tis, f_tis (tis without wrong text that is far from this policy) or hacpo."""
     external_tokens: Literal["verified", "all"] = "verified"
-    """Which tokens of others' correct completions are trained on: verified (the answer, which was checked,
-    and as much of the text around it as this policy would write itself) or all (the rule of the paper and of
-    as_own)."""
+    """Which tokens of external correct completions are trained on: verified (the answer, which was checked,
+    and the text around it as far as this policy would write it itself) or all (the rule of the paper and of
+    as_own).
+    """
     external_baseline: Literal["group", "shared", "xgrpo", "sgt", "hacpo"] = "group"
-    """What others' rewards are compared with: group (the mean of their group, the paper's rule) or shared
-    (half of that and half of this peer's own success on the task family: what it cannot do counts most, and
-    groups that are right throughout are published and trained on). In experiments also xgrpo, sgt or hacpo,
-    which compare answers to one question, so that all nodes are asked the same."""
+    """Baseline of external rewards: group (the mean of their group, the paper's rule) or shared (half of that
+    and half of this peer's own success on the task family, so that what it cannot do counts most, and groups
+    that are right throughout are published and trained on). In experiments also xgrpo, sgt or hacpo, which
+    compare answers to one question, so all nodes are asked the same questions.
+    """
     sampler: Annotated[Literal["uniform", "scored", "need"], Flag("--sampler")] = "uniform"
     """How external groups that have an advantage are drawn: uniform (the paper's rule), scored, or need (by
     how much this peer would learn)."""
@@ -84,17 +90,20 @@ class LearningConfig(Slice):
         None, max_length=512, examples=["./my-judge"]
     )
     """Language model that judges here whether answers are right, in a swarm whose manifest asks for one.
-    Unset: the one that the manifest names."""
+    Unset: the one that the manifest names.
+    """
     reward_model: Annotated[str | None, Flag("--reward-model", "DIR|HUB_ID")] = Field(
         None, max_length=512, examples=["./my-reward-model"]
     )
     """Sequence classifier that judges here, in a swarm whose manifest asks for one. Unset: the manifest's."""
     rehearse: int = Field(0, ge=0, le=1024)
-    """Right answers of others trained on again per step, at most: only of task families in which this peer
-    succeeds less than half as often as others."""
+    """Most external right answers trained on again per step, only from task families in which this peer
+    succeeds less than half as often as others.
+    """
     needed_questions: float = Field(0.0, ge=0, le=0.9)
-    """Share of own questions, at most, asked of the task families in which this peer succeeds and others do
-    not. The others follow the weights of the swarm's tasks, as all do at 0."""
+    """Largest share of own questions asked from task families in which this peer succeeds and others do not.
+    The rest follow the weights of the swarm's tasks; at 0, all do.
+    """
     learning_rate: Annotated[float, Flag("--lr")] = Field(1e-4, gt=0, le=1)
     """Peak learning rate of AdamW."""
     schedule: Annotated[Literal["constant", "cosine"], Flag("--schedule")] = "constant"
@@ -112,13 +121,14 @@ class LearningConfig(Slice):
     updates_per_batch: int = Field(1, ge=1, le=16)
     """Optimiser steps per batch. Above 1, ratios leave 1 and the clip takes effect."""
     token_budget: int | None = Field(None, ge=64, examples=[4096])
-    """Tokens trained on at once, with a prompt counted once per group; gradients are accumulated. Unset: as
-    many as fit into the memory limit."""
+    """Tokens trained on at once, counting a prompt once per group; gradients are accumulated. Unset: as many
+    as fit into the memory limit.
+    """
 
     @model_validator(mode="before")
     @classmethod
     def _ppo_and_the_paper_have_rules_of_their_own(cls, given: Any) -> Any:
-        """Unless set otherwise, ppo takes as_own as its external loss, and as_own trains on all tokens."""
+        """Unless set otherwise, ppo uses as_own as its external loss, and as_own trains on all tokens."""
         if not isinstance(given, dict):
             return given
         if given.get("algorithm") == "ppo":
@@ -137,7 +147,7 @@ class LearningConfig(Slice):
     def _measured_mix_has_both(self) -> LearningConfig:
         if self.mix == "measured" and (self.local == 0 or self.external_fill is not None):
             raise ValueError(
-                "mix is measured, which chooses by what own groups teach and sets external_fill itself: set "
+                "mix is measured, which depends on own groups and sets external_fill itself: set "
                 "local to 1 or more and remove external_fill, or set mix to fixed"
             )
         return self
@@ -145,7 +155,7 @@ class LearningConfig(Slice):
     @model_validator(mode="after")
     def _algorithm_reads_what_is_set(self) -> LearningConfig:
         for key, algorithms in READ_BY.items():
-            # Compare values, not which fields were set: a config written out in full must read back the same.
+            # Compare values, not which fields were set: a config written out in full must load unchanged.
             changed = getattr(self, key) != type(self).model_fields[key].default
             if changed and self.algorithm not in algorithms:
                 raise ValueError(
@@ -180,7 +190,7 @@ class LearningConfig(Slice):
     def _needed_questions_need_others(self) -> LearningConfig:
         if self.needed_questions and self.external == 0:
             raise ValueError(
-                "needed_questions is set but external is 0, which shows nothing of what others need: raise "
+                "needed_questions is set but external is 0, so what others need is unknown: raise "
                 "external, or set needed_questions to 0"
             )
         return self
@@ -189,7 +199,7 @@ class LearningConfig(Slice):
     def _lessons_need_an_advantage(self) -> LearningConfig:
         if self.rehearse and self.external_baseline == "group":
             raise ValueError(
-                "rehearse is set but external_baseline is group, over which a single right answer has no "
+                "rehearse is set but external_baseline is group, which gives a single right answer no "
                 "advantage: set external_baseline to shared, or rehearse to 0"
             )
         return self
@@ -205,8 +215,8 @@ class LearningConfig(Slice):
             )
         if self.local == 0 or self.external % self.local:
             raise ValueError(
-                f"external_baseline is {self.external_baseline}, which wants the groups of all others, but "
-                "external is no multiple of local: set external to local times the number of other nodes"
+                f"external_baseline is {self.external_baseline}, which needs groups of all other nodes, but "
+                "external is not a multiple of local: set external to local times the number of other nodes"
             )
         if self.rehearse or self.needed_questions or self.mix == "measured":
             raise ValueError(
@@ -215,7 +225,7 @@ class LearningConfig(Slice):
             )
         if self.external_fill is not None or self.sampler != "uniform":
             raise ValueError(
-                f"external_baseline is {self.external_baseline}, which takes a group that is not drawn to be "
+                f"external_baseline is {self.external_baseline}, which counts a group that is not drawn as "
                 "wrong, but external_fill or sampler may leave groups out: remove that setting"
             )
         return self
@@ -228,7 +238,7 @@ class LearningConfig(Slice):
 
     @property
     def needs_same_tokenizer(self) -> bool:
-        """Whether the external loss can use only groups of peers with this tokenizer."""
+        """Whether the external loss can only use groups of peers with this tokenizer."""
         return self.external_loss in ("tis", "f_tis", "hacpo")
 
     @property
@@ -238,5 +248,5 @@ class LearningConfig(Slice):
 
     @property
     def takes_all_right(self) -> bool:
-        """Whether groups that are right throughout are published, and others' are trained on."""
+        """Whether groups that are right throughout are published, and trained on if external."""
         return self.external_baseline != "group"

@@ -1,4 +1,5 @@
-"""Reads the configuration: flags win over SWARMD_* variables, those over config.toml, and that over defaults.
+"""Read the configuration: flags override SWARMD_* variables, which override config.toml, which overrides
+defaults.
 
 An error says where the wrong value came from.
 """
@@ -33,12 +34,12 @@ from swarmd.config.wording import explained
 from swarmd.errors import ConfigError
 from swarmd.toml_lines import line_of
 
-CONFIG_BYTES_MAX = 2**20  # a config.toml has a few KiB; what exceeds 1 MiB is some other file
+CONFIG_BYTES_MAX = 2**20  # a config.toml has a few KiB; anything above 1 MiB is a different file
 ENV_PREFIX = "SWARMD_"
 ENV_DELIMITER = "__"
 OF_A_MANIFEST = frozenset({"genesis", "round_seconds", "tasks"})
-"""Keys that every swarm manifest has at its top, and no file of settings."""
-CLOSE_ENOUGH = 0.6  # difflib's own default: `locl` finds `local`, `banana` finds nothing
+"""Keys that every swarm manifest has at its top level, and no settings file has."""
+CLOSE_ENOUGH = 0.6  # difflib's default: `locl` finds `local`, `banana` finds nothing
 
 HUB_NUMBERS = ("HF_HUB_ETAG_TIMEOUT", "HF_HUB_DOWNLOAD_TIMEOUT")
 
@@ -46,7 +47,7 @@ Tree = dict[str, Any]
 
 
 class _Environment(Config, BaseSettings):
-    """Tells the sources below which fields there are. It is never built."""
+    """Tells the sources below which fields exist. It is never instantiated."""
 
     model_config = SettingsConfigDict(
         env_prefix=ENV_PREFIX, env_nested_delimiter=ENV_DELIMITER, env_ignore_empty=True, extra="forbid"
@@ -54,7 +55,7 @@ class _Environment(Config, BaseSettings):
 
 
 class _EnvSource(EnvSettingsSource):
-    """Lets lists be written as a,b as well as ["a", "b"]."""
+    """Accepts lists written as a,b as well as ["a", "b"]."""
 
     def decode_complex_value(self, field_name: str, field: FieldInfo, value: Any) -> Any:
         if isinstance(value, str) and not value.lstrip().startswith(("[", "{")):
@@ -64,7 +65,7 @@ class _EnvSource(EnvSettingsSource):
 
 @dataclass(frozen=True)
 class _Source:
-    """One layer of settings, which can say where a value stands in it."""
+    """One layer of settings, which can locate a value within itself."""
 
     values: Tree
     environment: bool = False
@@ -88,17 +89,18 @@ class _Source:
 
 
 def load_config(home: Path, overrides: Tree) -> Config:
-    """The whole configuration of the peer in `home`.
+    """Return the whole configuration of the peer in `home`.
 
-    `overrides` are the flags of the command line, nested like the file: {"learning": {"local": 4}}. They win
-    over everything. Raises ConfigError: the file and line, the variable or the flag, the key, and what is
-    wrong with its value.
+    `overrides` are the flags of the command line, nested like the file: {"learning": {"local": 4}}. They
+    override everything else. Raises ConfigError, which names the file and line, the variable or the flag, the
+    key, and what is wrong with the value.
     """
     return load_with_origins(home, overrides)[0]
 
 
 def load_with_origins(home: Path, overrides: Tree, file: Path | None = None) -> tuple[Config, dict[str, str]]:
-    """The same, and where each setting that is no default comes from: full name -> place.
+    """As `load_config`, and also return where each setting that is not a default comes from: full name ->
+    place.
 
     `file` is read instead of the home's config.toml. Raises ConfigError.
     """
@@ -121,7 +123,7 @@ def load_with_origins(home: Path, overrides: Tree, file: Path | None = None) -> 
 
 
 def _origins(sources: list[_Source]) -> Iterator[tuple[str, str]]:
-    """The place of each setting in the first of `sources` that holds it."""
+    """Yield the place of each setting, in the first of `sources` that contains it."""
     for name in SETTINGS:
         key = tuple(name.split("."))
         source = next((source for source in sources if source.holds(key)), None)
@@ -130,7 +132,7 @@ def _origins(sources: list[_Source]) -> Iterator[tuple[str, str]]:
 
 
 def _read_file(path: Path) -> _Source:
-    """The layer of the file; empty if there is no file. Raises ConfigError."""
+    """Return the layer of the file; empty if there is no file. Raises ConfigError."""
     try:
         if path.stat().st_size > CONFIG_BYTES_MAX:
             raise ConfigError(f"{path} is larger than {CONFIG_BYTES_MAX} bytes: it is not a config file")
@@ -140,21 +142,21 @@ def _read_file(path: Path) -> _Source:
         return _Source({}, file=path)
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path} is not UTF-8 text ({error.reason} at byte {error.start})") from error
-    except (ValueError, RecursionError) as error:  # ValueError: a number of thousands of digits, too
+    except (ValueError, RecursionError) as error:  # ValueError: also a number with thousands of digits
         raise ConfigError(f"{path} is not valid TOML: {error}{_quoted(text, str(error))}") from error
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
     if values.keys() >= OF_A_MANIFEST:
         named = shlex.quote(str(path))
         raise ConfigError(
-            f"{path} is a swarm manifest, not a file of settings: check it with `swarmd swarm verify "
+            f"{path} is a swarm manifest, not a settings file: check it with `swarmd swarm verify "
             f"{named}`, and join its swarm with --swarm {named}"
         )
     return _Source(values, file=path, text=text)
 
 
 def _quoted(text: str, message: str) -> str:
-    """The wrong line, if the parser names one and it holds no secret."""
+    """Quote the wrong line, if the parser names one and it contains no secret."""
     found = re.search(r"at line (\d+)", message)
     lines = text.splitlines()
     if found is None or not 0 < int(found.group(1)) <= len(lines):
@@ -164,7 +166,7 @@ def _quoted(text: str, message: str) -> str:
 
 
 def _environment() -> Tree:
-    """The layer of SWARMD_* variables. SWARMD_HOME belongs to the command line. Raises ConfigError."""
+    """Return the layer of SWARMD_* variables. SWARMD_HOME belongs to the command line. Raises ConfigError."""
     for name in os.environ:
         _refuse_unknown_variable(name)
     _require_hub_variables()
@@ -177,7 +179,7 @@ def _environment() -> Tree:
 
 
 def _require_hub_variables() -> None:
-    """Raises ConfigError for what the hub's library reads when it is imported, and cannot use."""
+    """Raise ConfigError for variables that the hub's library reads on import and cannot use."""
     for name in HUB_NUMBERS:
         if not (given := os.environ.get(name, "0").strip()).isdecimal():
             raise ConfigError(f"environment variable {name} is {given[:100]!r}: give seconds, or unset it")
@@ -186,7 +188,7 @@ def _require_hub_variables() -> None:
     try:
         parts = urlsplit(given)
         is_address = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:  # a port that is no number, or a host in half a bracket
+    except ValueError:  # a port that is not a number, or an unclosed bracket
         is_address = False
     if not is_address:
         raise ConfigError(
@@ -196,7 +198,9 @@ def _require_hub_variables() -> None:
 
 
 def _refuse_unknown_variable(name: str) -> None:
-    """Raises ConfigError for a misspelt setting. Others are ignored: Kubernetes sets some of its own."""
+    """Raise ConfigError for a misspelt setting. Other variables are ignored: Kubernetes sets some of
+    its own.
+    """
     if not name.startswith(ENV_PREFIX):
         return
     key = name.removeprefix(ENV_PREFIX).lower().split(ENV_DELIMITER)
@@ -214,7 +218,7 @@ def _refuse_home(source: _Source) -> None:
 
 
 def _merged(low: Tree, high: Tree) -> Tree:
-    """`low` overridden by `high`, table by table."""
+    """Return `low` overridden by `high`, table by table."""
     result = dict(low)
     for key, value in high.items():
         below = result.get(key)
@@ -224,7 +228,7 @@ def _merged(low: Tree, high: Tree) -> Tree:
 
 
 def _explain(detail: ErrorDetails, sources: list[_Source]) -> str:
-    """One error as 'place: key: what is wrong (got value)'."""
+    """Return one error as 'place: key: what is wrong (got value)'."""
     key = _known_part(detail)
     source = next((source for source in sources if source.holds(key)), None)
     place = f"{source.place(key)}: " if source else ""
@@ -235,7 +239,7 @@ def _explain(detail: ErrorDetails, sources: list[_Source]) -> str:
 
 
 def _known_part(detail: ErrorDetails) -> tuple[str, ...]:
-    """The key alone: pydantic adds positions in lists and members of unions."""
+    """Return the key alone: pydantic adds positions in lists and members of unions."""
     key: list[str] = []
     model: type[Slice] | None = Config
     for part in detail["loc"]:
@@ -248,7 +252,7 @@ def _known_part(detail: ErrorDetails) -> tuple[str, ...]:
 
 
 def _did_you_mean(key: tuple[str, ...]) -> str:
-    """The closest key of the same section, else the same key in another section."""
+    """Suggest the closest key of the same section, else the same key in another section."""
     sections = {name: section for name, field in Config.model_fields.items() if (section := slice_of(field))}
     siblings = sections[key[0]].model_fields if len(key) > 1 and key[0] in sections else Config.model_fields
     close = get_close_matches(key[-1], siblings, n=1, cutoff=CLOSE_ENOUGH)

@@ -11,7 +11,7 @@ _LIMIT = re.compile(r"(\d+(?:\.\d+)?)\s*(%|[KMG]i?B)", re.IGNORECASE)
 
 
 def memory_limit_bytes(text: str, free_bytes: int) -> int:
-    """The bytes that `text` allows when `free_bytes` are free. Raises ConfigError."""
+    """Return the bytes that `text` allows when `free_bytes` are free. Raises ConfigError."""
     found = _LIMIT.fullmatch(text.strip())
     if found is None:
         raise ConfigError(

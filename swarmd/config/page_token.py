@@ -1,4 +1,4 @@
-"""The page's token as a setting: the token itself, or @FILE, so that no list of processes shows it."""
+"""The page's token as a setting: the token itself, or @FILE, which keeps it out of the list of processes."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Annotated
 from pydantic import AfterValidator, BeforeValidator
 
 TOKEN = re.compile(r"[A-Za-z0-9_.~-]{16,128}")
-FILE_BYTES_MAX = 4_096  # a token has 128 characters at most; whatever is longer is another file
+FILE_BYTES_MAX = 4_096  # a token has at most 128 characters; a longer file is not a token file
 
 
 def _read(given: object) -> str:
-    """The content of @FILE; any other text as it is. Raises ValueError, which quotes neither."""
+    """Return the content of @FILE; any other text unchanged. Raises ValueError, which quotes neither."""
     if not isinstance(given, str):
         raise ValueError("a token is text: write it in quotes")  # noqa: TRY004  pydantic expects a ValueError
     if not given.startswith("@"):
@@ -25,16 +25,16 @@ def _read(given: object) -> str:
         return content.decode("ascii").strip()
     except (OSError, RuntimeError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise ValueError(f"{path} cannot be read ({reason}): name a file that holds the token") from error
+        raise ValueError(f"{path} cannot be read ({reason}): name a file that contains the token") from error
     except UnicodeDecodeError:
         raise ValueError(f"{path} holds no token: it is not plain text") from None
 
 
 def _checked(token: str) -> str:
-    """The token. Raises ValueError, which does not quote it."""
+    """Return the token if it is valid. Raises ValueError, which does not quote it."""
     if TOKEN.fullmatch(token) is None:
         raise ValueError(
-            "a token has 16 to 128 letters, digits and characters of _ . ~ -: leave it out, and one is made"
+            "a token has 16 to 128 letters, digits or characters of _ . ~ -: leave it out to have one made"
         )
     return token
 

@@ -1,7 +1,7 @@
-"""Every setting of the configuration by its full name, and the flag that gives it.
+"""Every setting of the configuration by its full name, and its flag.
 
-A flag is written once, at its field: `lr: Annotated[float, Flag("--lr")]`. The options of a command, their
-help, and the flag that an error names all follow from there.
+A flag is declared once, at its field: `lr: Annotated[float, Flag("--lr")]`. The options of a command, their
+help, and the flag that an error names are all derived from it.
 """
 
 from __future__ import annotations
@@ -25,23 +25,23 @@ class Setting:
 
     @property
     def section(self) -> str:
-        """The section that it stands in, such as "learning"; empty at the top."""
+        """The section that contains it, such as "learning"; empty at the top."""
         return self.key.rpartition(".")[0]
 
     @property
     def flag(self) -> Flag | None:
-        """None: set in config.toml or the environment only."""
+        """None: can only be set in config.toml or the environment."""
         return next((mark for mark in self.field.metadata if isinstance(mark, Flag)), None)
 
 
 def slice_of(field: FieldInfo) -> type[Slice] | None:
-    """The class of a section such as [learning], None for a plain setting."""
+    """Return the class of a section such as [learning], None for a plain setting."""
     annotation = field.annotation
     return annotation if isinstance(annotation, type) and issubclass(annotation, Slice) else None
 
 
 def settings_of(model: type[Slice], prefix: str = "") -> Iterator[Setting]:
-    """The settings of `model` and of its sections, in the order in which they are written."""
+    """Yield the settings of `model` and of its sections, in the order of their declaration."""
     for name, field in model.model_fields.items():
         section = slice_of(field)
         if section is None:

@@ -1,7 +1,7 @@
 """The one configuration object, parsed once and frozen. Pure code receives its slice, never the whole.
 
-The docstring under a field is its help text, on the command line and in the written config.toml. `Flag` puts
-the setting on the command line; nothing else is needed.
+The docstring under a field is its help text, on the command line and in the generated config.toml. `Flag`
+puts the setting on the command line; nothing else is needed.
 """
 
 from __future__ import annotations
@@ -31,18 +31,17 @@ SinkName = Literal["tensorboard", "trackio", "wandb"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 
 STOPS_MAX = 8
-STOP_CHARS_MAX = 64  # each is looked for after every token
+STOP_CHARS_MAX = 64  # each is searched for after every token
 
 
 def _stops(texts: tuple[str, ...]) -> tuple[str, ...]:
     """Pydantic expects a ValueError."""
     if len(texts) > STOPS_MAX:
-        raise ValueError(f"{len(texts)} texts are given: at most {STOPS_MAX} can end a completion")
+        raise ValueError(f"{len(texts)} stop texts are given: at most {STOPS_MAX} are allowed")
     wrong = next((text for text in texts if not 0 < len(text) <= STOP_CHARS_MAX), None)
     if wrong is not None:
         raise ValueError(
-            f"{wrong[:STOP_CHARS_MAX]!r} has {len(wrong)} characters: a text that ends a completion has 1 to "
-            f"{STOP_CHARS_MAX}"
+            f"{wrong[:STOP_CHARS_MAX]!r} has {len(wrong)} characters: a stop text has 1 to {STOP_CHARS_MAX}"
         )
     return texts
 
@@ -51,20 +50,21 @@ _StopTexts = Annotated[tuple[str, ...], AfterValidator(_stops)]
 
 
 class NetworkConfig(Slice):
-    """How others reach this peer, and whom it contacts first."""
+    """How other peers reach this one, and which it contacts first."""
 
     peers: Annotated[tuple[_PeerAddress, ...], Flag("--peer", "MULTIADDR|@FILE")] = ()
-    """Addresses of peers to join through: multiaddrs that end in /p2p/PEER_ID. Known peers are tried too."""
-    host: Annotated[_IpAddress, Flag("--host", "IP")] = "0.0.0.0"  # noqa: S104  others must reach it
+    """Addresses of peers to join through: multiaddrs that end in /p2p/PEER_ID. Known peers are dialled too.
+    """
+    host: Annotated[_IpAddress, Flag("--host", "IP")] = "0.0.0.0"  # noqa: S104  other peers must reach it
     """IP address to listen on."""
     port: Annotated[int, Flag("--port")] = Field(0, ge=0, le=PORT_MAX)
     """TCP port to listen on. 0 picks a free port and keeps it for later starts."""
     ipv6: bool = True
     """Listen on IPv6 too, on the same port, if host is 0.0.0.0 and this machine has IPv6."""
     lan: Annotated[bool, Flag("--no-lan")] = True
-    """Whether to look for peers in the local network and tell them of this one (mDNS). --no-lan: do not."""
+    """Whether to find peers on the local network and announce this one there (mDNS). --no-lan: do not."""
     announce: Annotated[tuple[_AnnouncedAddress, ...], Flag("--announce", "MULTIADDR")] = ()
-    """Addresses to announce instead of those listened on, for a NAT or a container."""
+    """Addresses to announce instead of the ones listened on, for a NAT or a container."""
     address_file: Annotated[Path | None, Flag("--address-file", "FILE")] = Field(
         None, examples=["addresses.txt"]
     )
@@ -80,7 +80,8 @@ class PolicyConfig(Slice):
 
     model: Annotated[str, Flag("--model", "NAME|DIR")] = "embedded"
     """Model to train: embedded, smollm2-135m, a hub id such as Qwen/Qwen2.5-0.5B-Instruct, or a directory.
-    On a swarm that asks about images, such as visual: embedded-visual."""
+    For a swarm with image questions, such as visual: embedded-visual.
+    """
     device: Annotated[str, Flag("--device", "DEVICE")] = "auto"
     """Device to compute on: auto, cpu, mps, cuda or cuda:N."""
     dtype: Annotated[DtypeName, Flag("--dtype", "DTYPE")] = "auto"
@@ -92,7 +93,8 @@ class PolicyConfig(Slice):
     lora_alpha: Annotated[int | None, Flag("--lora")] = Field(None, ge=1, le=4096, examples=[32])
     """Scale of the LoRA adapter. Unset: twice the rank."""
     engine: Annotated[EngineName, Flag("--engine", "NAME")] = "auto"
-    """What generates completions: auto, native, own, eager (transformers' forward) or vllm (an extra)."""
+    """Engine that generates completions: auto, native, own, eager (transformers' forward) or vllm (an extra).
+    """
     temperature: Annotated[float, Flag("--temperature")] = Field(1.0, gt=0, le=5)
     """Sampling temperature of rollouts."""
     max_new_tokens: Annotated[int | None, Flag("--max-new-tokens")] = Field(
@@ -106,19 +108,20 @@ class PolicyConfig(Slice):
     )
     """Argument of the model's chat template, e.g. enable_thinking=false."""
     examples: Annotated[int | None, Flag("--examples", "N")] = Field(None, ge=0, le=8)
-    """Solved questions of the swarm's tasks to show before each question, for a model that does not write its
-    answers in <answer> tags. Unset: as the checkpoint was trained, else 0."""
+    """Number of solved questions to show before each question, for a model that does not write its answers in
+    <answer> tags. Unset: as the checkpoint was trained, else 0.
+    """
     threads: Annotated[int | None, Flag("--threads")] = Field(None, ge=1, le=1024, examples=[2])
     """CPU threads for the model. Unset: chosen by the hardware probe."""
     duty: Annotated[float, Flag("--duty", "SHARE")] = Field(1.0, ge=0.02, le=1)
     """Share of the time that steps may take. At 0.25, a step of 1 s is followed by 3 s of rest."""
     memory_limit: Annotated[_MemoryLimit, Flag("--memory-limit", "SIZE|PERCENT")] = "80%"
-    """Memory that the process may use on its device: a size such as 6GiB, or a share of what is free."""
+    """Memory that the process may use on its device: a size such as 6GiB, or a share of the free memory."""
 
     @model_validator(mode="before")
     @classmethod
     def _take_former_name(cls, given: Any) -> Any:
-        """`generator` was this setting's name until 0.1.0: homes and results folders hold it."""
+        """`generator` was this setting's name until 0.1.0: homes and results folders still contain it."""
         if isinstance(given, dict) and "generator" in given and "engine" not in given:
             return {("engine" if key == "generator" else key): value for key, value in given.items()}
         return given
@@ -130,7 +133,7 @@ class PolicyConfig(Slice):
         return self
 
     def completed_by(self, trained: object) -> PolicyConfig:
-        """What was set, completed by what a checkpoint was trained with, so that a home resumes as it was."""
+        """Complete what was set with what a checkpoint was trained with, so that a home resumes unchanged."""
         if not isinstance(trained, dict):
             return self
         return PolicyConfig.model_validate({**trained, **self.model_dump(exclude_unset=True)})
@@ -144,9 +147,9 @@ class StorageConfig(Slice):
     )
     """Steps between checkpoints. Unset: every 2 to 30 minutes, depending on what a checkpoint costs."""
     checkpoint_minutes: float | None = Field(None, gt=0, examples=[5.0])
-    """Minutes between checkpoints, instead of the time chosen or in addition to checkpoint_every."""
+    """Minutes between checkpoints, instead of the automatic interval or in addition to checkpoint_every."""
     checkpoints_kept: int = Field(3, ge=2)
-    """Newest checkpoints to keep, besides that of the best evaluation. Others are deleted."""
+    """Newest checkpoints to keep, in addition to that of the best evaluation. Others are deleted."""
     records_bytes_max: int = Field(256 * 2**20, ge=2**20)
     """Bytes of records to keep and serve to others. The oldest are deleted first."""
     pool_groups_max: int = Field(2_048, ge=8)
@@ -167,15 +170,19 @@ class ObserveConfig(Slice):
     http_hosts: Annotated[tuple[_HostName, ...], Flag("--http-host", "NAME")] = Field(
         (), max_length=16, examples=[["trainer.local"]]
     )
-    """Names under which browsers may open the page, besides IP addresses and localhost."""
+    """Host names under which browsers may open the page, in addition to IP addresses and localhost."""
     sinks: tuple[SinkName, ...] = Field((), examples=[["tensorboard"]])
-    """Where the numbers of each step also go: tensorboard, trackio, wandb (extras; offline, in the home)."""
+    """Where else to send the numbers of each step: tensorboard, trackio, wandb (extras; offline, in the
+    home).
+    """
     http_token: Annotated[PageToken | None, Flag("--http-token", "@FILE")] = Field(
         None, examples=["a-long-random-word"], repr=False
     )
-    """Token of the page, or @FILE that holds it. Unset: one is made and told if others can reach the page."""
+    """Token of the page, or @FILE that contains it. Unset: one is made and shown if others can reach the
+    page.
+    """
     log_format: Annotated[Literal["auto", "console", "json"], Flag("--log-format")] = "auto"
-    """auto shows a live view in a terminal and json elsewhere; console prints lines for people."""
+    """auto shows a live view in a terminal and json elsewhere; console prints human-readable lines."""
     log_level: Annotated[LogLevel, Flag("--log-level", "LEVEL")] = "info"
     """Least severe events to print: debug, info, warning or error."""
 
@@ -188,8 +195,9 @@ class Config(Slice):
     swarm: Annotated[str | None, Flag("--swarm", "NAME|FILE|URL|dns:NAME|ID")] = Field(
         None, examples=["starter"]
     )
-    """Preset name, TOML manifest (path, https URL or dns:NAME), or swarm id in hex. Unset: what the peers or
-    the home say."""
+    """Preset name, TOML manifest (path, https URL or dns:NAME), or swarm id in hex. Unset: decided by the
+    peers or the home.
+    """
     steps: Annotated[int | None, Flag("--steps")] = Field(None, ge=1, le=STEPS_MAX, examples=[100])
     """Stop after this many more steps. Unset: run until stopped."""
     seed: Annotated[int, Flag("--seed")] = Field(0, ge=0, lt=2**32)
@@ -205,7 +213,7 @@ class Config(Slice):
     def _peers_are_asked_different_questions(cls, learning: LearningConfig) -> LearningConfig:
         if learning.asks_the_same:
             raise ValueError(
-                f"external_baseline is {learning.external_baseline}, for which all peers are asked the same "
-                "questions, as only an experiment does: use group or shared"
+                f"external_baseline is {learning.external_baseline}, which compares all peers' answers "
+                "to one question and so works only in experiments: use group or shared"
             )
         return learning

@@ -20,7 +20,7 @@ _HEADER = """\
 
 
 def default_config_toml() -> str:
-    """The file as text. It sets nothing, so that the defaults of later versions apply."""
+    """Return the file as text. It sets nothing, so that the defaults of later versions apply."""
     lines: list[str] = [_HEADER]
     lines += _settings(Config)
     for name, field in Config.model_fields.items():
@@ -46,8 +46,10 @@ def _comment(text: str) -> list[str]:
 
 
 def toml_value(value: object) -> str:
-    """A setting as TOML, which writes strings, numbers, booleans and arrays as JSON does, but not tables."""
+    """Format a setting as TOML, which writes strings, numbers, booleans and arrays as JSON does, but not
+    tables.
+    """
     if isinstance(value, Mapping):
         return f"{{{', '.join(f'{toml_value(name)} = {toml_value(each)}' for name, each in value.items())}}}"
-    text = json.dumps(value, ensure_ascii=False)  # TOML knows no escapes of half characters
-    return text.replace("\x7f", "\\u007f")  # JSON leaves it as it is, and TOML refuses it
+    text = json.dumps(value, ensure_ascii=False)  # TOML has no escapes for surrogate halves
+    return text.replace("\x7f", "\\u007f")  # JSON allows it unescaped, TOML does not

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from pydantic_core import ErrorDetails
 
-SHOWN_CHARACTERS = 100  # of a wrong value: enough to know it again
+SHOWN_CHARACTERS = 100  # of a wrong value: enough to recognise it
 
 _PLAIN: Mapping[str, str] = {
     "int_parsing": "input should be a whole number",
@@ -20,9 +20,9 @@ _PLAIN: Mapping[str, str] = {
 
 
 def explained(detail: ErrorDetails) -> str:
-    """What is wrong, without where: "input should be a whole number (got 'four')".
+    """Return what is wrong, without where: "input should be a whole number (got 'four')".
 
-    A sentence of our own validators is taken as it is: it quotes what may be quoted.
+    Messages of our own validators are used unchanged: they quote only what may be quoted.
     """
     if detail["type"] == "value_error":
         return detail["msg"].removeprefix("Value error, ")
@@ -31,7 +31,7 @@ def explained(detail: ErrorDetails) -> str:
         return message
     try:
         shown = repr(detail["input"])
-    except ValueError:  # a whole number that was written in hexadecimal, of more digits than Python prints
+    except ValueError:  # an integer written in hexadecimal, with more digits than Python prints
         return message
     cut = "…" if len(shown) > SHOWN_CHARACTERS else ""
     return f"{message} (got {shown[:SHOWN_CHARACTERS]}{cut})"

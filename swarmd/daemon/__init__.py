@@ -1,7 +1,7 @@
 """The long-running process: one TaskGroup, signals, shutdown order.
 
-It holds the parts together and decides nothing that a part could decide. `gossip` decides what to pull,
-`tasks` what a text is worth, `learning` what the gradient is.
+It connects the parts and makes no decision that a part could make. `gossip` decides what to pull, `tasks` how
+a text is rewarded, `learning` what the gradient is.
 """
 
 from swarmd.daemon.beginning import Beginning

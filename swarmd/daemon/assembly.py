@@ -1,6 +1,6 @@
-"""Builds a peer from its parts: network, database, task worker, model. Opens them in order; runs none.
+"""Build a peer from its parts: network, database, task worker, model. Opens them in order; runs none of them.
 
-Importing this loads torch and the network, which takes seconds: `runtime` does it in a thread.
+Importing this module loads torch and the network, which takes seconds, so `runtime` imports it in a thread.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ LOADING = "loading the model"
 
 
 class Assembly:
-    """Builds one peer, and emits a phase for each thing it does."""
+    """Builds one peer, and emits a phase event for each part it opens."""
 
     def __init__(
         self,
@@ -66,15 +66,15 @@ class Assembly:
         self._http = http
         self._manifest: Manifest | None = None
         self._peers: tuple[str, ...] = ()
-        """Those that the operator named, and the author's."""
+        """Bootstrap addresses: those the operator named, then the author's."""
         self._model_thread = ThreadPoolExecutor(1, "model")
 
     @asynccontextmanager
     async def peer(self) -> AsyncIterator[Peer]:
-        """The started parts. What was opened first is closed last: the network closes before the
-        books that it fills.
+        """Yield the parts, started. They are closed in reverse order, so the network closes before the
+        databases it writes to.
 
-        Raises SwarmdError for what a person can act on.
+        Raises SwarmdError for problems the operator can fix.
         """
         config, home, events = self._config, self._home, self._events
         async with AsyncExitStack() as stack:
@@ -109,10 +109,11 @@ class Assembly:
             await self._show_examples(tasks, learner, manifest)
             panel = await open_panel(stack, tasks, manifest, config.learning, learner.plan.device, self._warn)
             database.rewind(learner.progress.step)
-            # Not entered: its worker starts with the first group from another peer. A lone peer needs none.
+            # Not entered: its worker starts when the first group from another peer arrives. A peer that
+            # trains alone needs none.
             peers_tasks = self._task_runner(manifest, FOR_PEERS)
             stack.push_async_callback(peers_tasks.close)
-            measuring_tasks = self._task_runner(manifest, FOR_PEERS)  # nor this: it starts when it is needed
+            measuring_tasks = self._task_runner(manifest, FOR_PEERS)  # not entered either: started on demand
             stack.push_async_callback(measuring_tasks.close)
             recorder = await self._open_recorder(stack)
             peer = Wiring(
@@ -140,13 +141,15 @@ class Assembly:
             yield peer
 
     def _keep_charter(self, charter: VerifiedCharter | None, manifest: Manifest) -> None:
-        """Remember whose word counts in this swarm."""
+        """Remember which author's charter governs this swarm."""
         of_this_swarm = charter is not None and charter.charter.swarm == manifest.swarm_id
         if charter is not None and of_this_swarm and charter != self._home.charter():
             self._home.write_charter(charter)
 
     def _open_books(self, stack: AsyncExitStack) -> tuple[Database, BlobStore]:
-        """Opened first, so that a problem with them is reported before the peer meets anybody."""
+        """Open the database and the blob store. They come first, so that a problem with them is reported
+        before the peer contacts anyone.
+        """
         home, storage = self._home, self._config.storage
         database = stack.enter_context(
             Database(home.database_path, pool_groups_max=storage.pool_groups_max, on_problem=self._warn)
@@ -157,15 +160,15 @@ class Assembly:
         return database, blobs
 
     async def _start_network(self, usual: int | None) -> HivemindNetwork:
-        """On the configured port, else on the usual one if it is free, else on any port for this run."""
+        """Listen on the configured port, else on the usual one if it is free, else on any port for this
+        run.
+        """
         home = self._home
         config = self._config.network.model_copy(update={"peers": self._peers})
         if usual is not None and is_free(config.host, usual):
             config = config.model_copy(update={"port": usual})
         elif usual is not None:
-            self._warn(
-                f"port {usual}, where this peer listened before, is taken: using another until the next start"
-            )
+            self._warn(f"port {usual}, which this peer used before, is taken: using another one for this run")
         return await HivemindNetwork.start(
             key=self._key,
             identity_path=home.identity_path,
@@ -177,19 +180,20 @@ class Assembly:
     async def _start_worker_and_learner(
         self, stack: AsyncExitStack, manifest: Manifest, past: Past, held_out: HeldOutParts
     ) -> tuple[TaskRunner, Learner]:
-        """Both at once: each takes seconds, and the task worker is a process of its own. Once it is up, it
-        draws the held-out questions that a new home begins with."""
+        """Start both at once, because each takes seconds and the task worker is a separate process. The
+        worker, once it is up, draws the held-out questions that a new home needs first.
+        """
 
         async def start_worker() -> TaskRunner:
             tasks = await stack.enter_async_context(self._task_runner(manifest))
             if past.last_step == 0 and self._config.observe.evaluate_every != 0:
-                with suppress(NoHeldOutQuestionError):  # the step loop warns of it
+                with suppress(NoHeldOutQuestionError):  # the step loop warns about it
                     await held_out.draw(tasks)
             return tasks
 
         self._enter(LOADING)
         self._events.emit("loading", message="the model: seconds, or minutes for a large or a new one")
-        stack.callback(self._model_thread.shutdown, wait=False)  # idle by then, or nobody waits for its load
+        stack.callback(self._model_thread.shutdown, wait=False)  # an unfinished load is abandoned
         async with asyncio.TaskGroup() as group:
             starting = group.create_task(start_worker(), name="task worker")
             download = DownloadWord(self._events, after=LOADING, clock=time.monotonic)
@@ -231,24 +235,26 @@ class Assembly:
         return starting.result(), learner
 
     async def _show_examples(self, tasks: TaskRunner, learner: Learner, manifest: Manifest) -> None:
-        """As many as the operator wants; if nothing is set, those that the checkpoint was trained with."""
+        """Set the number of solved examples: the operator's setting, else the number the checkpoint was
+        trained with.
+        """
         wanted, policy = self._config.policy.examples, learner.policy
         if wanted is None or wanted == len(policy.examples):
             return
         if learner.resumed_step:
             self._warn(
-                f"{wanted} solved examples stand before each question from now on; it was trained with "
-                f"{len(policy.examples)}: success before and after do not compare"
+                f"{wanted} solved examples precede each question from now on; the weights were trained with "
+                f"{len(policy.examples)}: success before and after cannot be compared"
             )
         policy.examples = await solved_examples(tasks, manifest, wanted)
         if len(policy.examples) < wanted:
             self._warn(
-                f"--examples {wanted}: only {len(policy.examples)} were found: the other tasks of "
-                f"{manifest.name} give no answers, or their questions are long"
+                f"--examples {wanted}: only {len(policy.examples)} were found, because the other tasks of "
+                f"{manifest.name} give no answers or have long questions"
             )
 
     async def _open_recorder(self, stack: AsyncExitStack) -> Recorder:
-        """In a thread, because a sink's package takes seconds to import."""
+        """Open the sinks in a thread, because importing a sink's package takes seconds."""
         names, home = self._config.observe.sinks, self._home
         sinks = await asyncio.to_thread(open_sinks, names, home.sinks_path, self._key.peer_id)
         recorder = Recorder(StepsFile(home.steps_path, self._warn), sinks)
@@ -268,7 +274,7 @@ class Assembly:
     async def _join(
         self, network: Network, database: Database, exchange: Exchange, manifest: Manifest
     ) -> None:
-        """Meet the known peers, and say how others join."""
+        """Dial the known peers, and report how other peers can join."""
         config = self._config.network
         acquaintances = database.acquaintances
         exchange.handle(PeersRemembered(tuple(acquaintances.all()), acquaintances.words()))

@@ -1,4 +1,4 @@
-"""What the operator says about where to begin, for this one start."""
+"""What the operator says about where training begins, for this start only."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Beginning:
-    """By default training continues from the home's newest whole checkpoint.
+    """Where to begin. By default training continues from the newest whole checkpoint in the home.
 
-    Both options are safe to repeat. A home that already continued from `checkpoint` goes on from where it is.
-    So does a `fresh` one that has trained meanwhile.
+    Both options are safe to repeat. A home that has already continued from `checkpoint` resumes its own
+    training, and so does a `fresh` one that has trained since.
     """
 
     checkpoint: Path | None = None
-    """--from: a checkpoint's directory, of this home or any other."""
+    """--from: the directory of a checkpoint, in this home or another."""
     fresh: bool = False
-    """--fresh: begin untrained if nothing can be loaded."""
+    """--fresh: start untrained if no checkpoint can be loaded."""

@@ -1,4 +1,4 @@
-"""Checks a home's books at the start: whose they are, and whether they agree with its files."""
+"""Check a home's database at the start: that it belongs to this peer, and that it agrees with the files."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from swarmd.storage import BlobStore, Checkpoints, Database, Home
 from swarmd.storage.durable import FORMER
 from swarmd.storage.reconciling import reconcile
 
-if TYPE_CHECKING:  # an observer has no past and need not load the models' libraries
+if TYPE_CHECKING:  # an observer has no past, so it need not load the model libraries
     from swarmd.daemon.resuming import Past
 
 
@@ -20,15 +20,15 @@ def require_own(database: Database, home: Home, peer_id: PeerId) -> None:
     whose = database.facts.peer_id
     if whose is not None and whose != peer_id:
         raise ConfigError(
-            f"{home.identity_path} is the key of {peer_id}, and the ledger of this home belongs to {whose}: "
-            f"put the key of {whose} back (`swarmd key restore FILE --replace`), or, to be a new peer with "
+            f"{home.identity_path} is the key of {peer_id}, but the ledger of this home belongs to {whose}: "
+            f"restore the key of {whose} (`swarmd key restore FILE --replace`), or, to be a new peer with "
             "the weights of this home, move identity.key away and start with --new-identity"
         )
     database.facts.set_peer(peer_id)
 
 
 def past_of(database: Database) -> Past:
-    """How far this home got, before anything is rewound."""
+    """Return how far this home got, before anything is rewound."""
     from swarmd.daemon.resuming import Past
 
     return Past(database.steps.last(), database.facts.saved_step)
@@ -43,23 +43,23 @@ def settle(
     now: float,
     warn: Callable[[str], None],
 ) -> None:
-    """Reconcile ledger and records, and warn of what was lost. Raises StorageError."""
+    """Reconcile ledger and records, and warn about what was lost. Raises StorageError."""
     has_trained = database.is_new and bool(Checkpoints(home.checkpoints_path, 1).paths() or len(blobs))
     found = reconcile(database, blobs, peer_id, now=now)
     former = next(home.path.glob(f"{FORMER}{home.database_path.name}*"), None)
     if has_trained and former is not None and not found.entered:
-        warn(f"this peer counts from 0; the ledger of the one that lived here before is kept as {former}")
+        warn(f"this peer counts from 0; the ledger of the home's previous peer is kept as {former}")
     elif has_trained:
         warn(
             f"the database {home.database_path} is new, and this home is not: totals, ledger, step metrics, "
-            "the pool, known peers, bans and trust are lost, unless you stop now and put a backup in its "
-            f"place. {found.entered} published groups were entered again from records/; checkpoints go on as "
-            "they are"
+            "the pool, known peers, bans and trust are lost, unless you stop now and restore a "
+            f"backup. {found.entered} published groups were entered again from records/; checkpoints are "
+            "unaffected"
         )
     elif found.entered:
-        warn(f"{found.entered} records had no entry in the ledger, as happens after a kill: entered now")
+        warn(f"{found.entered} records were missing from the ledger, as happens after a kill: added now")
     if found.lost:
         warn(
-            f"{found.lost} records that the ledger lists are gone from {home.records_path}: "
-            "they are no longer served"
+            f"{found.lost} records listed in the ledger are missing from {home.records_path}: "
+            "they can no longer be served"
         )

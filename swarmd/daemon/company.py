@@ -1,4 +1,6 @@
-"""The other peers in the status snapshot: who is there, who is gone, and what each gave the other."""
+"""The other peers in the status snapshot: which are present, which are gone, and what each gave the
+others.
+"""
 
 from __future__ import annotations
 
@@ -17,17 +19,19 @@ from swarmd.storage import PublisherCounts
 from swarmd.storage.partners import Partner
 
 GONE_S = 180.0
-"""Seconds without a sign after which a peer counts as gone: a status lives 120 s, and is kept for 60 more."""
+"""Seconds without a sign of life after which a peer counts as gone: a status lives 120 s, and is kept for 60
+more.
+"""
 
 GONE_SHOWN = 256
-"""Peers of earlier times that are listed, the one seen last first."""
+"""How many peers seen in the past are listed, most recently seen first."""
 
 LISTED = 256
-"""Peers named in `helping` and in `hearing`, those with the most first."""
+"""How many peers `helping` and `hearing` name, those with the most groups first."""
 
 
 def credible(partners: Mapping[str, Partner], published: int) -> dict[str, Partner]:
-    """The partners, where none claims to have trained on more groups than this peer published."""
+    """Return the partners whose claim is possible: none trained on more groups than this peer published."""
     return {peer_id: replace(one, claimed=min(one.claimed, published)) for peer_id, one in partners.items()}
 
 
@@ -39,7 +43,9 @@ def company(
     *,
     now: float,
 ) -> tuple[PeerView, ...]:
-    """All other peers: those that are there as in `seen`, then those that are gone, newest first."""
+    """Return all other peers: those present, in the order of `seen`, then those that are gone, newest
+    first.
+    """
     listed = [_view(peer, partners, by_publisher, connected, now) for peer in seen]
     names = {peer.peer_id for peer in seen}
     earlier = [
@@ -47,13 +53,13 @@ def company(
         for partner in list(partners.values())[: GONE_SHOWN + len(names)]
         if partner.peer_id not in names
     ]
-    everybody = [*listed, *earlier[:GONE_SHOWN]]
-    gone = sorted((peer for peer in everybody if peer.gone), key=lambda peer: -(peer.last_seen or 0.0))
-    return (*(peer for peer in everybody if not peer.gone), *gone)
+    everyone = [*listed, *earlier[:GONE_SHOWN]]
+    gone = sorted((peer for peer in everyone if peer.gone), key=lambda peer: -(peer.last_seen or 0.0))
+    return (*(peer for peer in everyone if not peer.gone), *gone)
 
 
 def helping(published: int, partners: Mapping[str, Partner], now: float) -> Helping:
-    """What this peer gave to others."""
+    """Return what this peer gave to other peers."""
     took = [one for one in partners.values() if one.pulls or one.claimed]
     took.sort(key=lambda one: (-one.claimed, -one.pulls, one.peer_id))
     return Helping(
@@ -77,7 +83,7 @@ def helping(published: int, partners: Mapping[str, Partner], now: float) -> Help
 
 
 def hearing(partners: Mapping[str, Partner], now: float) -> Hearing:
-    """What this peer took from others."""
+    """Return what this peer took from other peers."""
     gave = [one for one in partners.values() if one.used]
     gave.sort(key=lambda one: (-one.used, one.peer_id))
     return Hearing(
@@ -101,7 +107,7 @@ def _is_gone(last_seen: float | None, now: float) -> bool:
 
 
 def _has_left(seen: SeenPeer, connected: Collection[str]) -> bool:
-    """Whether its last word was goodbye. Whoever is connected is there, whatever it says."""
+    """Whether its last status was a goodbye. A connected peer is present, whatever it says."""
     return seen.status is not None and seen.status.phase == LEFT and seen.peer_id not in connected
 
 
@@ -141,7 +147,7 @@ def _view(
 
 
 def as_stated(view: PeerView, status: PeerStatus | None) -> PeerView:
-    """`view` with what the peer's status says; as it is without one."""
+    """Return `view` with the values of the peer's status; `view` itself if there is no status."""
     if status is None:
         return view
     return view.model_copy(
@@ -174,7 +180,7 @@ def _of_earlier(
 
 
 def judgement(gossip: GossipStatistics, network: NetworkStatistics) -> Judgement:
-    """Who is listened to, and what peers did."""
+    """Return which peers are trusted or banned, and what peers did."""
     return Judgement(
         ignored=tuple(
             IgnoredPeer(peer_id=found.peer_id, reason=found.reason, seconds_left=found.seconds_left)

@@ -1,7 +1,9 @@
-"""Who taught whom, from what was measured here and what others say: for the status, and for others.
+"""Who taught whom, from this peer's measurements and from other peers' claims: for its status, and for
+theirs.
 
-A claim counts only of a peer that is known to have pulled a record from here, and all peers of one party have
-one voice. So names without connections say nothing, and many names behind one connection say it once.
+A claim counts only if its author is known to have pulled a record from here, and all peers of one party count
+as one. Peer ids without a connection therefore count for nothing, and many ids behind one connection count
+once.
 """
 
 from __future__ import annotations
@@ -19,10 +21,10 @@ from swarmd.storage.credits import CreditRow
 from swarmd.storage.partners import Partner
 
 LISTED = 256
-"""Peers of each list."""
+"""The most peers in each list."""
 
 TAUGHT_FROM = 0.001
-"""Nats, the least that travels: a party whose mean is lower says that it learned nothing."""
+"""Nats. The smallest gain that is published: a party with a lower mean says that it did not learn."""
 
 
 def credit_view(
@@ -31,7 +33,7 @@ def credit_view(
     party_of: Callable[[PeerId], Hashable],
     time_share: float | None,
 ) -> Credit:
-    """Both directions. `party_of`: as what a peer has its voice."""
+    """Return the credit in both directions. `party_of` gives the party that a peer's claim counts for."""
     claims = [row for row in rows if row.claimed_groups and _pulled(partners.get(row.peer_id))]
     return Credit(
         measured=tuple(
@@ -45,7 +47,7 @@ def credit_view(
 
 
 def signed_credits(rows: Sequence[CreditRow]) -> tuple[SignedCredit, ...]:
-    """What others are told: who did what here."""
+    """Return what other peers are told: what each did for this peer."""
     return tuple(
         SignedCredit(
             publisher=row.peer_id, people=row.people, groups=row.groups, gain_milli=round(MILLI * row.gain)
@@ -60,7 +62,7 @@ def _pulled(partner: Partner | None) -> bool:
 
 
 def _parties(claims: Sequence[CreditRow], party_of: Callable[[PeerId], Hashable]) -> int:
-    """How many parties say that they learned: by the mean of what their peers say."""
+    """Count the parties whose peers, on average, say that they learned."""
     voices: defaultdict[Hashable, list[float]] = defaultdict(list)
     for row in claims:
         voices[party_of(PeerId(row.peer_id))].append(row.claimed_gain)

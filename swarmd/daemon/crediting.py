@@ -1,8 +1,8 @@
-"""When this peer measures what others' groups do for it, and where it writes that down.
+"""Decide when this peer measures what external groups do for it, and write down the result.
 
-Measuring takes at most `TIME_SHARE` of the time. Steps with a person's answer may use up what was saved, and
-other steps leave enough for one measurement, because people answer rarely. The questions are drawn beside the
-steps: some tasks take a minute for theirs.
+Measuring takes at most `TIME_SHARE` of the time. Steps that train on a person's answer may spend everything
+saved so far; other steps leave enough for one measurement, because people answer rarely. The questions are
+drawn in parallel with the steps, because some tasks need a minute for it.
 """
 
 from __future__ import annotations
@@ -25,27 +25,27 @@ from swarmd.step.playing import InModelThread
 from swarmd.storage.credits import Credits
 
 TIME_SHARE = 0.02
-"""Share of the time worked that measuring takes at most. The questions are drawn beside the steps, once."""
+"""Largest share of the time worked that measuring takes. Drawing the questions, once, is not counted."""
 
 FIRST_S = 20.0
-"""Before the first measurement, whose cost is not known yet."""
+"""Assumed cost before the first measurement, in seconds."""
 
 FAMILIES_MAX = 4
-"""Families measured in one step, beside the one that it does not train on. A step rarely has more."""
+"""Most task families measured per step, besides the control family. A step rarely has more."""
 
 SEED_BITS = 31
 
 
 @dataclass(frozen=True)
 class Begun:
-    """A measurement that waits for its step."""
+    """A measurement whose step has not been taken yet."""
 
     tasks: Sequence[bytes]
     before: Likelihood
 
 
 class Crediting:
-    """One per run. `before` a step and `after` it, both outside the step's own time."""
+    """One per run. Call `before` and `after` around a step; neither counts towards the step's time."""
 
     def __init__(
         self,
@@ -65,14 +65,14 @@ class Crediting:
         self._tasks = tasks
         self._book = book
         self._clock = clock
-        self._rng = random.SystemRandom()  # nobody should know which steps and questions are measured
+        self._rng = random.SystemRandom()  # no peer should be able to predict what is measured
         self._gold: GoldByTask | None = None
         self._wanted = asyncio.Event()
         """Whether there is something to measure."""
         self._last_s: float | None = None
 
     def due(self, external: Sequence[ScoredGroup]) -> bool:
-        """Whether a step that trains on these groups of others is to be measured."""
+        """Whether to measure a step that trains on these external groups."""
         if not external or self._budget.elapsed_s < FIRST_S:
             return False
         self._wanted.set()
@@ -85,15 +85,17 @@ class Crediting:
         return self._budget.affords(wanted)
 
     async def draw(self) -> None:
-        """Draw the questions, once a step would be measured. Nothing is measured if they cannot be drawn."""
+        """Draw the questions, once a step is due to be measured. If they cannot be drawn, nothing is
+        measured.
+        """
         await self._wanted.wait()
         try:
             self._gold = await draw_gold(self._tasks, self._manifest, secrets.randbits(SEED_BITS))
-        except TaskError:  # none are held out; or the worker is gone, which verification meets and reports
+        except TaskError:  # none are held out, or the worker is gone, which verification will report
             self._gold = {}
 
     async def before(self, external: Sequence[ScoredGroup], in_model_thread: InModelThread) -> Begun | None:
-        """Measure before a step that is `due`. None if none of its families can be measured.
+        """Measure before a step that is `due`. Returns None if none of its families can be measured.
 
         Raises ModelError.
         """
@@ -102,7 +104,7 @@ class Crediting:
         found = await in_model_thread(lambda: likelihood(self._policy, gold, tasks)) if tasks else None
         self._budget.spent_s += self._budget.monotonic() - began
         if not found:
-            self._last_s = self._last_s or 0.0  # nothing can be measured here, and the questions are known
+            self._last_s = self._last_s or 0.0  # the questions are known, and none fits these groups
         return Begun(tasks, found) if found else None
 
     async def after(
@@ -112,23 +114,26 @@ class Crediting:
         external: Sequence[ScoredGroup],
         in_model_thread: InModelThread,
     ) -> None:
-        """Measure after the step, and write down what each group did. Raises ModelError, StorageError."""
+        """Measure after the step, and record what each group did. Raises ModelError, StorageError."""
         began, gold = self._budget.monotonic(), self._gold or {}
         after = await in_model_thread(lambda: likelihood(self._policy, gold, begun.tasks))
         found = gains(begun.before, after, own, external)
         self._book.measured([(gain.publisher, gain.people, gain.nats) for gain in found], now=self._clock())
         took = self._budget.monotonic() - began
         self._budget.spent_s += took
-        self._last_s = 2.0 * took  # before and after take alike
+        self._last_s = 2.0 * took  # before and after take equally long
 
     @property
     def share(self) -> float:
-        """Share of the time so far that measuring took, 0..1."""
+        """Share of the time so far spent on measuring, 0..1."""
         return self._budget.share_spent
 
     def _chosen(self, external: Sequence[ScoredGroup], gold: GoldByTask) -> list[bytes]:
-        """The families to measure: a person's first, then others in no order, then one that nobody wrote of.
-        Empty if none of these groups has a family with right answers."""
+        """Return the families to measure: first those of a person's answers, then others in random order,
+        then one that no group belongs to, as a control.
+
+        Empty if no right answers are known for the families of these groups.
+        """
         people = [group.task_id for group in external if is_person(group.model)]
         others = [group.task_id for group in external]
         self._rng.shuffle(others)

@@ -1,4 +1,4 @@
-"""Says how far the download of a model is: in the phase each second, in the log every ten seconds."""
+"""Report the progress of a model download: in the phase every second, in the log every ten seconds."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from swarmd.observe.words import downloading
 
 LOOK_EVERY_S = 1.0
 LOG_EVERY_S = 10.0
-"""Some hundred lines for a model that takes a quarter of an hour."""
+"""Seconds. Some hundred lines for a model that takes a quarter of an hour."""
 
 
 class DownloadWord:
-    """`heard` is called by the threads that download, everything else on the event loop."""
+    """The download threads call `heard`; everything else runs on the event loop."""
 
     def __init__(self, events: EventLog, *, after: str, clock: Callable[[], float]) -> None:
-        """`after` is the phase once a download is over. `clock` is monotonic, in seconds."""
+        """`after` is the phase to enter once a download is over. `clock` is monotonic, in seconds."""
         self._events = events
         self._after = after
         self._clock = clock
@@ -31,13 +31,13 @@ class DownloadWord:
         self._newest = newest
 
     async def keep_telling(self) -> None:
-        """Tell each second, until cancelled."""
+        """Report every second, until cancelled."""
         while True:
             self.tell()
             await asyncio.sleep(LOOK_EVERY_S)
 
     def tell(self) -> None:
-        """Say what is new."""
+        """Report progress made since the last call."""
         newest, before = self._newest, self._told
         if newest == before:
             return

@@ -1,4 +1,4 @@
-"""Writes down whom this peer meets: who pulled from here, who is there, and who left in good order."""
+"""Record which peers this one meets: who pulled from here, who is present, and who left in good order."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from swarmd.gossip import Gossip
 from swarmd.network.rules import signer_of
 from swarmd.storage import Database
 
-DELIVERIES_MAX = 2_048  # peers, and pulls, that wait to be booked at the next tick; fewer are served in it
-SEEN_EVERY_S = 60.0  # between two notes of who is there: a peer counts as gone after three minutes
-GOODBYE_COUNTS_S = 7 * 86_400  # a week: whoever has not come back by then should not be waited for in silence
+DELIVERIES_MAX = 2_048  # pulls waiting to be written at the next tick; fewer are served between two ticks
+SEEN_EVERY_S = 60.0  # how often presence is written down: a peer counts as gone after three minutes
+GOODBYE_COUNTS_S = 7 * 86_400  # a week: a peer away for longer is reported as missing again
 
 
 class Encounters:
-    """What the exchange sees of other peers, on its way to the home's database."""
+    """Collects what the exchange sees of other peers until it is written to the home's database."""
 
     def __init__(
         self, peer_id: PeerId, gossip: Gossip, database: Database, clock: Callable[[], float]
@@ -27,18 +27,21 @@ class Encounters:
         self._clock = clock
         self._deliveries: Counter[str] = Counter()
         self._bodies: set[tuple[bytes, str]] = set()
-        """(digest of the record, who pulled it)."""
+        """(digest of the record, peer that pulled it)."""
         self._seen_at = float("-inf")
 
     def delivered(self, peer: PeerId, envelope: bytes) -> None:
-        """`peer` pulled a record from here. Written down with the next tick: this is called amid a stream."""
+        """Note that `peer` pulled a record from here. Called in the middle of a stream, so it is written at
+        the next tick.
+        """
         if signer_of(None, envelope) == self._peer_id and len(self._deliveries) < DELIVERIES_MAX:
             self._deliveries[peer] += 1
             if len(self._bodies) < DELIVERIES_MAX:
                 self._bodies.add((digest_of(envelope), peer))
 
     def note(self, connected: Collection[PeerId]) -> None:
-        """Write down who pulled from here since the last time and, once a minute, who is there and who left.
+        """Write down which peers pulled from here since the last call and, once a minute, which are present
+        or have left.
 
         Raises StorageError.
         """
@@ -58,9 +61,10 @@ class Encounters:
             self.note_goodbyes(connected)
 
     def note_goodbyes(self, connected: Collection[PeerId] = ()) -> None:
-        """Write down whose last word was a goodbye. It counts until the peer is seen again, or for a week.
+        """Write down the peers whose last status was a goodbye. It counts until the peer is seen again, or
+        for a week.
 
-        Only peers that were met are written down: anybody can sign a goodbye. Raises StorageError.
+        Only peers that were met are recorded, because anybody can sign a goodbye. Raises StorageError.
         """
         gossip, facts = self._gossip.statistics(), self._database.facts
         there = {*connected, *(peer.peer_id for peer in gossip.peers if peer.status is not None)}
@@ -71,5 +75,5 @@ class Encounters:
 
 
 def counting(goodbyes: Mapping[str, int], now: float) -> dict[str, int]:
-    """Those that are recent enough to explain a silence. Times are unix seconds."""
+    """Return the goodbyes recent enough to explain a silence. Times are unix seconds."""
     return {peer: at for peer, at in goodbyes.items() if now - at < GOODBYE_COUNTS_S}

@@ -1,4 +1,4 @@
-"""Enters a finished step in the books: the groups it used up, its metrics, its line, the event for people."""
+"""Record a finished step: the groups it used, its metrics, its line in the log, the event for people."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from swarmd.storage import Database
 
 @dataclass(frozen=True)
 class Finished:
-    """A step that is done, and what it took."""
+    """A finished step, and what it used."""
 
     step: int
     round: int
     metrics: StepMetrics
     external: Sequence[ScoredGroup]
-    """The groups of others that it trained on."""
+    """External groups that it trained on."""
     completions: int
-    """Own ones."""
+    """Completions of own groups."""
     finished: int
-    """Of these, those that ended by themselves."""
+    """Own completions that ended by themselves."""
     tokens: int
-    """Generated."""
+    """Tokens generated."""
     tokens_per_s: float | None
     seconds: float
     phase_seconds: Mapping[str, float]

@@ -1,4 +1,4 @@
-"""When to evaluate: after every so many steps if the operator says so, else as often as the time allows."""
+"""When to evaluate: every so many steps if the operator says so, else as often as the time budget allows."""
 
 from __future__ import annotations
 
@@ -8,20 +8,21 @@ from collections.abc import Callable
 from swarmd.daemon.time_budget import TimeBudget
 
 TIME_SHARE = 0.02
-"""Share of the time worked that evaluations may take, the one of the untrained model included."""
+"""Share of the time worked that evaluations may take, including the one of the untrained model."""
 
 FIRST_S = 60.0
-"""Before the first evaluation of a run that has no cost to go by."""
+"""Seconds before the first evaluation of a run, whose cost is not known yet."""
 
 
 class EvaluationSchedule:
-    """The evaluations of one run. Time counts from here."""
+    """The evaluations of one run. Its time starts when it is constructed."""
 
     def __init__(
         self, every: int | None, *, duty: float = 1.0, monotonic: Callable[[], float] = time.monotonic
     ) -> None:
-        """`every`: steps between evaluations; 0: none; None: as often as TIME_SHARE allows. `duty`: the share
-        of the time that this peer works."""
+        """`every`: steps between evaluations; 0: never; None: as often as TIME_SHARE allows. `duty`: the
+        share of the time that this peer works.
+        """
         self._every = every
         self._budget = TimeBudget(TIME_SHARE, duty=duty, monotonic=monotonic)
         self._last: float | None = None
@@ -33,7 +34,7 @@ class EvaluationSchedule:
 
     @property
     def share(self) -> float | None:
-        """Share of the time so far that evaluations took, 0..1; None before the first."""
+        """Share of the time so far spent on evaluations, 0..1; None before the first."""
         return None if self._last is None else self._budget.share_spent
 
     def due(self, step: int) -> bool:

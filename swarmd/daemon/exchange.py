@@ -1,7 +1,7 @@
-"""The asyncio shell around `gossip`: executes its commands, and feeds their results back.
+"""The asyncio shell around `gossip`: executes its commands and feeds the results back.
 
-This is the only place where gossip's commands meet I/O. It chooses nothing. A bounded number of workers wait
-on the network, so that one slow peer does not hold up the others. One task verifies bodies in batches.
+This is the only place where gossip's commands do I/O. It makes no choices. A bounded number of workers wait
+on the network, so one slow peer does not hold up the others. One task verifies bodies in batches.
 """
 
 from __future__ import annotations
@@ -78,15 +78,15 @@ from swarmd.storage import BlobStore, Database
 
 T = TypeVar("T")
 
-WORKERS = 16  # commands waiting on the network at once: gossip's 8 pulls, reads and announcements beside them
+WORKERS = 16  # commands waiting on the network at once: gossip's 8 pulls, plus reads and announcements
 OUTBOX_MAX = 1_024  # commands waiting for a worker; gossip keeps a few dozen in flight
-HURRY_S = 1.0  # between two looks at what is being verified, while others wait
-CAME_MAX = 2_048  # bodies of which is remembered how they came, until they are verified
-VERIFY_BATCH_MAX = 8  # bodies per call to the sandbox, all by publishers whose last group was accepted
+HURRY_S = 1.0  # between two checks of a running verification while other groups wait
+CAME_MAX = 2_048  # bodies whose way is remembered until they are verified
+VERIFY_BATCH_MAX = 8  # bodies per call to the sandbox, all from publishers whose last group was accepted
 
 
 class Exchange:
-    """One peer's traffic with the swarm, from `run` until its task is cancelled."""
+    """One peer's traffic with the swarm, from the start of `run` until its task is cancelled."""
 
     def __init__(
         self,
@@ -114,9 +114,9 @@ class Exchange:
         self._restarts_seen = 0
         self._pauses_seen = 0
         self.shares = Shares(gossip.party, gossip.met_lately, clock)
-        """How the trainer's draws are shared out among peers."""
+        """Shares the trainer's draws out among parties."""
         self.failures = Failures()
-        """The questions that peers fail, which a person may answer."""
+        """Questions that peers fail, which a person may answer."""
         self._came: OrderedDict[bytes, Way] = OrderedDict()
         self.encounters = Encounters(network.peer_id, gossip, database, clock)
         network.count_by(self.encounters.delivered)
@@ -130,7 +130,8 @@ class Exchange:
     async def run(self) -> None:
         """Tick, execute and verify until cancelled.
 
-        Raises StorageError, NetworkClosedError, TaskError if the sandbox cannot run, and what a bug raises.
+        Raises StorageError, NetworkClosedError, TaskError if the sandbox cannot run, and whatever a bug
+        raises.
         """
         async with asyncio.TaskGroup() as group:
             group.create_task(self._keep_ticking(), name="gossip ticks")
@@ -140,17 +141,17 @@ class Exchange:
                 group.create_task(self._keep_executing(), name=f"gossip worker {index}")
 
     def handle(self, event: Event) -> None:
-        """Tell gossip what happened, and queue what it wants done about it."""
+        """Pass an event to gossip, and queue the commands it answers with."""
         for command in self._gossip.handle(event, self._clock()):
             self._accept(command)
         self._changed.set()
 
     def trust(self, peer: PeerId) -> float:
-        """How far gossip trusts groups of `peer`, in [0, 1]."""
+        """Return how far gossip trusts groups of `peer`, in [0, 1]."""
         return self._gossip.trust(peer)
 
     def judge(self, order: Order, peers: Sequence[PeerId]) -> None:
-        """Remember the operator's order about peers, and carry it out at once.
+        """Store the operator's order about peers, and carry it out at once.
 
         Raises ConfigError for an order that makes no sense, StorageError.
         """
@@ -159,24 +160,25 @@ class Exchange:
             self.handle(OperatorSaid(peer, word))
 
     async def ping(self, peer: PeerId) -> float:
-        """Seconds of a round trip to `peer`. Raises NetworkError if it does not answer."""
+        """Return the round-trip time to `peer` in seconds. Raises NetworkError if it does not answer."""
         return await self._network.ping(peer)
 
     def publish(self, group: GroupOffer, *, round_: int) -> bytes | None:
-        """Offer an own group to the swarm. Gossip decides whether it can teach anybody, and whether this
-        round has room. Returns the digest of its record; None if it stays here."""
+        """Offer an own group to the swarm. Gossip decides whether it can teach any peer and whether the round
+        has room for it. Returns the digest of its record, or None if it is not published.
+        """
         digest = None
         commands = self._gossip.handle(group, self._clock())
         for command in commands:
             self._accept(command)
-            if isinstance(command, StoreBlob):  # the record first: `storage.reconciling` adds a missing entry
+            if isinstance(command, StoreBlob):  # record first: `storage.reconciling` can add a missing entry
                 self._database.ledger.published(command.digest, round_, group.step, now=self._clock())
                 digest = command.digest
         self._changed.set()
         return digest
 
     def _accept(self, command: Command) -> None:
-        """Do at once what needs no waiting; queue the rest."""
+        """Execute at once what needs no waiting; queue the rest."""
         match command:
             case StoreBlob(envelope=envelope):
                 self._blobs.put(envelope)
@@ -215,13 +217,15 @@ class Exchange:
         try:
             queue.put_nowait(item)
         except asyncio.QueueFull:
-            # Gossip asks again, so a missing answer costs only a delay.
-            self._events.emit("warning", message=f"too much to do at once: dropped one {type(item).__name__}")
+            # Gossip asks again, so a missing answer only costs time.
+            self._events.emit("warning", message=f"too many commands wait: dropped one {type(item).__name__}")
 
     def _queue(self, record: VerifiedRecord) -> None:
-        """Let it wait its turn. Without room it is dropped, and gossip forgets it in time: nobody's fault."""
+        """Queue a record for verification. If there is no room it is dropped without blame, and gossip
+        eventually forgets it.
+        """
         if self._to_verify.add(record, time.monotonic()) is not None:
-            self._events.emit("warning", message="too many groups wait to be verified: dropped one")
+            self._events.emit("warning", message="too many groups are waiting for verification: dropped one")
         self._may_verify.set()
 
     async def _keep_ticking(self) -> None:
@@ -248,7 +252,7 @@ class Exchange:
             await self._sleep_until(self._gossip.next_wakeup)
 
     async def _sleep_until(self, wakeup: float) -> None:
-        """Sleep until the wall clock shows `wakeup`, or until something happens that may have moved it."""
+        """Sleep until the wall clock shows `wakeup`, or until something happens that may have changed it."""
         try:
             async with asyncio.timeout(max(0.0, wakeup - self._clock())):
                 await self._changed.wait()
@@ -259,11 +263,14 @@ class Exchange:
         while True:
             command = await self._outbox.get()
             await self._execute(command)
-            # A command that waits for nobody, and asks for another, must not keep all others from their turn.
+            # Yield once per command: one that waits for nothing and leads to another must not starve the
+            # other tasks.
             await asyncio.sleep(0)
 
     async def _execute(self, command: Command) -> None:
-        """One command, one await on the network. A transport failure is an answer, not an error."""
+        """Execute one command, which awaits the network once. A transport failure is an answer, not an
+        error.
+        """
         match command:
             case Pull():
                 await self._pull(command)
@@ -289,19 +296,21 @@ class Exchange:
                 await self._or(None, self._network.disconnect(peer))
 
     async def _or(self, fallback: T, call: Awaitable[T]) -> T:
-        """What the network answers, or `fallback` when it cannot; the log says so."""
+        """Return the network's answer, or `fallback`, with a warning in the log, if it fails."""
         try:
             return await call
         except NetworkClosedError:
             raise
         except ClockSkewError:
-            return fallback  # one of the network's problems, which the daemon names
+            return fallback  # the daemon reports it as a problem of the network
         except NetworkError as error:
             self._events.emit("warning", message=f"the network did not answer: {error}")
             return fallback
 
     async def _ask_status(self, peer: PeerId) -> None:
-        """A peer that gives none is no news: it may have left, or be of an older version."""
+        """Ask a peer for its full status. Silence is not worth reporting: the peer may have left, or run an
+        older version.
+        """
         try:
             envelope = await self._network.ask_status(peer)
         except NetworkClosedError:
@@ -335,7 +344,7 @@ class Exchange:
                 self._settle(verified, outcome)
 
     async def _keep_it_moving(self) -> None:
-        """Keep a slow group from holding up those of publishers that have proven themselves."""
+        """Stop a slow group from holding up groups of proven publishers."""
         while True:
             await asyncio.sleep(HURRY_S)
             if self._to_verify.proven_wait:
@@ -351,7 +360,7 @@ class Exchange:
         if self._gossip.standing(verified.publisher) is Standing.BANNED:
             self.handle(GroupRejected(verified.digest, IGNORED))
             return
-        self._blobs.put(verified.envelope)  # first, as in `publish`
+        self._blobs.put(verified.envelope)  # record first, as in `publish`
         self._database.pool.add(outcome, now=self._clock())
         record = verified.record
         if not is_person(record.model):
@@ -376,11 +385,11 @@ def open_exchange(
     blobs: BlobStore,
     events: EventLog,
 ) -> tuple[Gossip, Exchange]:
-    """Gossip and its exchange over what was opened. Starts nothing."""
+    """Build gossip and its exchange on top of opened parts. Starts nothing."""
     gossip = Gossip(
         key=key,
         manifest=manifest,
-        rng=random.Random(os.urandom(16)),  # noqa: S311  spreads peers over shards; nothing secret
+        rng=random.Random(os.urandom(16)),  # noqa: S311  spreads peers over shards; not secret
         dialable=network.statistics().dialable,
     )
     exchange = Exchange(

@@ -1,4 +1,6 @@
-"""The last word of a peer that leaves in good order, so that nobody takes its silence for an outage."""
+"""The last status of a peer that leaves in good order, so that other peers do not take its silence for an
+outage.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +12,13 @@ from swarmd.gossip import Gossip
 from swarmd.network.interface import Network
 
 GOODBYE_S = 2.0
-"""Seconds for the goodbye to reach those who hold it. Tenths of one are usual; nobody should wait long."""
+"""Seconds for the goodbye to reach the peers that store it. It usually takes tenths of a second; a stop
+should not hang.
+"""
 
 
 async def say_goodbye(gossip: Gossip, network: Network, now: float) -> None:
-    """Publish a last status. Those who stay read it within their usual 15 seconds."""
+    """Publish a last status. Peers that remain read it within their usual 15 seconds."""
     envelope = gossip.goodbye(now)
     if envelope is None:
         return

@@ -1,6 +1,6 @@
 """What keeps a peer from doing its work, and what to do about it: one sentence for each cause.
 
-Pure: everything comes in as numbers. `docs/operating.md` has the table of these sentences.
+Pure: everything is passed in as numbers. `docs/operating.md` lists these sentences.
 """
 
 from __future__ import annotations
@@ -13,19 +13,20 @@ HEARS_NOBODY_S = 30.0
 """Seconds without any answer. In a small swarm a silent peer is greeted every 10 s."""
 
 NOT_ASKED_S = 150.0
-"""Seconds without any request from others. Every peer stores its status with others every 40 s."""
+"""Seconds without any request from other peers. Every peer stores its status with others every 40 s."""
 
 FROZEN_S = 60.0
-"""Seconds that one request to the task worker may take. A step's questions or scores take less than one."""
+"""Longest time that one request to the task worker may take. A step's questions or scores take less than 1 s.
+"""
 
 
 def outages(
     network: NetworkStatistics, left: Collection[str], *, started_at: float, now: float
 ) -> Iterator[str]:
-    """What is wrong between this peer and the others. All times are monotonic, in seconds.
+    """Yield what is wrong between this peer and the others. All times are monotonic, in seconds.
 
-    `left` are peers whose last word was a goodbye, perhaps before this peer was started again: a peer that is
-    alone because of that is well.
+    `left`: peers whose last status was a goodbye, perhaps before this peer was restarted. A peer that is
+    alone because all others left is well.
     """
     if not network.known_peers:
         return
@@ -50,11 +51,11 @@ def outages(
 
 
 def frozen(waiting_s: float, worker: str) -> Iterator[str]:
-    """`worker`: whose questions and scores it is for."""
+    """`worker`: whose questions and scores it handles."""
     if waiting_s >= FROZEN_S:
         yield (
             f"the task worker for {worker} has not answered for {waiting_s:.0f} s: frozen, or starved of "
-            "CPU; it is replaced automatically, and if this comes back, the machine is overloaded"
+            "CPU; it is replaced automatically. If this happens again, the machine is overloaded"
         )
 
 

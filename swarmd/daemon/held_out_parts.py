@@ -1,6 +1,6 @@
-"""The swarm's held-out questions in parts: an evaluation answers one part and the next takes the next.
+"""The swarm's held-out questions in parts: each evaluation answers one part, in turn.
 
-Together the parts are what `swarmd eval --questions 400` asks, the same for every peer of the swarm.
+Together the parts are the questions of `swarmd eval --questions 400`, the same for every peer of the swarm.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from protocol import Manifest
 from swarmd.tasks import Question, held_out_questions, held_out_seed
 from swarmd.tasks.draw import HeldOutSource
 
-QUESTIONS = 400  # half the 95 % interval of success is then at most 0.05, and that of a difference less
+QUESTIONS = 400  # the 95 % interval of success is then at most +-0.05, and that of a difference narrower
 PARTS = 4  # a part costs about three times the completions of a default step
 
 
 @dataclass(frozen=True)
 class Part:
-    """Questions that are answered at one sitting, spread over all tasks."""
+    """Questions answered in one sitting, spread over all tasks."""
 
     number: int
     questions: tuple[Question, ...]
@@ -32,14 +32,14 @@ class Part:
 
 
 class HeldOutParts:
-    """Drawn once, when first needed: that takes the task worker 1.5 s (the starter tasks)."""
+    """Drawn once, on first use: it takes the task worker 1.5 s (the starter tasks)."""
 
     def __init__(self, manifest: Manifest) -> None:
         self._manifest = manifest
         self._parts: tuple[Part, ...] | None = None
 
     async def draw(self, source: HeldOutSource) -> tuple[Part, ...]:
-        """All parts. Raises NoHeldOutQuestionError if the swarm's tasks have no such question."""
+        """Return all parts. Raises NoHeldOutQuestionError if the swarm's tasks have no such question."""
         if self._parts is None:
             manifest = self._manifest
             found = await held_out_questions(source, manifest.tasks, held_out_seed(manifest), QUESTIONS)

@@ -1,8 +1,9 @@
-"""Which swarm this peer is in.
+"""Decide which swarm this peer joins.
 
 In this order: the swarm that the operator named; the one that the given peers are in; the one that this home
-was in before; the built-in one. Only `swarmd swarm accept` moves a home, so a temporary failure decides
-nothing. A new home whose peers do not answer waits for them. It never joins the built-in swarm instead.
+was in before; the built-in one. Only `swarmd swarm accept` moves a home to another swarm, so a temporary
+failure decides nothing. If none of the given peers answers, a new home waits for them. It never joins the
+built-in swarm instead.
 """
 
 from __future__ import annotations
@@ -23,31 +24,31 @@ from swarmd.tasks import SwarmFile
 
 DEFAULT_SWARM = "starter"
 MANIFEST_ANSWER_S = 10.0  # a dead address behind a silent router never answers; p2pd gives up after 5 s
-VERSIONS_ANSWER_S = 3.0  # only asked of a peer that gave no manifest: most are simply away
+VERSIONS_ANSWER_S = 3.0  # asked only of a peer that gave no manifest: most are simply offline
 _NO_ANSWER = f"no answer within {MANIFEST_ANSWER_S:.0f} s"
-MANIFEST_ASK_S = 5.0  # between two rounds of asking every peer for a swarm that only they know
-MANIFEST_ASK_MAX_S = 60.0  # it doubles up to this: a peer that is back should not be kept waiting for long
+MANIFEST_ASK_S = 5.0  # pause before asking every peer again for a swarm that only they know
+MANIFEST_ASK_MAX_S = 60.0  # the pause doubles up to this, so that a peer that returns is noticed soon
 
 
 @dataclass(frozen=True)
 class Invitation:
-    """What is known of the swarm before anybody is asked."""
+    """What is known of the swarm before any peer is asked."""
 
     named: SwarmFile | None
-    """What the operator named; None for nothing, or an id that only peers know."""
+    """The swarm that the operator named; None if none was named, or if only peers can resolve its id."""
     charter: VerifiedCharter | None
-    """The author's word that this home keeps from now on."""
+    """The author's charter that this home keeps from now on."""
 
     @property
     def bootstrap(self) -> tuple[str, ...]:
-        """Where the author says that peers are."""
+        """Addresses of peers, according to the author."""
         return () if self.charter is None else self.charter.charter.bootstrap
 
 
 async def read_invitation(wanted: str | None, home: Home) -> Invitation:
     """Read what `--swarm` names, in a thread because it takes seconds. Changes nothing in the home.
 
-    Raises ConfigError for what cannot be read or believed; see `swarmd.finding`.
+    Raises ConfigError for anything that cannot be read or is not believed; see `swarmd.finding`.
     """
     saved = home.charter()
     if wanted is None or kind_of(wanted) is Kind.ID:
@@ -66,21 +67,21 @@ async def choose_manifest(
     events: EventLog,
     belongs_to: bytes | None = None,
 ) -> Manifest:
-    """The manifest of the swarm to join. It is kept in the home.
+    """Return the manifest of the swarm to join, and keep it in the home.
 
-    `wanted` and `peers` are the operator's, `named` is what `wanted` stands for. `belongs_to` is the id of
-    the swarm that the home's database knows. Waits as long as no peer answers and only they know the swarm.
+    `wanted` and `peers` are the operator's; `named` is what `wanted` resolved to. `belongs_to` is the swarm
+    id in the home's database. If only peers know the swarm, waits until one answers.
 
     Raises ConfigError if the operator, the peers and the home contradict one another, or if no peer serves a
-    manifest that can be read; NetworkClosedError.
+    readable manifest; NetworkClosedError.
     """
     others = [address for address in peers if parse_peer_address(address).peer_id != network.peer_id]
     saved = home.manifest()
     if saved is not None and belongs_to not in (None, saved.swarm_id):
         raise ConfigError(
-            f"{home.manifest_path} is damaged, or is another swarm's: this home belongs to "
-            f"{_short(belongs_to)}. Put a backup of it back, or move it away and name the swarm with --swarm "
-            "FILE, or with --peer one of its peers"
+            f"{home.manifest_path} is damaged or belongs to another swarm: this home belongs to "
+            f"{_short(belongs_to)}. Restore a backup of it, or move it away and name the swarm with --swarm "
+            "FILE, or one of its peers with --peer"
         )
     if named is not None:
         manifest = named.manifest
@@ -92,14 +93,14 @@ async def choose_manifest(
         manifest = await _wait_for_id(wanted.lower(), network, others, events)
     if saved is not None and saved.swarm_id != manifest.swarm_id:
         raise ConfigError(
-            f"home {home.path} belongs to the swarm {saved.name} ({saved.swarm_id.hex()[:12]}), and this is "
-            f"{manifest.name} ({manifest.swarm_id.hex()[:12]}): use another --home for another swarm"
+            f"home {home.path} belongs to the swarm {saved.name} ({saved.swarm_id.hex()[:12]}), not to "
+            f"{manifest.name} ({manifest.swarm_id.hex()[:12]}): use a different --home for each swarm"
         )
     if saved is None and belongs_to not in (None, manifest.swarm_id):
         raise ConfigError(
             f"{home.manifest_path} is missing, and this home belongs to {_short(belongs_to)}, not "
-            f"to {manifest.name} ({_short(manifest.swarm_id)}): put a backup back, or name the swarm with "
-            "--swarm FILE, or with --peer one of its peers"
+            f"to {manifest.name} ({_short(manifest.swarm_id)}): restore a backup, or name the swarm with "
+            "--swarm FILE, or one of its peers with --peer"
         )
     if saved is None:
         home.write_manifest(manifest.to_bytes())
@@ -113,7 +114,7 @@ def _short(swarm_id: bytes | None) -> str:
 async def _unnamed(
     saved: Manifest | None, network: Network, peers: Sequence[str], events: EventLog
 ) -> Manifest:
-    """The swarm to join if the operator named none."""
+    """Return the swarm to join if the operator named none."""
     if not peers:
         return saved or (await asyncio.to_thread(find_swarm, DEFAULT_SWARM)).manifest
     if saved is None:
@@ -123,16 +124,16 @@ async def _unnamed(
 
 
 async def _wait_for_id(wanted: str, network: Network, peers: Sequence[str], events: EventLog) -> Manifest:
-    """Only peers can say what an id stands for."""
+    """Ask peers for the manifest behind an id. Only they can resolve it."""
     if not peers:
         raise ConfigError(
-            f"nobody to ask what the swarm {wanted[:12]} is: name a peer of it with --peer ADDRESS"
+            f"nobody to ask what the swarm {wanted[:12]} is: name one of its peers with --peer ADDRESS"
         )
     manifest = await _wait_for_manifest(network, peers, events)
     if manifest.swarm_id.hex() != wanted:
         raise ConfigError(
-            f"the peers given are in the swarm {manifest.name} ({manifest.swarm_id.hex()}), not in "
-            f"{wanted}: leave out --swarm to join theirs, or name a peer of the swarm you want"
+            f"the given peers are in the swarm {manifest.name} ({manifest.swarm_id.hex()}), not in "
+            f"{wanted}: leave out --swarm to join theirs, or name a peer of the one you want"
         )
     return manifest
 
@@ -153,15 +154,15 @@ async def _wait_for_manifest(network: Network, peers: Sequence[str], events: Eve
             "warning",
             message=f"{silent} of {len(peers)} peers given do not answer, and only they know which swarm to "
             f"join: asking again in {pause:.0f} s. Check that they run, and that this network lets TCP out "
-            "to their ports: one that lets nothing out but port 443 needs a peer that listens there, with "
-            "--port 443. To start without any, name the swarm with --swarm",
+            "to their ports: a network that lets nothing out but port 443 needs a peer started with "
+            "--port 443. To start without them, name the swarm with --swarm",
         )
         await asyncio.sleep(pause)
         pause = min(2 * pause, MANIFEST_ASK_MAX_S)
 
 
 async def _other_version(network: Network, address: str) -> str | None:
-    """Why the peer at `address` cannot be understood, if it says that it speaks another protocol."""
+    """Return why the peer at `address` cannot be understood, if it reports a different protocol version."""
     peer = parse_peer_address(address).peer_id
     try:
         async with asyncio.timeout(VERSIONS_ANSWER_S):
@@ -171,7 +172,7 @@ async def _other_version(network: Network, address: str) -> str | None:
 
 
 async def _ask_each(network: Network, peers: Sequence[str], events: EventLog) -> tuple[Manifest | None, int]:
-    """The manifest of the first of `peers` that serves one, and how many before it did not answer."""
+    """Return the first manifest that one of `peers` serves, and how many peers before it did not answer."""
     silent = 0
     for address in peers:
         try:

@@ -23,9 +23,10 @@ async def open_panel(
     device: str,
     warn: Callable[[str], None],
 ) -> Panel:
-    """The judges, loaded and measured in a thread of their own: strangers' answers never wait for a step.
+    """Load and measure the judges. They run in a thread of their own, so external answers never wait for a
+    step.
 
-    `warn` is told of judges that know nothing. Raises ConfigError, ModelError, TaskError.
+    `warn` is called for judges that know nothing. Raises ConfigError, ModelError, TaskError.
     """
     thread = ThreadPoolExecutor(1, "judges")
     stack.callback(thread.shutdown, wait=False)
@@ -39,7 +40,7 @@ async def open_panel(
 
 
 def unused_judges(manifest: Manifest, learning: LearningConfig) -> Iterator[str]:
-    """A judge that was named here, in a swarm that asks for none of its kind."""
+    """Yield a warning for each judge that was configured but that no task of the swarm asks for."""
     asked = {rule.kind for task in manifest.tasks for rule in judges_of(task.config)}
     for flag, kind, given in (
         ("--judge", "generative", learning.judge),
@@ -50,7 +51,7 @@ def unused_judges(manifest: Manifest, learning: LearningConfig) -> Iterator[str]
 
 
 def judge_views(panel: Panel) -> tuple[JudgeView, ...]:
-    """One per task that judges reward."""
+    """Return one view for each task that judges reward."""
     return tuple(
         JudgeView(
             task=found.task,

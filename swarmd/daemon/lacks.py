@@ -1,6 +1,7 @@
-"""What a peer lacks: groups by others, right answers, or texts that end. Each is told once, not every step.
+"""What a peer lacks: external groups, right answers, or texts that end. Each lack is reported once, not every
+step.
 
-Pure: a step says what it saw, and gets back what to tell, if anything.
+Pure: each step says what it saw, and gets back what to report, if anything.
 """
 
 from __future__ import annotations
@@ -12,21 +13,21 @@ from itertools import chain
 from swarmd.observe import printable
 from swarmd.tasks import extract_answer
 
-ENOUGH_STEPS = 50  # with enough groups in a row: a lack after that is news again
-FRUITLESS_STEPS = 50  # in a row; the embedded model answers in its first step, and a slow one within some
-FIRST_STEPS, LAST_STEPS = 20, 50  # whose completions are compared: hundreds each with the default 32 a step
-ENDING_SHARE = 0.5  # of what it was: half as many completions end by themselves as at first
-UNENDED_STEPS = 10  # whose right answers are counted: some with the default 32 completions a step
+ENOUGH_STEPS = 50  # in a row with enough groups: a lack after that is reported again
+FRUITLESS_STEPS = 50  # in a row; the embedded model is right in its first step, a slow one within a few
+FIRST_STEPS, LAST_STEPS = 20, 50  # steps compared: hundreds of completions each, at the default 32 per step
+ENDING_SHARE = 0.5  # of the first share: half as many completions end by themselves
+UNENDED_STEPS = 10  # whose right answers are counted: several, at the default 32 completions per step
 SHOWN_CHARS = 300  # of one completion: a few lines of a log
 
 NOTHING_TO_LEARN_FROM = (
-    "nothing to learn from: --local 0 makes no groups here, and none has come from others; start another "
-    "peer with the join command, name one with --peer, or set --local 4"
+    "nothing to learn from: --local 0 makes no groups here, and none has arrived from other peers; start "
+    "another peer with the join command, name one with --peer, or set --local 4"
 )
 
 
 class ExternalLack:
-    """Fewer groups by others than a step wants."""
+    """A step had fewer external groups than it wanted."""
 
     def __init__(self) -> None:
         self._enough = ENOUGH_STEPS
@@ -34,7 +35,9 @@ class ExternalLack:
         """Why the peer learns nothing at present; None if it learns."""
 
     def see(self, wanted: int, had: int, own: int) -> str | None:
-        """What to tell after a draw of `had` of the `wanted` groups, beside `own` groups of this peer."""
+        """Return what to report after drawing `had` of the `wanted` groups, beside `own` groups of this
+        peer.
+        """
         is_news = self._enough >= ENOUGH_STEPS
         self.reason = NOTHING_TO_LEARN_FROM if had + own == 0 else None
         if had >= wanted:
@@ -46,12 +49,12 @@ class ExternalLack:
         if self.reason is not None:
             return self.reason
         if had == 0:
-            return "no groups by others yet: own groups alone are used until some come"
-        return f"{had} of {wanted} groups by others: the step goes on with these, until more come"
+            return "no external groups yet: training on own groups alone until some arrive"
+        return f"{had} of {wanted} external groups: training with these until more arrive"
 
 
 class AnswerLack:
-    """Steps in a row in which nothing that this peer wrote earned anything."""
+    """A run of steps in which nothing this peer wrote earned a reward."""
 
     def __init__(self) -> None:
         self._unanswered = 0
@@ -61,7 +64,7 @@ class AnswerLack:
         """What is wrong at present; None if nothing is."""
 
     def see(self, texts: Sequence[Sequence[str]], rewards: Sequence[Sequence[float]]) -> str | None:
-        """What to tell after a step's completions, by group, and their rewards in 0..1."""
+        """Return what to report after a step's completions, by group, and their rewards in 0..1."""
         if not texts:
             return None
         flat = list(chain.from_iterable(texts))
@@ -83,13 +86,13 @@ class AnswerLack:
         if self._unanswered >= FRUITLESS_STEPS:
             return (
                 f"no completion had an answer tag for {self._unanswered} steps, and none is right without: "
-                "show it how with --examples 4, use a --model that follows instructions, or a larger "
+                "show the format with --examples 4, use a --model that follows instructions, or raise "
                 "--max-new-tokens if answers are cut off"
             )
         if self._fruitless >= FRUITLESS_STEPS:
             return (
                 f"no answer was right for {self._fruitless} steps, so there is nothing to reinforce: use a "
-                "stronger --model or easier tasks (--swarm), or join peers that are right at times (--peer)"
+                "stronger --model or easier tasks (--swarm), or join peers that are sometimes right (--peer)"
             )
         return None
 
@@ -97,7 +100,7 @@ class AnswerLack:
 class EndLack:
     """Texts that stop ending: the share of own completions that end by themselves, now and at first.
 
-    Reward does not show it, because what follows an answer costs nothing. Generation takes longer, and
+    The reward does not show it, because text after an answer costs nothing. Generation takes longer, and
     entropy falls.
     """
 
@@ -108,7 +111,7 @@ class EndLack:
         """What is wrong at present; None if nothing is."""
 
     def see(self, finished: Sequence[bool]) -> str | None:
-        """What to tell after a step's completions, of which these ended by themselves."""
+        """Return what to report after a step. `finished`: for each completion, whether it ended by itself."""
         if not finished:
             return None
         share = sum(finished) / len(finished)
@@ -127,12 +130,12 @@ class EndLack:
         return (
             f"completions stopped ending: {last:.0%} end by themselves in the last {LAST_STEPS} steps, "
             f"{first:.0%} did at first. The others are cut off at the limit, which costs time and teaches "
-            "nothing: end them after the answer with --stop '</answer>', or lower --lr"
+            "nothing: stop at the answer with --stop '</answer>', or lower --lr"
         )
 
 
 class UnendedLack:
-    """Right answers that earn nothing, because their texts go on until they are cut off."""
+    """Right answers that earn nothing, because their texts continue until they are cut off."""
 
     def __init__(self) -> None:
         self._steps: deque[tuple[int, int]] = deque(maxlen=UNENDED_STEPS)
@@ -140,7 +143,9 @@ class UnendedLack:
         """What is wrong at present; None if nothing is."""
 
     def see(self, withheld: int, rewarded: int) -> str | None:
-        """What to tell after a step with so many right answers that earned nothing, and so many that did."""
+        """Return what to report after a step in which `withheld` right answers earned nothing and `rewarded`
+        did.
+        """
         self._steps.append((withheld, rewarded))
         was = self.reason
         self.reason = self._found()
@@ -152,14 +157,14 @@ class UnendedLack:
             return None
         return (
             f"{withheld} of {withheld + rewarded} right answers of the last {UNENDED_STEPS} steps earned "
-            "nothing, because their texts go on until they are cut off: end them after the answer with "
-            "--stop '</answer>', raise --max-new-tokens, or let them earn what they score: set "
+            "nothing, because their texts continue until they are cut off: stop at the answer with "
+            "--stop '</answer>', raise --max-new-tokens, or let them keep their score: set "
             'learning.unended = "scored" in config.toml'
         )
 
 
 class OwnLacks:
-    """Everything that own groups may lack."""
+    """Everything that own groups can lack."""
 
     def __init__(self) -> None:
         self._answer = AnswerLack()
@@ -180,8 +185,9 @@ class OwnLacks:
         earned: Sequence[Sequence[float]],
         ended: Sequence[bool],
     ) -> list[str]:
-        """What to tell after a step's completions, by group: what their answers scored and what they earned.
-        `ended`: of each completion, whether it was not cut off."""
+        """Return what to report after a step's completions, by group: their scores and the rewards they
+        earned. `ended`: for each completion, whether it was not cut off.
+        """
         right, rewarded = (sum(reward > 0 for reward in chain(*rows)) for rows in (scored, earned))
         found = (
             self._answer.see(texts, scored),

@@ -1,6 +1,6 @@
-"""The learning half of a peer: plan, policy, trainer and progress, as the home's checkpoint left them.
+"""The learning half of a peer: plan, policy, trainer and progress, as restored from the home's checkpoint.
 
-Everything here runs in the model thread. The caller reports its findings on the event loop.
+Everything here runs in the model thread. The caller reports the results on the event loop.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ from swarmd.storage.durable import disk_error
 
 @dataclass(frozen=True)
 class Learner:
-    """What trains, ready for the next step."""
+    """Everything that trains, ready for the next step."""
 
     plan: HardwarePlan
     config: PolicyConfig
-    """The operator's settings, completed by those that the checkpoint was trained with."""
+    """The operator's settings, completed by the settings the checkpoint was trained with."""
     policy: Policy
     trainer: Trainer
     progress: Progress
@@ -45,16 +45,16 @@ class Learner:
     peer_id: PeerId
     resumed_step: int | None
     checkpoint_bytes: int
-    """Size of the checkpoint resumed from; 0 without one."""
+    """Size of the checkpoint resumed from; 0 if there was none."""
     problems: tuple[str, ...]
     """What was wrong with checkpoints and what is lost, one sentence each."""
     base: Base | None = None
-    """What the adapter is trained on; None if all weights are trained and saved."""
+    """The base model of the adapter; None if all weights are trained and saved."""
 
     def save(self) -> int:
         """Write a checkpoint, in the model thread. Returns its size in bytes.
 
-        Raises StorageError; nothing is lost then.
+        Raises StorageError, in which case nothing is lost.
         """
         path = saved_progress.save(
             self.checkpoints, self.progress, self.policy, self.trainer, self.config, self.peer_id, self.base
@@ -71,10 +71,10 @@ def load_learner(
     past: Past = Past(),  # noqa: B008  frozen
     watch: Watch | None = None,
 ) -> Learner:
-    """Load the model and restore the checkpoint to continue from. Blocks for seconds, or for a download, of
-    which `watch` is told how far it is.
+    """Load the model and restore the checkpoint to continue from. Blocks for seconds, or for the length of a
+    download, whose progress `watch` receives.
 
-    Raises ConfigError (an impossible setting, a checkpoint of another model), ModelError, StorageError.
+    Raises ConfigError (an impossible setting, or a checkpoint of another model), ModelError, StorageError.
     """
     checkpoints = Checkpoints(home.checkpoints_path, config.storage.checkpoints_kept)
     resumption = find_resumption(checkpoints, home, beginning, past)
@@ -88,7 +88,7 @@ def load_learner(
     policy_config = with_model_of(policy_config, checkpoint)
     prepared = prepare(config, policy_config, home, manifest)
     plan = prepared.plan
-    if plan.lora is not None:  # chosen by the plan or set by the operator: the checkpoint names it either way
+    if plan.lora is not None:  # the checkpoint names it, whether the plan or the operator chose it
         policy_config = policy_config.model_copy(
             update={"lora_rank": plan.lora.rank, "lora_alpha": plan.lora.alpha}
         )
@@ -108,7 +108,7 @@ def load_learner(
         told += saved_progress.resume(checkpoint, progress, policy, trainer, peer_id)
     progress.origin = resumption.origin
     if resumption.named:
-        progress.saved_step = -1  # even at step 0: it is saved in this home at once
+        progress.saved_step = -1  # saves it in this home at once, even at step 0
     return Learner(
         plan=replace(plan, reasons=(*plan.reasons, *policy.reasons)),
         config=policy_config,
@@ -136,13 +136,13 @@ def _require_space(home: Home, needed: int) -> None:
     free = shutil.disk_usage(home.path).free
     if free < needed:
         raise DiskFullError(
-            f"{free / 1e6:.0f} MB are free on the disk of {home.path}, and a checkpoint takes "
+            f"{free / 1e6:.0f} MB are free on the disk of {home.path}, but a checkpoint takes "
             f"{needed / 1e6:.0f} MB: free some space and start again"
         )
 
 
 def prepare(config: Config, policy: PolicyConfig, home: Home, manifest: Manifest) -> Prepared:
-    """The plan for this peer's steps. A home that is not there is not made: what is measured is forgotten.
+    """Return the plan for this peer's steps. Does not create a missing home; measurements are then not kept.
 
     Raises ConfigError, ModelError.
     """
@@ -168,5 +168,5 @@ def prepare(config: Config, policy: PolicyConfig, home: Home, manifest: Manifest
 
 
 def _seed(seed: int, peer_id: str) -> int:
-    """64 bits that differ between peers even if their configured seeds do not."""
+    """Return a 64-bit seed that differs between peers even if their configured seeds do not."""
     return int.from_bytes(hashlib.sha256(f"{seed}/{peer_id}".encode()).digest()[:8], "big")

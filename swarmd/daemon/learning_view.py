@@ -12,12 +12,12 @@ from swarmd.step.learned import Measured, Trend, measured, tasks_of, trend
 from swarmd.storage import Database
 from swarmd.storage.held_out import Sitting
 
-CURVE_POINTS = 200  # of held-out success: its columns are about 15 kB of JSON with eight tasks
-DIGITS = 4  # of what the curves show: a thousandth of a question, or of a reward
+CURVE_POINTS = 200  # of held-out success: about 15 kB of JSON with eight tasks
+DIGITS = 4  # after the decimal point in curves: finer than one question, or than a reward needs
 
 
 class LearningView:
-    """Reads the history. The part that only an evaluation changes is read again after one."""
+    """Reads the history. The part that only evaluations change is read again after each of them."""
 
     def __init__(self, database: Database, model: str) -> None:
         self._database = database
@@ -25,11 +25,11 @@ class LearningView:
         self._held_out: Learning | None = None
 
     def changed(self) -> None:
-        """There was an evaluation."""
+        """Note that there was an evaluation."""
         self._held_out = None
 
     def learning(self, evaluation_share: float | None = None) -> Learning:
-        """Everything at this moment."""
+        """Return the whole view at this moment."""
         if self._held_out is None:
             self._held_out = self._read_held_out()
         return self._held_out.model_copy(
@@ -79,8 +79,9 @@ class LearningView:
 
 
 def describe(learning: Learning) -> str:
-    """One sentence for people: success now, at the start, and what the difference on the same questions says.
-    Intervals of 95 % are in parentheses."""
+    """Return one sentence for people: success now, at the start, and what the difference on the same
+    questions says. Intervals of 95 % are in parentheses.
+    """
     now, untrained, change = learning.now, learning.untrained, learning.trend
     if now is None:
         return "" if untrained is None else f"{_words(untrained)} before any training"

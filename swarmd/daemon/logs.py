@@ -1,4 +1,4 @@
-"""Turns the packages' log lines into events, so that one stream carries everything in one format."""
+"""Turn the packages' log lines into events, so that one stream carries everything in one format."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ import structlog
 from swarmd.observe import EventLog
 
 RENAMED = frozenset({"event", "exc_info"})
-PRINTED = frozenset({"warning", "error", "critical", "exception"})  # the rest is for developers
+PRINTED = frozenset({"warning", "error", "critical", "exception"})  # lower levels are for developers
 
 
 def route_logs(events: EventLog, loop: asyncio.AbstractEventLoop) -> None:
-    """From now on, send the packages' log lines to `events`, from any thread."""
+    """Send the packages' log lines to `events` from now on, from any thread."""
     home_thread = threading.get_ident()
 
     def to_events(_: Any, method: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

@@ -1,4 +1,4 @@
-"""What this peer takes of its machine: memory, and bytes of groups in and out."""
+"""This peer's use of its machine: memory, and bytes of groups received and sent."""
 
 from __future__ import annotations
 
@@ -10,18 +10,20 @@ import torch
 
 @dataclass(frozen=True)
 class MachineUse:
-    """Bytes at one moment, or since the daemon started."""
+    """Measured at one moment, or since the daemon started. In bytes."""
 
     memory_bytes: int
     """Resident memory of this process."""
     device_memory_bytes: int | None
-    """Peak of what PyTorch held on the accelerator; None on a CPU, and where it counts none (mps)."""
+    """Peak memory that PyTorch held on the accelerator; None on a CPU, and where PyTorch does not count it
+    (mps).
+    """
     pulled_bytes: int
     served_bytes: int
 
 
 def measure(device: torch.device, *, pulled_bytes: int, served_bytes: int) -> MachineUse:
-    """The use at this moment: a few microseconds."""
+    """Measure the use at this moment: takes a few microseconds."""
     is_cuda = device.type == "cuda"
     return MachineUse(
         memory_bytes=psutil.Process().memory_info().rss,

@@ -1,6 +1,6 @@
-"""Whom a peer dials when it starts: the peers that the operator named, and those of earlier runs.
+"""Which peers a peer dials when it starts: those the operator named, and those of earlier runs.
 
-A peer that does not answer now is tried again by gossip: the start does not wait for it.
+Gossip tries again later if a peer does not answer, so the start does not wait for it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ REMEMBERED_MAX = 64  # peers of earlier runs handed to gossip, newest first
 CONNECT_FIRST_MAX = 16  # addresses dialled before the first step; the rest is gossip's
 
 Known = tuple[tuple[PeerId, tuple[str, ...]], ...]
-"""Peers and their possible addresses; those that the operator named come first."""
+"""Peers and their possible addresses, those named by the operator first."""
 
 
 async def meet(
@@ -30,11 +30,11 @@ async def meet(
     events: EventLog,
     clock: Callable[[], float],
 ) -> Known:
-    """Dial the first of the known peers and say how many answered. Returns all known peers.
+    """Dial the first known peers and report how many answered. Returns all known peers.
 
-    Peers that the operator banned are left out. `named` addresses are remembered for the next start, even if
-    nobody answers there now. If the clocks of all that answer disagree with this one, a warning says so and
-    health keeps saying it: the clock may be set later, and theirs may be the wrong ones.
+    Peers that the operator banned are left out. `named` addresses are remembered for the next start even if
+    no peer answers there now. If the clocks of all peers that answer disagree with this one, a warning says
+    so and health keeps reporting it: the clock may be set later, or theirs may be wrong.
     """
     known = _known(named, network.peer_id, database, clock())
     addresses = [address for _, several in known for address in several][:CONNECT_FIRST_MAX]
@@ -69,7 +69,7 @@ def _known(named: Sequence[str], own: PeerId, database: Database, now: float) ->
 
 
 async def _connect(network: Network, addresses: Sequence[str], events: EventLog, *, by_operator: bool) -> int:
-    """How many answered. Temporary failures are left to gossip."""
+    """Return how many answered. Temporary failures are left to gossip."""
     try:
         return await network.connect(addresses, named=by_operator)
     except NetworkClosedError:

@@ -1,4 +1,4 @@
-"""What the next step wants of own groups and of others', by what this peer has measured."""
+"""How many own and external groups the next step wants, based on what this peer has measured."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from swarmd.step.mixing import GroupCosts, Mix, choose_mix
 from swarmd.step.verification import Verification
 
 OWN_PHASES = ("questions", "generating", "scoring")
-DEMAND_STEPS = 8  # groups arrive steps after they were asked for: what is asked for follows the mean
+DEMAND_STEPS = 8  # groups arrive several steps after the request, so demand follows the mean
 
 
 class Mixing:
-    """Remembers what own groups cost, and what the last steps wanted of others."""
+    """Remembers what own groups cost, and how many external groups the last steps wanted."""
 
     def __init__(self, learning: LearningConfig, verification: Verification) -> None:
         self._learning = learning
@@ -26,16 +26,16 @@ class Mixing:
         self._wanted: deque[int] = deque(maxlen=DEMAND_STEPS)
 
     def next(self, experience: Experience) -> Mix:
-        """The mix of the step that begins."""
+        """Return the mix of the step that begins."""
         return choose_mix(self._learning, experience.teaching_share, self._costs())
 
     def made(self, groups: int, phase_seconds: Mapping[str, float]) -> None:
-        """A step made so many own groups, and its phases took so long."""
+        """Note that a step made `groups` own groups, and how long its phases took."""
         if groups:
             self._own_s = sum(phase_seconds.get(phase, 0.0) for phase in OWN_PHASES) / groups
 
     def demand(self, wanted: int) -> int:
-        """How many groups of others a step uses lately, if this one wants `wanted`."""
+        """Return how many external groups a step has been using, given that this one wants `wanted`."""
         self._wanted.append(wanted)
         return math.ceil(sum(self._wanted) / len(self._wanted))
 

@@ -1,6 +1,7 @@
-"""Asks the peers around, one at a time, for a newer version of the swarm and for the protocol they speak.
+"""Ask connected peers, one at a time, whether there is a newer version of the swarm and which protocol they
+speak.
 
-What a peer answers changes nothing but what is told: the operator decides.
+A peer's answer changes only what is reported: the operator decides.
 """
 
 from __future__ import annotations
@@ -19,10 +20,10 @@ from swarmd.observe import EventLog
 from swarmd.storage import Home
 
 ASK_S = 20.0
-"""Seconds between two questions. A peer with ten neighbours hears of a version within some minutes."""
+"""Seconds between two questions. A peer with ten neighbours hears of a new version within minutes."""
 
 ASKED_MAX = 256
-"""Peers of which it is remembered when they were asked; the one asked longest ago is forgotten first."""
+"""How many peers' last question is remembered; the one asked longest ago is forgotten first."""
 
 
 Ask = Callable[[PeerId], Awaitable[bytes]]
@@ -40,7 +41,9 @@ class Newsroom:
         standing_of: StandingOf,
         words: Callable[[News], str | None] | None = None,
     ) -> None:
-        """`words` says what the operator should know of the news; without it, how a member joins them."""
+        """`words` formats the news for the operator; by default it says how a member joins a newer
+        version.
+        """
         self._home = home
         self._network = network
         self._events = events
@@ -48,9 +51,9 @@ class Newsroom:
         self._words = words or (lambda news: news.words(str(home.path)))
         self._news = News(home.charter())
         self._asked: OrderedDict[PeerId, bool] = OrderedDict()
-        """Peers by when they were asked last; whether their version of the protocol is known."""
+        """Peer -> when it was last asked, and whether its protocol version is known."""
         self._turns: dict[Standing, int] = {}
-        """The number of the last turn of each standing."""
+        """The index of the last turn of each standing."""
         self._numbers = count(1)
         self._problem: str | None = None
         self._look_at_home()
@@ -61,7 +64,7 @@ class Newsroom:
         return self._words(self._news)
 
     async def keep_asking(self) -> None:
-        """Ask one peer after the other, until cancelled or the network is closed."""
+        """Ask one peer after another, until cancelled or the network is closed."""
         while True:
             await asyncio.sleep(ASK_S)
             self._look_at_home()
@@ -74,9 +77,9 @@ class Newsroom:
                 return
 
     def _next(self) -> PeerId | None:
-        """A connected peer. Standings take turns, the best first, and so do the peers of each.
+        """Return a connected peer. Standings take turns, best first, and so do the peers within each.
 
-        So newcomers delay no question to a known peer by more than a turn, however many they are.
+        Newcomers therefore delay a question to a known peer by at most one turn, however many they are.
         """
         peers: defaultdict[Standing, list[PeerId]] = defaultdict(list)
         for peer in self._network.statistics().connections:
@@ -100,7 +103,9 @@ class Newsroom:
             await self._answer(self._network.ask_charter, peer, self._hear_charter)
 
     async def _answer(self, ask: Ask, peer: PeerId, hear: Hear) -> None:
-        """A peer that gives no answer is no news: it may know nothing, or be older than the question."""
+        """Pass the answer of `peer` to `hear`. Silence is ignored: the peer may know nothing, or be older
+        than the question.
+        """
         try:
             answer = await ask(peer)
         except NetworkClosedError:
@@ -125,7 +130,7 @@ class Newsroom:
             self._warn_once(str(error))
 
     def _look_at_home(self) -> None:
-        """`swarmd swarm announce` may have left something there."""
+        """Read what `swarmd swarm announce` may have left in the home."""
         try:
             kept = self._home.news()
         except ConfigError as error:
@@ -137,7 +142,9 @@ class Newsroom:
             self._network.tell_charter(mine)
 
     def _warn_once(self, problem: str) -> None:
-        """News is no reason to stop training: it is heard again, from others or after a restart."""
+        """Warn once about a failure. It does not stop training: the news is heard again, from other peers or
+        after a restart.
+        """
         if problem != self._problem:
             self._problem = problem
             self._events.emit("warning", message=problem)

@@ -18,11 +18,11 @@ from swarmd.step.own_groups import own_group, own_questions
 from swarmd.step.playing import Episode, InModelThread, play, score
 from swarmd.tasks import Question
 
-UNSCORED_TOLD = 0.5  # share of a step's completions; failures below it are put down to the model's junk
+UNSCORED_TOLD = 0.5  # share of a step's completions; fewer failures are attributed to junk text
 
 
 class OwnGroups:
-    """Writes a step's own groups. Its figures are of the last step that had any."""
+    """Writes a step's own groups. Its numbers describe the last step that had any."""
 
     def __init__(self, parts: Parts, stop: threading.Event, enter: Enter, in_model_thread: InModelThread):
         """`stop`: ends a generation in progress."""
@@ -36,11 +36,11 @@ class OwnGroups:
         self.tokens = 0
         """Tokens generated."""
         self.written = self.ended = 0
-        """Turns of the completions, and those of them that were not cut off."""
+        """Turns of the completions, and how many of them were not cut off."""
 
     @property
     def lacks(self) -> tuple[str, ...]:
-        """Why this peer's own completions teach it nothing at present, with what to do."""
+        """Why this peer's own completions teach it nothing at present, with remedies."""
         return self._lacks.reasons
 
     def begin_step(self) -> None:
@@ -88,17 +88,17 @@ class OwnGroups:
             parts.events.emit("warning", message=lack)
         with parts.database.transaction():  # one write for all of them
             for scored, question, row in zip(groups, questions, scores, strict=True):
-                if not any(each.is_lost for each in row):  # others would reject it, and hold it against us
+                if not any(each.is_lost for each in row):  # others would reject it and trust us less
                     self._publish(scored, question)
             parts.database.ledger.own(len(groups))
         return groups
 
     async def _write(self, questions: Sequence[Question]) -> list[list[Episode[Sample]]]:
-        """One group of completions per question, each written to its end."""
+        """Return one group of completions per question, each written to its end."""
         parts, loop = self._parts, asyncio.get_running_loop()
 
         def generate(prompts: Sequence[Sequence[int]], group_size: int) -> list[list[Sample]]:
-            """One turn behind each prompt. Runs in the model thread."""
+            """Generate one turn per prompt. Runs in the model thread."""
             total, done = self._tokens_max(len(prompts)), 0
 
             def report(tokens: int) -> None:
@@ -128,7 +128,7 @@ class OwnGroups:
         self.tokens_per_s = self.tokens / max(seconds, 1e-9)
 
     def _note_failures(self, failures: Sequence[str | None]) -> None:
-        """Junk may crash a scorer, and earns nothing. If most texts do, a warning says so."""
+        """Warn if most texts crash the scorer. A few are expected: junk may crash it, and earns nothing."""
         failed = Counter(failure for failure in failures if failure is not None)
         self.unscored = failed.total() / len(failures)
         if self.unscored > UNSCORED_TOLD:
@@ -140,7 +140,7 @@ class OwnGroups:
             )
 
     async def _draw_questions(self, count: int) -> list[Question]:
-        """Training questions that fit the model's context. Raises TaskError if there are none."""
+        """Return training questions that fit the model's context. Raises TaskError if there are none."""
         parts = self._parts
         return await own_questions(
             parts.draw,
@@ -155,7 +155,7 @@ class OwnGroups:
         return questions * self._parts.config.learning.group_size * self._parts.learner.policy.max_new_tokens
 
     def _publish(self, group: ScoredGroup, question: Question) -> None:
-        """Offer the group to others, unless the protocol has no room for its text."""
+        """Offer the group to other peers, unless its text is too large for the protocol."""
         parts = self._parts
         try:
             offer = to_offer(
@@ -166,7 +166,7 @@ class OwnGroups:
             )
         except InvalidLocal as error:
             parts.events.emit(
-                "warning", message=f"a group stays here because it cannot be published: {error}"
+                "warning", message=f"a group cannot be published and is used only here: {error}"
             )
             return
         parts.exchange.publish(offer, round_=group.round)

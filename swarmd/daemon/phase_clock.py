@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 
 class PhaseClock:
-    """One phase runs at a time. `ended` hears of each that is over, with its seconds."""
+    """One phase runs at a time. `ended` is called with each finished phase and its seconds."""
 
     def __init__(
         self, ended: Callable[[str, float], None], *, monotonic: Callable[[], float] = time.monotonic
@@ -19,7 +19,7 @@ class PhaseClock:
         self._of_step: dict[str, float] = {}
 
     def enter(self, phase: str) -> None:
-        """`phase` runs from now on; to enter it again changes nothing."""
+        """Start `phase`. Entering the current phase again changes nothing."""
         if phase == self._phase:
             return
         if self._phase is not None:
@@ -29,12 +29,12 @@ class PhaseClock:
         self._phase, self._since = phase, self._monotonic()
 
     def begin_step(self) -> None:
-        """A step begins: what ran before is not part of it."""
+        """Begin a step. Time before this is not part of it."""
         self.enter("between steps")
         self._of_step = {}
 
     def seconds(self) -> dict[str, float]:
-        """Phase -> seconds since the step began, the running one included."""
+        """Phase -> seconds since the step began, including the running phase."""
         running = {} if self._phase is None else {self._phase: self._monotonic() - self._since}
         found = {**self._of_step}
         for phase, seconds in running.items():

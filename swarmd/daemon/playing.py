@@ -1,4 +1,4 @@
-"""Gives the peer a desk where a person may answer (`swarmd/people/desk.py`)."""
+"""Give the peer a desk at which a person can answer questions (`swarmd/people/desk.py`)."""
 
 from __future__ import annotations
 
@@ -29,8 +29,9 @@ def open_desk(
     credit: Callable[[], Credit],
     judges: Panel,
 ) -> Desk:
-    """The desk of this peer. What a person types goes to the worker that scores strangers' texts."""
-    # Questions of their own: those of the steps are counted, and a resumed peer must meet them again.
+    """Return the desk of this peer. A person's answers go to the worker that scores external texts."""
+    # The desk has its own sequence of questions: those of the steps are counted, and a resumed peer must ask
+    # them again.
     draw = TrainingDraw(manifest, exchange.peer_id, secrets.randbits(SEED_BITS))
     return Desk(
         manifest=manifest,

@@ -1,4 +1,4 @@
-"""How others reach this peer, in words: one sentence, and what to do if it could be better. Pure."""
+"""How other peers reach this one, in words: one sentence, and what to do if it could be better. Pure."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from swarmd.network.interface import Reach, Reachability, Way
 from swarmd.observe import ReachView
 
 RELAYS_NAMED = 3
-"""All that a peer holds at once (`network/reach/reservations.py`)."""
+"""As many as a peer holds places at (`network/reach/reservations.py`)."""
 
 
 def reach_view(reach: Reachability, ways: Mapping[Way, int], *, announces: bool) -> ReachView:
-    """`announces`: the operator said under which addresses this peer is reached."""
+    """`announces`: whether the operator set the addresses to announce."""
     return ReachView(
         state=reach.state.value,
         says=_says(reach),
@@ -44,7 +44,7 @@ def _says(reach: Reachability) -> str:
         case Reach.INLINE:
             return (
                 f"inline only: TCP port {reach.port} opens to {reach.opened} of {asked} networks that tried, "
-                "and no relay takes this peer; others find its groups in the DHT"
+                "and no relay has a place for this peer; other peers find its groups in the DHT"
             )
     if reach.alone:
         return "not known: there is nobody to ask yet"
@@ -65,8 +65,8 @@ def _remedy(reach: Reachability, announces: bool) -> str:
     if announces:
         return f"check the firewall, and that the router forwards TCP port {reach.port} to this machine"
     open_it = (
-        f"to be dialled directly, forward TCP port {reach.port} to this machine in the router (open it in "
-        f"the firewall), and start with --port {reach.port}; if the router's own port is another one, add "
+        f"to be reached directly, forward TCP port {reach.port} to this machine in the router (open it in "
+        f"the firewall), and start with --port {reach.port}; if the router's outer port differs, add "
         f"--announce /{family}/{at}/tcp/ROUTER_PORT"
     )
     if reach.state is Reach.INLINE:

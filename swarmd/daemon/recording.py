@@ -1,4 +1,4 @@
-"""Where the numbers of a step go besides the database: HOME/steps.jsonl, sinks, and counts for metrics."""
+"""Where a step's numbers go besides the database: HOME/steps.jsonl, sinks, and counters for metrics."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ class Recorder:
         """The newest line; None before the first step of this run."""
 
     def phase_ended(self, phase: str, seconds: float) -> None:
-        """Count the duration of a phase that is work."""
+        """Count the duration of a phase, unless it is waiting."""
         if phase in PHASES:
             self.durations.add(phase, seconds)
 
     def record(self, line: StepLine) -> None:
-        """A step is done."""
+        """Record a finished step."""
         self.last = line
         self.tokens_generated += line.tokens_generated
         self.durations.add("step", line.seconds)
@@ -36,6 +36,6 @@ class Recorder:
             sink.write(line)
 
     def close(self) -> None:
-        """Let the sinks write out what they hold."""
+        """Let the sinks flush what they hold."""
         for sink in self._sinks:
             sink.close()

@@ -1,4 +1,4 @@
-"""Writes the events of the daemon to the home's database, from where `swarmd events` reads them."""
+"""Write the daemon's events to the home's database, where `swarmd events` reads them."""
 
 from __future__ import annotations
 
@@ -13,18 +13,20 @@ if TYPE_CHECKING:
     from swarmd.storage import Database
 
 KEEP_EVERY_S = 1.0
-"""Between two writes: `swarmd events -f` is that late, and a kill loses no more. The log holds 256."""
+"""Seconds between two writes: the delay of `swarmd events -f`, and the most that a kill loses. The log holds
+256 events.
+"""
 
 
 RETRY_S = 60.0
-"""Until the next try to write to a database that could not be written."""
+"""Seconds until the next attempt after a failed write."""
 
 
 async def keep_events(events: EventLog, database: Database) -> None:
-    """Until cancelled, and once more then.
+    """Write events until cancelled, and once more on cancellation.
 
-    A database that cannot be written is told once, and tried again every minute. It does not stop the daemon,
-    as a log does not; what needs the database more says so itself.
+    A database that cannot be written is reported once and retried every minute. It does not stop the daemon,
+    because this is only a log; parts that depend on the database raise their own errors.
     """
     last, warned = 0, False
     try:
@@ -38,7 +40,7 @@ async def keep_events(events: EventLog, database: Database) -> None:
                     warned = True
                     events.emit(
                         "warning",
-                        message=f"`swarmd events` misses events, tried again every {RETRY_S:g} s: {error}",
+                        message=f"`swarmd events` is missing events, retrying every {RETRY_S:g} s: {error}",
                     )
             await asyncio.sleep(pause)
     except asyncio.CancelledError:
@@ -48,7 +50,7 @@ async def keep_events(events: EventLog, database: Database) -> None:
 
 
 def _keep(events: EventLog, database: Database, last: int) -> int:
-    """Write the events after number `last`; returns the number of the newest. Raises StorageError."""
+    """Write the events after number `last`. Returns the number of the newest. Raises StorageError."""
     fresh = events.since(last)
     if fresh:
         database.happenings.add([(event.at, event.name, event.level, event.fields) for event in fresh])

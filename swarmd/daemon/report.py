@@ -1,4 +1,6 @@
-"""What the daemon says about itself: the snapshot for `swarmd status` and the status that other peers see."""
+"""What the daemon says about itself: the snapshot for `swarmd status`, and the status that other peers
+see.
+"""
 
 from __future__ import annotations
 
@@ -45,10 +47,10 @@ from swarmd.storage import Database
 from swarmd.storage.partners import Partner
 from swarmd.tasks import TaskRunner
 
-PACE_S_MIN = 60.0  # before that, the first save weighs too much
+PACE_S_MIN = 60.0  # seconds of work before the pace is shown: earlier, the first save weighs too much
 CURVE_STEPS = 200  # steps in the curve of the status page
-STALLED_STEPS = 10.0  # a phase that takes this many times as long as expected is reported as stalled ...
-STALLED_S_MIN = 300.0  # ... but not before five minutes: the first steps have nothing to compare with
+STALLED_STEPS = 10.0  # a phase that takes this many times its usual time is reported as stalled ...
+STALLED_S_MIN = 300.0  # ... but not before five minutes: the first steps have nothing to be compared with
 
 
 @dataclass(frozen=True)
@@ -68,16 +70,16 @@ class Reporter:
     http: str | None
     monotonic: Callable[[], float] = time.monotonic
     news: Callable[[], str | None] = lambda: None
-    """A newer version of the swarm, in words."""
+    """What to say about a newer version of the swarm."""
     panel: Panel | None = None
-    """Who judges, if the manifest names judges."""
+    """The judges, if the manifest names any."""
     announces: bool = False
-    """Whether the operator said under which addresses this peer is reached."""
+    """Whether the operator set the addresses to announce."""
     started_at: float = field(default_factory=time.monotonic)
-    """Monotonic, like `StepLoop.last_done_at`: correcting the wall clock must not look like a stall."""
+    """Monotonic, like `StepLoop.last_done_at`: a corrected wall clock must not look like a stall."""
 
     def snapshot(self) -> StatusSnapshot:
-        """Everything at this moment."""
+        """Return the whole state at this moment."""
         now, lora = self.clock(), self.plan.lora
         rewards, counts = self.database.steps.rewards(), self.database.ledger.counts()
         gossip, network, use = self.gossip.statistics(), self.network.statistics(), self.steps.use()
@@ -136,18 +138,18 @@ class Reporter:
         )
 
     def reach(self) -> ReachView:
-        """How others reach this peer, and what to do about it."""
+        """How other peers reach this one, and what to do about it."""
         network = self.network.statistics()
         return reach_view(network.reach, network.ways, announces=self.announces)
 
     def credit(self, partners: Mapping[str, Partner] | None = None) -> Credit:
-        """Who taught whom, as it was measured here and there. `partners`, if they are read already."""
+        """Return who taught whom, as measured here and by other peers. `partners`, if already read."""
         rows = self.database.credits.all()
         known = self.database.partners.all() if partners is None else partners
         return credit_view(rows, known, self.gossip.party, self.steps.crediting_share)
 
     def own_status(self) -> OwnStatus:
-        """What other peers see of this one."""
+        """Return what other peers see of this one."""
         counts, rewards = self.database.ledger.counts(), self.database.steps.rewards()
         evaluation = self.steps.progress.evaluation
         return OwnStatus(
@@ -192,10 +194,10 @@ class Reporter:
         )
 
     def health(self) -> Health:
-        """Whether the peer does its work, and if not, why, and what to do."""
+        """Return whether the peer does its work and, if not, why and what to do."""
         reasons = list(self.problems())
         if not self.network.addresses:
-            reasons.append("nobody can reach this peer yet: it has no address of its own")
+            reasons.append("nobody can reach this peer yet: it has no address")
         stalled = max(STALLED_S_MIN, STALLED_STEPS * self.steps.usual_s)
         silent = self.monotonic() - self.steps.last_done_at
         if silent > stalled:
@@ -210,7 +212,9 @@ class Reporter:
 
 
 def _written_bytes() -> int:
-    """Bytes that this process wrote to disk; 0 if the system counts none (macOS), or the disk is memory."""
+    """Bytes that this process wrote to disk; 0 if the system does not count them (macOS), or if the disk is
+    in memory.
+    """
     process = psutil.Process()
     try:
         return int(process.io_counters().write_bytes) if hasattr(process, "io_counters") else 0
@@ -219,13 +223,15 @@ def _written_bytes() -> int:
 
 
 def join_command(network: Network) -> str | None:
-    """What another machine types to join through this peer; None while it has no address."""
+    """Return the command with which another machine joins through this peer; None while it has no address."""
     addresses = network.addresses
     return f"swarmd join --peer {addresses[0]}" if addresses else None
 
 
 def write_addresses(path: Path, addresses: Sequence[str]) -> None:
-    """One per line, for other peers' `--peer @FILE`. Raises ConfigError if the file cannot be written."""
+    """Write one address per line, for other peers' `--peer @FILE`. Raises ConfigError if the file cannot be
+    written.
+    """
     try:
         path.write_text("".join(f"{address}\n" for address in addresses), encoding="utf-8")
     except OSError as error:

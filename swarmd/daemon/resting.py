@@ -1,4 +1,4 @@
-"""How long a peer rests between its steps, so that they take no more of the time than its owner lets them."""
+"""How long a peer rests between steps, so that steps take no more of the time than its owner allows."""
 
 from __future__ import annotations
 
@@ -6,18 +6,19 @@ import statistics
 from collections import deque
 
 STEPS_KEPT = 9
-"""The usual length of a step is the median of so many. A step that waited for a frozen worker, or for a
-machine that slept, is not work, and four such steps in a row change nothing."""
+"""Steps whose median is the usual length of a step. Four outliers in a row, from a frozen worker or a
+sleeping machine, therefore change nothing.
+"""
 
 STEPS_FEW = 5
-"""With fewer, the usual length is that of the shortest: the first steps of a run are its most disturbed."""
+"""With fewer steps, the usual length is that of the shortest: the first steps of a run are disturbed most."""
 
 REST_S_MAX = 600.0
-"""Of one rest: who looks after ten minutes should find a peer that has done something."""
+"""Longest rest in seconds: an owner who checks every ten minutes should see progress."""
 
 
 class Rest:
-    """Hears of the work that was done, and says how long to rest after it."""
+    """Takes the length of each step, and returns how long to rest after it."""
 
     def __init__(self, duty: float) -> None:
         """`duty`: the share of the time that work may take, in (0, 1]."""
@@ -26,8 +27,10 @@ class Rest:
         self._warmed_up = False
 
     def after(self, step_s: float, beside_s: float = 0.0) -> float:
-        """Seconds to rest after a step of `step_s` seconds and `beside_s` of evaluating and saving, at most
-        `REST_S_MAX`. The first step of a run also loads and warms up, and says nothing: 0."""
+        """Return how many seconds to rest after a step of `step_s` seconds and `beside_s` of evaluating and
+        saving, at most `REST_S_MAX`. Returns 0 after the first step of a run, which also loads and warms up
+        and so says nothing.
+        """
         if not self._warmed_up:
             self._warmed_up = True
             return 0.0

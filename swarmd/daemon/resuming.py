@@ -1,8 +1,9 @@
-"""Where a start continues: the home's newest whole checkpoint, the one that was named, or the beginning.
+"""Where a start continues: from the home's newest whole checkpoint, from the named one, or from the
+beginning.
 
-A home that has trained never begins again because it could not be read. The start is refused instead, and
-the message names the options. Damaged checkpoints are set aside, and reported, once the start is sure to
-continue.
+A home that has trained never starts over just because its checkpoints cannot be read. The start is refused
+instead, and the message names the options. Damaged checkpoints are set aside and reported only once it is
+certain that the start will continue.
 """
 
 from __future__ import annotations
@@ -30,7 +31,9 @@ class Past:
 
     @property
     def has_trained(self) -> bool:
-        """The first step is saved at once, so a home that took a second one had a checkpoint."""
+        """Whether the home ever had a checkpoint: the first step is saved at once, so a home with a second
+        step had one.
+        """
         return self.last_step > 1 or self.saved_step is not None
 
 
@@ -40,7 +43,7 @@ class Resumption:
 
     checkpoint: Checkpoint | None
     origin: str | None = None
-    """SHA-256 of the --from weights that this home continued from; None if it began by itself."""
+    """SHA-256 of the --from weights that this home continued from; None if it started on its own."""
     named: bool = False
     """Whether this start named the checkpoint with --from."""
     problems: tuple[str, ...] = ()
@@ -48,10 +51,10 @@ class Resumption:
 
 
 def find_resumption(checkpoints: Checkpoints, home: Home, beginning: Beginning, past: Past) -> Resumption:
-    """Find the checkpoint and set damaged ones aside. Blocks for as long as reading takes.
+    """Find the checkpoint and set damaged ones aside. Blocks while it reads them.
 
-    Raises StorageError, having changed nothing, if the disk cannot be read, or if the home has trained and
-    nothing in it can be loaded; ConfigError for a --from that cannot be used.
+    Raises StorageError, with nothing changed, if the disk cannot be read, or if the home has trained and no
+    checkpoint in it can be loaded; ConfigError for a --from that cannot be used.
     """
     damaged: Sequence[Damage] = ()
     try:
@@ -78,17 +81,17 @@ def _own(newest: Checkpoint | None, fresh: bool) -> Resumption:
     problems = []
     if newest is not None and fresh:
         problems.append(
-            f"--fresh is for a home in which nothing can be loaded, and {newest.path} is whole: going on "
-            "from it. To start over beside it, use another --home"
+            f"--fresh is for a home in which nothing can be loaded, but {newest.path} is whole: continuing "
+            "from it. To start over separately, use another --home"
         )
     origin = None if newest is None else newest.state.get("origin")
     return Resumption(newest, origin if isinstance(origin, str) else None, problems=tuple(problems))
 
 
 def _named(path: Path, newest: Checkpoint | None) -> Resumption:
-    """What --from names, unless this home went on from it before."""
+    """Resume from the directory that --from names, unless this home has already done so."""
     directory = path.absolute() if path.is_dir() else path.absolute().parent
-    if not path.exists():  # one of this home's checkpoints, named before it was set aside
+    if not path.exists():  # one of this home's checkpoints, since set aside
         directory = path.absolute().with_name(f"{DAMAGED}{path.name}")
     try:
         salvaged = salvage(directory)
@@ -98,16 +101,16 @@ def _named(path: Path, newest: Checkpoint | None) -> Resumption:
             "such as HOME/checkpoints/00000004-step-40"
         ) from error
     if newest is not None and newest.state.get("origin") == salvaged.weights_sha256:
-        why = f"this home went on from {directory} before: going on from its own {newest.path}"
+        why = f"this home has already continued from {directory}: continuing from its own {newest.path}"
         return Resumption(newest, salvaged.weights_sha256, problems=(why,))
-    problems = [f"going on with the weights of {directory}, as --from says"]
+    problems = [f"continuing with the weights of {directory}, as --from says"]
     if salvaged.lost:
         problems.append(f"lost with {directory}: {'; '.join(salvaged.lost)}")
     return Resumption(salvaged.checkpoint, salvaged.weights_sha256, named=True, problems=tuple(problems))
 
 
 def _behind(newest: Checkpoint, damaged: Sequence[Damage], past: Past) -> list[str]:
-    """Say how many steps are lost, if that is more than a kill costs."""
+    """Return how many steps are lost, if that is more than a kill would cost."""
     reached = max([past.last_step, past.saved_step or 0, *(damage.step for damage in damaged)])
     lost = f"steps {newest.step + 1} to {reached} are" if reached > newest.step + 1 else f"step {reached} is"
     again = f"{lost} lost and trained again; what was published stays published and counted"
@@ -116,13 +119,13 @@ def _behind(newest: Checkpoint, damaged: Sequence[Damage], past: Past) -> list[s
     if past.saved_step is not None and past.saved_step > newest.step:
         return [
             f"the newest checkpoint, {newest.path}, is older than this home: its database knows one of step "
-            f"{past.saved_step}. Was an older backup put back, or were checkpoints removed? Going on: {again}"
+            f"{past.saved_step}. Was an older backup restored, or were checkpoints removed? {again}"
         ]
     return []
 
 
 def _require_untrained(checkpoints: Checkpoints, home: Home, damaged: Sequence[Damage], past: Past) -> None:
-    """Raises StorageError for a home that has trained; the message names the options."""
+    """Raise StorageError for a home that has trained; the message names the options."""
     aside = checkpoints.aside()
     if not damaged and not aside and not past.has_trained:
         return
@@ -133,19 +136,19 @@ def _require_untrained(checkpoints: Checkpoints, home: Home, damaged: Sequence[D
     lines += [f"  {path} was set aside as damaged before" for path in aside]
     if not damaged and not aside:
         lines.append(f"  there is no checkpoint in {home.checkpoints_path}")
-    lines.append("nothing was changed. The ways on:")
-    lines.append("  put a backup of the home, or of a checkpoint, back in its place")
+    lines.append("nothing was changed. Your options:")
+    lines.append("  restore a backup of the home, or of a checkpoint")
     join = f"swarmd join --home {shlex.quote(str(home.path))}"
     lines += [
         f"  {join} --from {shlex.quote(str(path))}\n    its weights are usable; lost: {lost}"
         for path, lost in _usable([*(damage.path for damage in damaged), *aside])
     ]
-    lines.append(f"  {join} --fresh\n    to begin again untrained; what is damaged is kept")
+    lines.append(f"  {join} --fresh\n    to start over untrained; damaged files are kept")
     raise StorageError("\n".join(lines))
 
 
 def _usable(paths: Sequence[Path]) -> list[tuple[Path, str]]:
-    """The checkpoints whose weights can be used, and what is lost with each."""
+    """Return the checkpoints whose weights can be used, and what is lost with each."""
     found = []
     for path in paths:
         try:

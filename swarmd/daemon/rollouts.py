@@ -1,6 +1,6 @@
-"""The newest groups for people to read: own ones, those of others, and what was not taken.
+"""The newest groups for people to read: own groups, external groups, and refused ones.
 
-It reads the books and the records, and makes own questions again, which records do not hold.
+Reads the database and the records, and regenerates own questions, which records do not contain.
 """
 
 from __future__ import annotations
@@ -32,29 +32,29 @@ from swarmd.tasks import Question, TaskRunner, transcript, written
 
 T = TypeVar("T")
 
-QUESTIONS_KEPT = 256  # own questions made again, by digest: several screens; 1 KiB each, 192 KiB with images
+QUESTIONS_KEPT = 256  # regenerated own questions, by digest: several screens; 1 KiB each, 192 KiB with images
 
 _WHY = {
     "pull": "It could not be fetched.",
     "uninformative": "All its rewards are equal: it teaches nothing.",
-    "question": "Its question is not the one that its task gives.",
-    "held_out": "Its question is held out: nobody trains on it.",
+    "question": "Its question is not the one that its task generates.",
+    "held_out": "Its question is held out from training.",
     "expired": "It is too old.",
     "scorer": "It could not be scored here.",
-    "unjudged": "The judges here have no opinion of it, or find no difference.",
-    "completion": "One of its completions hung the scorer, or ended it.",
+    "unjudged": "The judges here have no opinion, or find no difference.",
+    "completion": "One of its completions hung or crashed the scorer.",
     "signature": "Its signature is wrong.",
     "digest": "It is not what was announced.",
-    "version": "It needs another version of its task than the one here.",
+    "version": "It needs a different version of its task.",
 }
 
 
 READ_AT_ONCE = 2
-"""Answers that are read from disk at once, each in a thread: two open pages. Further ones wait."""
+"""Answers read from disk at once, each in a thread: enough for two open pages. Further ones wait."""
 
 
 class Rollouts:
-    """What the rollout browser shows. Used on the event loop; the disk is read in threads."""
+    """What the rollout browser shows. Used on the event loop; reads the disk in threads."""
 
     def __init__(
         self,
@@ -76,7 +76,7 @@ class Rollouts:
         self._reading = asyncio.Semaphore(READ_AT_ONCE)
 
     async def newest(self, kind: RecordKind, limit: int) -> Sequence[RecordView]:
-        """At most `limit`, newest first. Raises StorageError."""
+        """Return at most `limit` groups, newest first. Raises StorageError."""
         match kind:
             case "own":
                 records = await self._in_thread(self._own, limit)
@@ -89,7 +89,9 @@ class Rollouts:
                 return await self._in_thread(self._refused, limit)
 
     async def _in_thread(self, read: Callable[[int], list[T]], limit: int) -> list[T]:
-        """A slow disk, or thousands of characters to decode, would hold up the whole peer."""
+        """Read in a thread: a slow disk, or thousands of characters to decode, would hold up the whole
+        peer.
+        """
         async with self._reading:
             return await asyncio.to_thread(read, limit)
 
@@ -152,13 +154,13 @@ class Rollouts:
                 digest="" if entry.digest is None else entry.digest.hex(),
                 at=entry.at,
                 publisher=entry.peer_id,
-                fate=_WHY.get(entry.reason or "", f"It fails the check: {entry.reason}."),
+                fate=_WHY.get(entry.reason or "", f"It failed a check: {entry.reason}."),
             )
             for entry in entries
         ]
 
     def _record(self, digest: bytes) -> AnyRecord | None:
-        """None if its file is gone, or is of another version."""
+        """Return a stored record; None if its file is gone or has another version."""
         envelope = self._blobs.peek(digest)
         if envelope is None:
             return None
@@ -172,12 +174,12 @@ class Rollouts:
         return "a task that the swarm no longer has" if family is None else family.name
 
     async def _make_questions(self, tasks: Sequence[TaskSpec]) -> None:
-        """Make the questions that are not known yet. One that cannot be made stays unknown."""
+        """Regenerate the questions that are not cached. A question that cannot be generated stays unknown."""
         async with self._asking:
             missing = [task for task in tasks if _key(task) not in self._questions]
             try:
                 found = await self._tasks.questions(missing) if missing else []
-            except TaskError:  # the step loop meets it too, and ends the daemon in order
+            except TaskError:  # the step loop meets it too, and ends the daemon properly
                 return
             for task, question in zip(missing, found, strict=True):
                 if isinstance(question, Question):
@@ -186,7 +188,7 @@ class Rollouts:
                 del self._questions[next(iter(self._questions))]
 
     async def _play_again(self, records: Sequence[tuple[bytes, AnyRecord]]) -> None:
-        """Make the observations of own records of turns, which they do not hold, unless they are known."""
+        """Regenerate the observations of own multi-turn records, which do not contain them."""
         async with self._asking:
             missing = [
                 (digest, record)
@@ -196,7 +198,7 @@ class Rollouts:
             items = [(record.task, list(map(written, record.completions))) for _, record in missing]
             try:
                 rows = await self._tasks.score(items) if items else []
-            except TaskError:  # the step loop meets it too, and ends the daemon in order
+            except TaskError:  # the step loop meets it too, and ends the daemon properly
                 return
             for (digest, _), row in zip(missing, rows, strict=True):
                 self._observations[digest] = tuple(score.observations for score in row)
@@ -204,7 +206,9 @@ class Rollouts:
                 del self._observations[next(iter(self._observations))]
 
     def _texts(self, digest: bytes, record: AnyRecord) -> list[str]:
-        """Each completion for people, with what it was told between its turns where that is known."""
+        """Return each completion as readable text, with the observations between its turns where they are
+        known.
+        """
         completions: Sequence[AnyCompletion] = record.completions
         known = self._observations.get(digest, ((),) * len(completions))
         return [
@@ -248,5 +252,5 @@ def _fate(group: ScoredGroup, used_step: int | None) -> str:
     if group.is_all_right:
         return "Kept. As all its rewards are equal here, it teaches only under external_baseline shared."
     if not group.is_informative:
-        return "Kept, but never trained on: all its rewards are equal here, so it teaches nothing."
+        return "Kept, but not trained on: all its rewards are equal here, so it teaches nothing."
     return "Kept: it waits to be drawn."

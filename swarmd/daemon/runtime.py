@@ -1,9 +1,9 @@
-"""The daemon's lifetime: locks the home, answers status at once, assembles the peer, stops it in order.
+"""The daemon's lifetime: locks the home, serves status at once, assembles the peer, stops it in order.
 
 It stops on the first signal, after `config.steps`, or when the network is lost for good: intake ends; the
 current step is dropped, or finished if its update has begun; checkpoint; status closes; network closes.
 Before the first step there is nothing to wait for. A second signal ends the process at once. A closed
-terminal (SIGHUP) is a signal like the others, and output that nobody can read any more stops nothing.
+terminal (SIGHUP) is a signal like any other, and output that cannot be written stops nothing.
 """
 
 from __future__ import annotations
@@ -56,13 +56,13 @@ if TYPE_CHECKING:
     from swarmd.daemon.assembly import Assembly
     from swarmd.daemon.wiring import Peer
 
-OWN_STATUS_EVERY_S = 5.0  # how often gossip gets this peer's own status; it publishes at its own pace
+OWN_STATUS_EVERY_S = 5.0  # how often gossip receives this peer's own status; it publishes at its own pace
 
 
 def run(config: Config, home: Home, beginning: Beginning | None = None) -> int:
     """Run a peer until it is stopped or `config.steps` are done. Returns the exit code.
 
-    Raises SwarmdError for what a person can act on; any other exception is a bug.
+    Raises SwarmdError for problems the operator can fix; any other exception is a bug.
     """
     require_descriptors()
     require_packages(config.observe.sinks)
@@ -139,7 +139,7 @@ class _Daemon:
                 "warning",
                 message=f"started again: the peer {word.last_end} ({times(word.deaths)} so far)",
             )
-        self._server.bind()  # first, so that a port in use is reported before a model is loaded
+        self._server.bind()  # first, so that a port in use is reported before the model loads
         self._tell_page()
         try:
             async with asyncio.TaskGroup() as group:
@@ -157,7 +157,7 @@ class _Daemon:
             self._server.close()
 
     def _tell_page(self) -> None:
-        """Where the page is. A new token is told this once; later it is in the home's file."""
+        """Report where the page is. A new token is printed only once; later it is in the home's file."""
         if self._server.base_url is None:
             return
         url = f"{self._server.base_url}/"
@@ -174,12 +174,12 @@ class _Daemon:
             try:
                 await self._run(peer)
             finally:
-                self._events.emit("phase", name="taking leave of the others")
-                with suppress(StorageError):  # the next start then waits for whoever left
+                self._events.emit("phase", name="saying goodbye to other peers")
+                with suppress(StorageError):  # the next start then waits for peers that left
                     peer.exchange.encounters.note_goodbyes()
                 await say_goodbye(peer.reporter.gossip, peer.reporter.network, time.time())
                 self._server.stop()
-                await asyncio.wait([serving])  # it reads the parts, which are closed next
+                await asyncio.wait([serving])  # the server reads the parts, which close next
         self._events.emit("stopped", step=peer.steps.progress.step)
 
     def _on_signal(self, main: asyncio.Task[object]) -> None:
@@ -188,7 +188,7 @@ class _Daemon:
             if self._events.mode == "live":
                 with suppress(OSError):
                     Console().show_cursor()
-            os._exit(exit_codes.FORCED)  # the last checkpoint is whole, whatever is half done here
+            os._exit(exit_codes.FORCED)  # the last checkpoint is whole, whatever is unfinished here
         if self._peer is None:
             self._events.emit("stopping", message="before the first step: there is nothing to finish")
             main.cancel()
@@ -199,11 +199,11 @@ class _Daemon:
         self._peer.steps.stop()
 
     async def _assembly(self, loop: asyncio.AbstractEventLoop) -> Assembly:
-        """Import it in a thread: that takes seconds, during which status and signals need answers."""
+        """Import it in a thread, because that takes seconds during which status and signals need answers."""
         self._events.emit("phase", name="loading libraries")
         self._events.emit("loading", message="PyTorch and the network: some seconds")
         assembly = await asyncio.to_thread(_import_assembly)
-        route_logs(self._events, loop)  # after the packages have set up theirs
+        route_logs(self._events, loop)  # after the packages have configured their own logging
         http = self._server.base_url
         return assembly(self._config, self._home, self._key, self._events, http, self._beginning)
 
@@ -225,7 +225,9 @@ class _Daemon:
         return settings_view(self._config, plan)
 
     def _judge(self, order: str, peers: Sequence[str]) -> str | None:
-        """Carry out an operator's order about peers, sent to the unix socket. Returns why it cannot."""
+        """Carry out an operator's order about peers, sent to the unix socket. Returns why it cannot, else
+        None.
+        """
         if self._peer is None:
             return "the daemon is still starting: try again"
         try:
@@ -235,7 +237,7 @@ class _Daemon:
         return None
 
     async def _ping(self, peer: str) -> float:
-        """Greet a peer, as asked over the unix socket. Raises SwarmdError if it does not answer."""
+        """Ping a peer, as requested over the unix socket. Raises SwarmdError if it does not answer."""
         if self._peer is None:
             raise SwarmdError("the daemon is still starting: try again")
         return await self._peer.exchange.ping(parse_peer_id(peer))
@@ -263,12 +265,14 @@ class _Daemon:
             raise self._failure
 
     async def _try_junk(self, peer: Peer) -> None:
-        """Warn of tasks that pay for junk. Runs beside the first steps, because it takes seconds."""
+        """Warn about tasks that reward junk. Runs in parallel with the first steps, because it takes
+        seconds.
+        """
         try:
             for payer in await peer.find_payers():
                 self._events.emit("warning", message=str(payer))
-        except TaskError as error:  # the step loop meets it too, and ends the daemon in order
-            self._events.emit("warning", message=f"the tasks could not be tried with junk: {error}")
+        except TaskError as error:  # the step loop meets it too, and ends the daemon properly
+            self._events.emit("warning", message=f"the tasks could not be tested with junk: {error}")
 
     async def _take_in(self, peer: Peer) -> None:
         """Exchange groups until cancelled. A failure here ends the daemon, after its checkpoint."""
@@ -276,12 +280,13 @@ class _Daemon:
             await peer.exchange.run()
         except BaseExceptionGroup as failure:
             self._failure = failure
-            self._events.emit("stopping", message=f"checkpointing, then ending: {_one_of(failure)}")
+            self._events.emit("stopping", message=f"saving a checkpoint, then ending: {_one_of(failure)}")
             peer.steps.stop()
 
     async def _keep_telling(self, peer: Peer) -> None:
-        """Keep gossip up to date about this peer, and report each problem with the swarm or the connection to
-        it once, when it begins."""
+        """Keep gossip up to date about this peer, and report each problem with the swarm or the connection
+        once, when it begins.
+        """
         before: set[str] = set()
         health: tuple[str, ...] | None = None
         reach = "unknown"
@@ -301,7 +306,7 @@ class _Daemon:
 
 
 class _WhenAPeer(Play):
-    """The peer's desk. The routes ask for it only once there is a peer."""
+    """The peer's desk, which exists only once there is a peer."""
 
     def __init__(self, peer: Callable[[], Peer | None]) -> None:
         self._peer = peer
@@ -327,12 +332,12 @@ class _WhenAPeer(Play):
 
 
 def _kind_of(problem: str) -> str:
-    """The problem's text up to the first number or colon: numbers change from one report to the next."""
+    """Return the problem's text up to the first number or colon, because numbers change between reports."""
     return re.split(r"[:\d]", problem, maxsplit=1)[0]
 
 
 def _teller(lifeline: Lifeline) -> Callable[[str, Mapping[str, object]], None]:
-    """Tells the parent what it needs to know of this life in case the daemon dies."""
+    """Return a callback that tells the parent what it needs to know in case the daemon dies."""
 
     def heard(name: str, fields: Mapping[str, object]) -> None:
         if name == "step":
@@ -351,7 +356,7 @@ def _import_assembly() -> type[Assembly]:
 
 
 def _one_of(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """The first bug in `group`, else the first error that a person can act on."""
+    """Return the first bug in `group`, else the first error that the operator can fix."""
     flat: list[BaseException] = []
     pending: list[BaseException] = [group]
     while pending:

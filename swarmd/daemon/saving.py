@@ -1,9 +1,9 @@
-"""When to save. What a save costs and what a kill would cost decide, not a number of steps.
+"""When to save: decided by what a save costs and what a kill would cost, not by a number of steps.
 
-A kill loses what was done since the last save. Saving more often loses less but wears the disk more: flash
-endures some hundred times its size in writes. So a save is due once it is worth its bytes and its time, and
-no later than SAVE_S_MAX. The first step of a home is saved at once, so that a disk that cannot hold a
-checkpoint is noticed early. A stop, the end and the best evaluation always save.
+A kill loses the work since the last save. Saving more often loses less but wears the disk more: flash endures
+some hundred times its size in writes. A save is therefore due once it is worth its bytes and its time, and no
+later than SAVE_S_MAX. The first step of a home is saved at once, so that a disk that cannot hold a checkpoint
+is noticed early. A stop, the end of a run and a new best evaluation always save.
 """
 
 from __future__ import annotations
@@ -14,13 +14,17 @@ from collections.abc import Callable
 from swarmd.config import StorageConfig
 
 SAVE_S_MIN = 120.0
-"""Saving more often gains too little: this loses two minutes at most, for 13 GB per day (embedded model)."""
+"""Saving more often gains too little: at this pace a kill loses at most two minutes, for 13 GB written per
+day (embedded model).
+"""
 
 SAVE_S_MAX = 1_800.0
-"""The most that a kill may lose: half an hour, whatever a save costs."""
+"""The most time a kill may lose: half an hour, whatever a save costs."""
 
 BYTES_A_DAY = 20e9
-"""What checkpoints may write, until SAVE_S_MAX is reached. A disk that endures 150 TB lasts 20 years."""
+"""Rate at which checkpoints may write, until SAVE_S_MAX is reached. A disk that endures 150 TB lasts 20
+years.
+"""
 
 TIME_SHARE = 0.02
 """Share of the time that saving may take."""
@@ -29,7 +33,7 @@ DAY_S = 86_400.0
 
 
 class SaveSchedule:
-    """The saves of one run: when the next is due, and how much they wrote."""
+    """The saves of one run: when the next is due, and how much has been written."""
 
     def __init__(
         self,
@@ -45,7 +49,7 @@ class SaveSchedule:
         self._seconds_of_last = 0.0
         self._saved_at = monotonic()
         self.bytes_written = 0
-        """Since this start."""
+        """Bytes since this start."""
 
     @property
     def interval_s(self) -> float:
@@ -56,7 +60,9 @@ class SaveSchedule:
         return min(SAVE_S_MAX, max(SAVE_S_MIN, worn, self._seconds_of_last / TIME_SHARE))
 
     def due(self, step: int, saved_step: int) -> bool:
-        """Whether to save now, after `step`. `saved_step` is the last one saved, 0 or less if none is."""
+        """Whether to save now, after `step`. `saved_step` is the last one saved, 0 or less if there is
+        none.
+        """
         every = self._config.checkpoint_every
         if saved_step <= 0 or (every is not None and step % every == 0):
             return True

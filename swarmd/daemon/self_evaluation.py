@@ -1,12 +1,13 @@
-"""How often this peer answers right on its swarm's held-out questions, which are the same for every peer.
+"""How often this peer is right on its swarm's held-out questions, which are the same for every peer.
 
-Before its first step a peer answers all of them, as the model came. Later each evaluation answers the next
-part, and success now is that of the newest answer to each question. The history is in the home's database.
+Before its first step a peer answers all of them, with the model as it came. Later, each evaluation answers
+the next part, and current success is computed from the newest answer to each question. The history is in the
+home's database.
 
-Answers are greedy and use none of the peer's own randomness. So a step that is repeated after a kill is the
-same step whether or not an evaluation came before it. Evaluation decides nothing about learning.
+Answers are greedy and use none of the peer's own randomness, so a step repeated after a kill is the same step
+whether or not an evaluation preceded it. Evaluation does not affect learning.
 
-With the embedded model a part takes 0.27 s, 0.05 s of which is scoring, and a step takes 0.11 s.
+With the embedded model a part takes 0.27 s, of which scoring takes 0.05 s; a step takes 0.11 s.
 """
 
 from __future__ import annotations
@@ -31,18 +32,19 @@ from swarmd.tasks import Item, NoHeldOutQuestionError, Question, Score, TaskFail
 from swarmd.tasks.requests import GROUPS_PER_REQUEST
 
 UNTRAINED_S = 30.0
-"""After this the untrained model is asked no further part. A slow machine then knows its start from fewer
-questions, and takes its first step."""
+"""Seconds after which the untrained model gets no further part. A slow machine then measures its start on
+fewer questions, and begins its first step.
+"""
 
 
 def worth_steps(learning: LearningConfig) -> float:
-    """How many steps an evaluation is worth, by its number of completions; at least 1."""
+    """Return how many steps an evaluation costs, by its number of completions; at least 1."""
     questions = held_out_parts.QUESTIONS / held_out_parts.PARTS
     return max(1.0, questions / (max(1, learning.local) * learning.group_size))
 
 
 class SelfEvaluator:
-    """Asks the parts in turn. `schedule` says when, and `view` what came out so far."""
+    """Asks the parts in turn. `schedule` says when, and `view` holds the results so far."""
 
     def __init__(
         self,
@@ -58,7 +60,7 @@ class SelfEvaluator:
         schedule: EvaluationSchedule,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """`model`: its name; the history of another one is not compared with this one's."""
+        """`model`: its name. The history of a different model is not compared with this one's."""
         self._manifest = manifest
         self._parts = parts
         self._policy = policy
@@ -73,9 +75,10 @@ class SelfEvaluator:
         self.view = LearningView(database, model)
 
     async def examine_untrained(self, in_model_thread: InModelThread) -> None:
-        """Measure the model as it came, before the first step: once for the life of a home, and in order.
+        """Measure the model as it came, before the first step: once in the life of a home, with the parts in
+        order.
 
-        Raises GenerationStoppedError soon after the stop signal, ModelError and TaskError as a step does.
+        Raises GenerationStoppedError soon after the stop signal, and ModelError and TaskError as a step does.
         """
         began = time.monotonic()
         done = {sitting.part for sitting in self._database.held_out.first(self._model) if sitting.untrained}
@@ -93,7 +96,8 @@ class SelfEvaluator:
 
     async def evaluate(self, step: int, in_model_thread: InModelThread) -> SelfEvaluation | None:
         """Let the policy after `step` answer the next part. Returns success over the newest answer to each
-        question; None if the swarm's tasks have no held-out question. Raises as `examine_untrained`."""
+        question; None if the swarm's tasks have no held-out question. Raises as `examine_untrained`.
+        """
         began = time.monotonic()
         parts = await self._draw()
         if not parts:
@@ -116,7 +120,7 @@ class SelfEvaluator:
         )
 
     def _keep(self, part: Part, found: Evaluation, *, step: int, untrained: bool) -> None:
-        """Write the sitting down, with the success over the newest answer to each question."""
+        """Store the sitting, with the success over the newest answer to each question."""
         sitting = Sitting(step, part.number, part.asked, self._model, found.right, untrained)
         history = self._database.held_out
         others = (
@@ -139,7 +143,7 @@ class SelfEvaluator:
         learning = self.view.learning()
         shown, change = learning.now or learning.untrained, learning.trend
         if shown is None:
-            raise RuntimeError("an evaluation left nothing behind")
+            raise RuntimeError("an evaluation left no result")
         self._events.emit(
             "evaluated",
             message=describe(learning),
@@ -181,7 +185,7 @@ def _as_evaluation(learning: Learning) -> SelfEvaluation | None:
 
 
 class _UntilStopped:
-    """The task worker until the daemon is told to stop: a stop waits for at most one request."""
+    """The task worker until the daemon is told to stop, so that a stop waits for at most one request."""
 
     def __init__(self, tasks: TaskRunner, stop: StopSignal) -> None:
         self._tasks = tasks

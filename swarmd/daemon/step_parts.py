@@ -1,4 +1,4 @@
-"""What the step loop and those that work for it are made of. Assembled once."""
+"""The parts that the step loop and its helpers are built from. Assembled once."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Parts:
     sampler: GroupSampler
     tasks: TaskRunner
     measuring_tasks: TaskRunner
-    """Draws the questions of measuring, and then ends: a minute of work, for which no other has time."""
+    """Draws the questions for measuring, then ends: a minute of work that would hold up the other workers."""
     draw: TrainingDraw
     held_out: HeldOutParts
     database: Database
@@ -45,6 +45,6 @@ class Parts:
 
 
 class Enter(Protocol):
-    """Tell which phase of the step begins, and how far it is."""
+    """Report which phase of the step begins, and its progress."""
 
     def __call__(self, phase: str, done: int = 0, total: int = 0) -> None: ...

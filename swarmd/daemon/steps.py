@@ -1,8 +1,8 @@
 """The step loop: questions -> completions -> rewards -> publish -> draw external -> update -> checkpoint.
 
-It runs one way and one step at a time. The model is touched only in the model thread, so the event loop
-stays free for gossip and status while the model generates or trains. A step that is interrupted before its
-update is dropped whole; one that has begun its update is finished.
+It runs one step at a time, always in this order. The model is touched only in the model thread, so the event
+loop stays free for gossip and status while the model generates or trains. A step interrupted before its
+update is dropped whole; a step whose update has begun is finished.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ from swarmd.observe import Learning
 from swarmd.rollout import GenerationStoppedError
 from swarmd.step.drawing import Drawn, SharedOut, draw_external
 
-EXTERNAL_WAIT_S = 2.0  # how often a peer with I = 0 looks into its pool while it is empty
+EXTERNAL_WAIT_S = 2.0  # how often a peer with I = 0 checks its empty pool
 OTHER_TOKENIZERS = (
-    "external_loss tis compares tokens one by one and leaves out groups of other tokenizers: set "
-    "learning.external_loss to topr, imitate or as_own to learn from them"
+    "external_loss tis compares texts token by token and skips groups of other tokenizers: set "
+    "learning.external_loss to topr, imitate or as_own to learn from those too"
 )
 MEASURING = "measuring what others taught"
 RESTING = "resting"
@@ -58,15 +58,17 @@ class StepLoop:
         self._tokenizers_told = False
         self._resting = Rest(parts.config.policy.duty)
         self._rest_s = 0.0
-        """The rest after the last step."""
+        """The rest after the last step, in seconds."""
         self._owed_s = 0.0
-        """The same, until it was taken."""
+        """The same, until it has been taken."""
         self._stop = asyncio.Event()
         self._stop_generating = threading.Event()
         self._own = OwnGroups(parts, self._stop_generating, self._enter, self._in_model_thread)
         self.saves = SaveSchedule(parts.config.storage, bytes_of_last=parts.learner.checkpoint_bytes)
         self._is_whole = True
-        """Whether the model is as a step left it, and worth saving: false amid an update or a failed save."""
+        """Whether the model is as a step left it, and so worth saving: false during an update and after a
+        failed save.
+        """
         self._crediting = Crediting(
             parts.manifest,
             parts.learner.policy,
@@ -90,7 +92,7 @@ class StepLoop:
 
     @property
     def usual_s(self) -> float:
-        """Seconds that the current phase may well take, judging by the last step; 0 before the first."""
+        """How long the current phase usually takes, from the last step, in seconds; 0 before the first."""
         if self.phase == RESTING:
             return self._rest_s
         steps = worth_steps(self._parts.config.learning) if self.phase.startswith("evaluating") else 1.0
@@ -98,12 +100,12 @@ class StepLoop:
 
     @property
     def step_every_s(self) -> float | None:
-        """Seconds from one step to the next, rest included, judging by the last; None before the first."""
+        """Seconds from one step to the next, including rest, from the last one; None before the first."""
         return None if self.step_seconds is None else self.step_seconds + self._rest_s
 
     @property
     def lacks(self) -> tuple[str, ...]:
-        """Why this peer learns nothing or less at present, with what to do; empty if it learns."""
+        """Why this peer learns nothing or less at present, with remedies; empty if it learns."""
         external = () if self._external_lack.reason is None else (self._external_lack.reason,)
         return external + self._own.lacks
 
@@ -119,22 +121,22 @@ class StepLoop:
 
     @property
     def crediting_share(self) -> float:
-        """Share of this run's time that measuring others' groups took, 0..1."""
+        """Share of this run's time spent measuring external groups, 0..1."""
         return self._crediting.share
 
     async def draw_what_is_measured(self) -> None:
-        """To run beside the steps: the questions by which others' groups are measured."""
+        """Draw the questions with which external groups are measured. Runs in parallel with the steps."""
         try:
             await self._crediting.draw()
         finally:
             await self._parts.measuring_tasks.close()
 
     def use(self) -> MachineUse:
-        """What this peer takes of its machine now."""
+        """Return this peer's use of its machine now."""
         return self._parts.use()
 
     def learning(self) -> Learning:
-        """Whether this peer learns, over its whole life."""
+        """Return whether this peer learns, over its whole life."""
         return self._evaluator.view.learning(self._evaluator.schedule.share)
 
     def stop(self) -> None:
@@ -143,8 +145,8 @@ class StepLoop:
         self._stop_generating.set()
 
     async def run(self, first: int | None = None) -> None:
-        """Take steps until stopped. The last one is checkpointed whatever the schedule says, even if an error
-        ends the loop, as long as what was learned is whole.
+        """Take steps until stopped. The last one is checkpointed regardless of the schedule, even if an error
+        ends the loop, provided the weights are whole.
 
         `first`: the step from which `config.steps` counts, if an earlier process of the same command has done
         some of them.
@@ -167,7 +169,7 @@ class StepLoop:
         await self._end()
 
     async def _save_at_last(self) -> None:
-        """Save before the loop's error is raised. A disk that fails too only adds a warning."""
+        """Save before the loop's error is raised. If the disk fails too, that only adds a warning."""
         try:
             await self._end()
         except StorageError as error:
@@ -237,7 +239,7 @@ class StepLoop:
     # External groups ------------------------------------------------------------------------------
 
     def _draw_external(self, round_: int, wanted: int, own: int) -> Drawn:
-        """Up to J groups from the pool. With fewer, the step goes on, and an event says so once."""
+        """Draw up to J groups from the pool. With fewer, the step continues, and an event says so once."""
         parts = self._parts
         if parts.config.learning.external == 0:
             return Drawn([], other_tokenizer=0, lessons=[])
@@ -268,14 +270,14 @@ class StepLoop:
         return drawn
 
     async def _begin_measuring(self, external: Sequence[ScoredGroup]) -> Begun | None:
-        """What these groups do for this peer is measured now and then; None if not in this step."""
+        """Begin to measure what these groups do for this peer; None if this step is not measured."""
         if not self._crediting.due(external):
             return None
         self._enter(MEASURING)
         return await self._crediting.before(external, self._in_model_thread)
 
     async def _wait_for_external(self) -> None:
-        """Only a peer with I = 0 waits here: without others' groups it has nothing to train on."""
+        """Wait for external groups. Only a peer with I = 0 does: it has nothing else to train on."""
         self._enter("waiting for external groups")
         self._parts.exchange.handle(
             Demand(groups=self._parts.config.learning.external, step_seconds=EXTERNAL_WAIT_S)
@@ -283,7 +285,9 @@ class StepLoop:
         await self._wait(EXTERNAL_WAIT_S)
 
     async def _rest(self) -> None:
-        """As long as `policy.duty` asks for after the last step. The exchange with others goes on."""
+        """Rest for as long as `policy.duty` requires after the last step. The exchange with other peers
+        continues.
+        """
         seconds, self._owed_s = self._owed_s, 0.0
         if seconds > 0:
             self._enter(RESTING)
@@ -291,7 +295,7 @@ class StepLoop:
             self.last_done_at = time.monotonic()
 
     async def _wait(self, seconds: float) -> None:
-        """Until then, or until this loop is told to stop."""
+        """Wait until then, or until this loop is told to stop."""
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._stop.wait()
@@ -299,7 +303,7 @@ class StepLoop:
     # Evaluation and saving ------------------------------------------------------------------------
 
     async def _examine_untrained(self) -> None:
-        """Only a model that no checkpoint has changed yet can say what it knew before training."""
+        """Evaluate the model before any training. Only possible while no checkpoint has changed it."""
         is_untrained = self._parts.learner.resumed_step is None and self.progress.step == 0
         if is_untrained and self._evaluator.schedule.is_on:
             self._enter("evaluating the untrained model")
@@ -307,7 +311,9 @@ class StepLoop:
             self.last_done_at = time.monotonic()
 
     async def _evaluate(self) -> bool:
-        """Whether the policy is better than ever. A stop drops the evaluation, but not the finished step."""
+        """Return whether the policy is better than ever. A stop drops the evaluation, but not the finished
+        step.
+        """
         self._enter("evaluating")
         found = await self._evaluator.evaluate(self.progress.step, self._in_model_thread)
         self.last_done_at = time.monotonic()

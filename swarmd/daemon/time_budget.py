@@ -1,4 +1,4 @@
-"""What a side task may take: a share of the time that a peer works."""
+"""How much time a side task may take: a share of the time that a peer works."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 
 class TimeBudget:
-    """The budget of one side task of one run. Time counts from here."""
+    """The budget of one side task in one run. Its time starts when it is constructed."""
 
     def __init__(
         self, share: float, *, duty: float = 1.0, monotonic: Callable[[], float] = time.monotonic
@@ -17,7 +17,7 @@ class TimeBudget:
         self.monotonic = monotonic
         self._began = monotonic()
         self.spent_s = 0.0
-        """Seconds taken so far."""
+        """Seconds used so far."""
 
     @property
     def elapsed_s(self) -> float:
@@ -26,10 +26,10 @@ class TimeBudget:
 
     @property
     def share_spent(self) -> float:
-        """Share of the time so far that was taken, 0..1."""
+        """Share of the time so far that was used, 0..1."""
         elapsed = self.elapsed_s
         return self.spent_s / elapsed if elapsed > 0 else 0.0
 
     def affords(self, seconds: float) -> bool:
-        """Whether `seconds` more keep within the budget."""
+        """Whether `seconds` more stay within the budget."""
         return self.spent_s + seconds <= self._share * self.elapsed_s

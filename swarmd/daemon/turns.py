@@ -1,7 +1,7 @@
 """Whose group is verified next. Pure: knows no scorer and no clock.
 
-Publishers whose last group was good come first, then unknown ones. Within each kind, those that have cost the
-least come first. So a flood of new names waits behind the peers that deliver.
+Publishers whose last group was good come first, then unknown ones. Within each kind, the ones that have cost
+the least verification time come first. A flood of new peer ids therefore waits behind the peers that deliver.
 """
 
 from __future__ import annotations
@@ -9,12 +9,12 @@ from __future__ import annotations
 from protocol import VerifiedRecord
 from swarmd.step.accounts import Accounts
 
-WAITING_MAX = 64  # twice gossip's own bound, which forgets lost verdicts
-WAITING_PER_PUBLISHER_MAX = 32  # half of the line; gossip has that many under way for all publishers together
+WAITING_MAX = 64  # twice gossip's own bound, since gossip forgets lost verdicts
+WAITING_PER_PUBLISHER_MAX = 32  # half the queue; gossip has as many in flight for all publishers together
 
 
 class Turns:
-    """Records that wait to be verified."""
+    """Records waiting for verification."""
 
     def __init__(self, accounts: Accounts) -> None:
         self._accounts = accounts
@@ -25,11 +25,13 @@ class Turns:
 
     @property
     def proven_wait(self) -> bool:
-        """Whether a group of a proven publisher waits."""
+        """Whether a group of a proven publisher is waiting."""
         return any(self._accounts.is_proven(record.publisher) for record in self._waiting)
 
     def add(self, record: VerifiedRecord, now: float) -> VerifiedRecord | None:
-        """Let `record` wait. Returns what has no room: the last in line, or one too many by a publisher."""
+        """Queue `record`. Returns the record that no longer fits: the last in line, or a publisher's excess
+        one.
+        """
         if (
             sum(waiting.publisher == record.publisher for waiting in self._waiting)
             >= WAITING_PER_PUBLISHER_MAX
@@ -43,8 +45,9 @@ class Turns:
         return last
 
     def take(self, count: int, now: float) -> list[VerifiedRecord]:
-        """The next records, at most `count`. A record by an unproven publisher comes alone: its publisher is
-        charged for what it costs, and no other record waits with it."""
+        """Return the next records, at most `count`. A record of an unproven publisher comes alone, so that
+        its publisher is charged for exactly its cost and no other record waits with it.
+        """
         first = self._ordered(now)[:count]
         proven = [record for record in first if self._accounts.is_proven(record.publisher)]
         taken = proven or first[:1]

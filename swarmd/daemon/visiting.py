@@ -1,7 +1,6 @@
-"""Looks at a swarm from outside: who is in it, asked through one of its peers, without a home.
+"""Look at a swarm from outside, without a home: list its members by asking one of its peers.
 
-The visitor has a key that nobody will see again. It stores nothing, and takes no place in the DHT's routing
-tables.
+The visitor uses a key that it throws away. It stores nothing, and does not enter the DHT's routing tables.
 """
 
 from __future__ import annotations
@@ -31,23 +30,23 @@ from swarmd.errors import NetworkError, SwarmdError
 from swarmd.network.hivemind import HivemindNetwork
 
 VISIT_S = 45.0
-"""For all of it: starting the transport takes some seconds, and a read of 16 keys a few."""
+"""Seconds for everything: starting the transport takes some seconds, and reading 16 keys a few."""
 
 ANSWER_S = 10.0
-"""For the named peer to say which swarm it is in."""
+"""Seconds for the named peer to say which swarm it is in."""
 
 FULL_STATUSES_MAX = 64
-"""Members asked for their full status; `used` of the others stays unknown."""
+"""Most members asked for their full status; `used` of the rest stays unknown."""
 
 
 @dataclass(frozen=True)
 class Member:
-    """A peer, in its own words: all of it is what it claims."""
+    """A peer in its own words: everything here is its claim."""
 
     peer_id: PeerId
     status: PeerStatus
     used: dict[str, int] | None
-    """Publisher -> groups that it says it trained on; None: it was not asked, or did not say."""
+    """Publisher -> groups that it says it trained on; None if it was not asked, or did not say."""
 
 
 @dataclass(frozen=True)
@@ -57,11 +56,13 @@ class Visit:
     manifest: Manifest
     members: tuple[Member, ...]
     at: float
-    """Unix time."""
+    """Unix time in seconds."""
 
 
 async def visit(address: str) -> Visit:
-    """Ask the swarm of the peer at `address`. Raises ConfigError for a malformed address, and SwarmdError."""
+    """Query the swarm of the peer at `address`. Raises ConfigError for a malformed address, and
+    SwarmdError.
+    """
     parse_peer_address(address)
     key = KeyPair.from_seed(os.urandom(32))
     manifest: Manifest | None = None
@@ -99,7 +100,7 @@ async def _manifest(network: HivemindNetwork, address: str) -> Manifest:
         ) from error
     except RejectedRecord as error:
         raise SwarmdError(
-            f"the peer at {address} serves no swarm that this version can read: {error}"
+            f"the peer at {address} serves no manifest that this version can read: {error}"
         ) from error
 
 
@@ -126,7 +127,7 @@ async def _look(network: HivemindNetwork, manifest: Manifest) -> Visit:
 async def _ask(
     network: HivemindNetwork, manifest: Manifest, peers: Sequence[PeerId]
 ) -> dict[PeerId, dict[str, int]]:
-    """Whom each says that it learned from. Those that do not say are left out."""
+    """Return whom each peer says that it learned from. Peers that do not say are left out."""
     told: dict[PeerId, dict[str, int]] = {}
 
     async def ask(peer: PeerId) -> None:

@@ -1,4 +1,4 @@
-"""Wires together what an assembly opened. Opens and starts nothing."""
+"""Wire together what an assembly opened. Opens and starts nothing."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from swarmd.storage import BlobStore, Database, Home
 from swarmd.tasks import Payer, TaskRunner, TrainingDraw, find_payers, is_preset
 
 Watch = Callable[[], Coroutine[Any, Any, None]]
-"""Something that a peer keeps doing."""
+"""Something that a peer does continuously."""
 
 
 @dataclass(frozen=True)
@@ -47,19 +47,19 @@ class Peer:
     reporter: Reporter
     rollouts: Rollouts
     desk: Desk
-    """Where a person may answer in this peer's name."""
+    """Where a person can answer in this peer's name."""
     beside: Mapping[str, Watch] = field(default_factory=dict)
-    """What runs beside the steps until it is cancelled, by name."""
+    """What runs in parallel with the steps until it is cancelled, by name."""
 
     async def find_payers(self) -> list[Payer]:
-        """The tasks of its swarm that pay for junk. Raises TaskError."""
+        """Return the tasks of its swarm that reward junk. Raises TaskError."""
         manifest = self.reporter.manifest
         return [] if is_preset(manifest) else await find_payers(self.reporter.tasks, manifest)
 
 
 @dataclass(frozen=True)
 class Wiring:
-    """What was opened, in the order of opening, and with what."""
+    """What was opened, in the order of opening, and the settings it was opened with."""
 
     config: Config
     home: Home
@@ -81,7 +81,7 @@ class Wiring:
     recorder: Recorder
 
     def peer(self) -> Peer:
-        """The peer of these parts."""
+        """Build the peer from these parts."""
         gossip, exchange = open_exchange(
             self.key,
             self.manifest,
@@ -176,12 +176,14 @@ class Wiring:
         )
 
     def _neighbours(self) -> LocalNetwork | None:
-        """Those in the local network; None if this peer is in none, or should not look."""
+        """Return the discovery of peers in the local network; None if this machine is in no such network, or
+        should not look.
+        """
         network = self.network
         ips = private_ips(network.addresses) if self.config.network.lan else []
 
         async def dial(addresses: Sequence[str]) -> None:
-            with suppress(NetworkError):  # they are heard again
+            with suppress(NetworkError):  # they announce themselves again
                 await network.connect(addresses)
 
         me = Self(network.peer_id, self.manifest.swarm_id, network.port)

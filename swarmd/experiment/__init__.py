@@ -1,4 +1,4 @@
-"""Experiments: many peers on one machine, round by round, with everything written down and compared.
+"""Experiments: many peers on one machine, round by round, with everything recorded and compared.
 
 Nodes run the same code as a daemon: learning, sampling, records and verification (`step`). They have no
 network and no clock, unless the nodes are daemons.
@@ -28,4 +28,4 @@ __getattr__ = at_first_use(
         "read_experiment": "reading",
     },
 )
-"""A run needs torch, which takes seconds to load, and a report does not."""
+"""A run needs torch, which takes seconds to load; a report does not."""

@@ -1,6 +1,6 @@
 """A node that does not learn: it publishes right answers that carry a payload.
 
-It draws its questions and signs its groups as a peer does. Others verify and draw them like anybody's.
+It draws its questions and signs its groups like a peer. Other nodes verify and draw them like any others.
 """
 
 from __future__ import annotations
@@ -19,26 +19,26 @@ from swarmd.step.playing import Episode
 from swarmd.tasks import Question, Score, TaskRunner, TrainingDraw
 
 CLAIMED_NATS_PER_BYTE = 3.0
-"""What it claims about its text: the least likely that is believed (`learning.external`)."""
+"""How unlikely it claims its text to be: the most that is believed (`learning.external`)."""
 
 
 CHOOSY_DRAWS_MAX = 8  # per round; a choosy attacker publishes only questions with the answer it wants
-CHOOSY_FACTOR = 16  # questions that it draws at once, for each group that it publishes
+CHOOSY_FACTOR = 16  # questions drawn at once for each group published
 
 
 class Oracle(Protocol):
     """Knows right answers. Honest nodes never ask it."""
 
     def __call__(self, spec: TaskSpec) -> str | None:
-        """A right answer to the question of `spec`, as text; None where there is none."""
+        """Return a right answer to the question of `spec` as text; None if there is none."""
         ...
 
 
 def gym_answer(spec: TaskSpec) -> str | None:
-    """The answer that reasoning-gym gives with the question.
+    """Return the answer that reasoning-gym gives with the question.
 
-    The only place outside the sandbox that makes entries: an attacker chooses its own questions, so it runs
-    no code that it did not choose.
+    This is the only place outside the sandbox that generates entries. It is safe because an attacker chooses
+    its own questions, so it runs no code that others chose.
     """
     # Imports a hundred datasets, which only experiments with attackers need.
     from swarmd.tasks.gym import ReasoningGym
@@ -50,7 +50,7 @@ def gym_answer(spec: TaskSpec) -> str | None:
 
 
 class Attacker:
-    """An attacking node. Its policy only tells which questions fit and how texts are encoded."""
+    """An attacking node. Its policy only says which questions fit and how texts are encoded."""
 
     def __init__(
         self,
@@ -78,9 +78,9 @@ class Attacker:
         self._group_size = group_size
 
     async def publish(self, round_: int) -> tuple[bytes, ...]:
-        """Signed records of this round. Raises TaskError.
+        """Return the signed records of this round. Raises TaskError.
 
-        Every round has its own stretch of the sequence of questions, so nothing needs to be remembered.
+        Every round has its own stretch of the sequence of questions, so no state needs to be kept.
         """
         known = await self._questions(round_)
         texts = [self._texts(answer) for _, answer in known]
@@ -99,8 +99,9 @@ class Attacker:
         )
 
     async def _questions(self, round_: int) -> list[tuple[Question, str]]:
-        """The questions that it publishes, with their right answers; fewer if it is choosy and finds no
-        more."""
+        """Return the questions to publish, with their right answers; fewer if the attacker is choosy and
+        finds no more.
+        """
         draw = TrainingDraw(self._own_tasks, self.peer_id, round_)
         choosy = self._attack.answers is not None
         found: list[tuple[Question, str]] = []
@@ -115,7 +116,7 @@ class Attacker:
         return found[: self._groups]
 
     def _texts(self, answer: str) -> list[str]:
-        right = self._group_size // 2  # half: the sum of positive advantages is then largest
+        right = self._group_size // 2  # half: this maximises the sum of positive advantages
         return [self._attack.right(answer)] * right + [wrong(answer)] * (self._group_size - right)
 
     def _group(

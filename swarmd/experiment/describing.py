@@ -24,11 +24,12 @@ NOT_OF_A_RUN = {
     "seeds", "configurations", "learning", "learning_rates", "sweep_seeds", "baseline", "checkpoint_every",
     "keep_checkpoints", "specialities", "models", "attacks",
 }  # fmt: skip
-"""Settings that decide which runs there are, or change nothing within one. Models are known by their
-files."""
+"""Settings that determine which runs exist, or that change nothing within one. Models are identified by their
+files.
+"""
 
 NOT_OF_A_CONFIGURATION = {"name", "rounds", "learning", "learning_rates", "attack", "attackers"}
-"""Settings of a configuration that are written elsewhere in the line, or only name something."""
+"""Settings of a configuration that are written elsewhere in the line, or are only names."""
 
 PACKAGES = ("torch", "transformers", "peft", "reasoning-gym")
 
@@ -68,7 +69,7 @@ def header(
 
 
 def versions() -> dict[str, str]:
-    """Versions of everything that decides how an experiment behaves."""
+    """Return the versions of everything that affects an experiment."""
     found = {"swarmd": __version__, "python": platform.python_version(), "machine": platform.platform()}
     for name in PACKAGES:
         try:
@@ -80,7 +81,7 @@ def versions() -> dict[str, str]:
 
 @dataclasses.dataclass(frozen=True)
 class Verified:
-    """What a node verified of others in a round."""
+    """What a node verified of others in one round."""
 
     records: int
     spent: Spent
@@ -95,13 +96,14 @@ def node_line(
     verified: Verified,
     attack: Attack | None = None,
 ) -> Line:
-    """One node's round.
+    """Return the line about one node's round.
 
-    `reward_own` is over the first I groups that it generated: all groups, unless some were replaced. It is
-    the success of the node's policy. `reward_mixed` is over what it trained on, others' groups included: the
-    paper's metric. `seconds` are on the clock, `cpu_seconds` on the CPU, and `units` is what they were spent
-    on. `finished_share` is the share of its completions that ended by themselves, `payload_share` of those
-    that carry the payload of `attack`. `truth_own` is what verifiers say of completions that judges rewarded.
+    `reward_own` is over the first I groups that the node generated: all of them, unless some were replaced.
+    It is the success of the node's policy. `reward_mixed` is over what it trained on, including external
+    groups: the paper's metric. `seconds` are wall-clock, `cpu_seconds` CPU time, and `units` is the work done
+    in them. `finished_share` is the share of its completions that ended by themselves; `payload_share` is the
+    share that carries the payload of `attack`. `truth_own` is what verifiers say about completions that
+    judges rewarded.
     """
     metrics = trained.metrics
     texts = [completion.text for group in sampled.groups for completion in group.completions]
@@ -138,7 +140,7 @@ def node_line(
 
 
 def _units(sampled: Sampled, trained: Trained, verified: Verified) -> dict[Unit, int]:
-    """How much a node did in a round."""
+    """Return how much work a node did in a round, by unit."""
     metrics = trained.metrics
     return {
         "questions": len(sampled.groups),
@@ -154,7 +156,7 @@ def _units(sampled: Sampled, trained: Trained, verified: Verified) -> dict[Unit,
 
 
 def attacker_line(round_: int, node: int, published: int, rejected: int) -> Line:
-    """An attacker's round: how many groups it published, and how many were refused."""
+    """Return the line about an attacker's round: how many groups it published, and how many were refused."""
     return {
         "kind": "attacker",
         "round": round_,
@@ -165,15 +167,16 @@ def attacker_line(round_: int, node: int, published: int, rejected: int) -> Line
 
 
 def _payload_share(texts: Sequence[str], attack: Attack | None) -> float | None:
-    """None if nothing is searched for."""
+    """Return None if no payload is searched for."""
     if attack is None or attack.marker is None or not texts:
         return None
     return sum(attack.marker in text for text in texts) / len(texts)
 
 
 def held_out_line(rounds: int, node: int, evaluation: Evaluation, judged: float | None = None) -> Line:
-    """Greedy success after `rounds` rounds, on held-out questions of all tasks of the swarm. `judged` is the
-    mean reward that the judges would give for the same answers."""
+    """Return greedy success after `rounds` rounds, on held-out questions of all tasks of the swarm. `judged`
+    is the mean reward that the judges would give the same answers.
+    """
     return {
         "kind": "held_out",
         "round": rounds,
@@ -189,7 +192,7 @@ def _result(result: Result) -> dict[str, Any]:
 
 
 def _by_task(groups: tuple[ScoredGroup, ...]) -> dict[str, Any]:
-    """By task name: how many groups, and their mean reward."""
+    """By task name: the number of groups, and their mean reward."""
     names = sorted({group.task_name for group in groups})
     of = {name: tuple(group for group in groups if group.task_name == name) for name in names}
     return {name: {"groups": len(some), "reward": _mean_reward(some)} for name, some in of.items()}
@@ -201,7 +204,7 @@ def _mean_reward(groups: tuple[ScoredGroup, ...]) -> float | None:
 
 
 def finite(value: Any) -> Any:
-    """`value` with None for numbers that JSON lacks, such as the loss of an update that was left out."""
+    """Return `value` with None for numbers that JSON lacks, such as the loss of a skipped update."""
     if isinstance(value, dict):
         return {key: finite(inner) for key, inner in value.items()}
     return None if isinstance(value, float) and not math.isfinite(value) else value

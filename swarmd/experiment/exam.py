@@ -17,17 +17,17 @@ from swarmd.tasks import Question, TaskRunner, held_out_questions
 
 @dataclass
 class Exam:
-    """`count` questions of all tasks of the manifest, made when they are first needed."""
+    """`count` questions over all tasks of the manifest, generated on first use."""
 
     manifest: Manifest
     tasks: TaskRunner
     count: int
     panel: Panel | None = None
-    """Whose opinion of the answers is told beside the truth."""
+    """Judges whose opinion of the answers is recorded next to the truth."""
     _questions: list[Question] = field(default_factory=list)
 
     async def line(self, rounds: int, node: int, policy: Policy) -> Line:
-        """The line about a node's policy after `rounds` rounds. Raises TaskError, ModelError."""
+        """Return the line about a node's policy after `rounds` rounds. Raises TaskError, ModelError."""
         if not self._questions:
             self._questions = await held_out_questions(self.tasks, self.manifest.tasks, HELD_OUT, self.count)
         found = await evaluate(
@@ -36,7 +36,9 @@ class Exam:
         return held_out_line(rounds, node, found, await self._judged(found))
 
     async def _judged(self, found: Evaluation) -> float | None:
-        """What the model judges say of the answers: nobody votes on held-out questions."""
+        """Return the mean reward of the model judges. Agreement is left out: held-out questions have no
+        votes.
+        """
         panel = self.panel
         if panel is None:
             return None

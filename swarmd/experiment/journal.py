@@ -21,8 +21,9 @@ from swarmd.storage.durable import disk_error, write_whole
 
 ROUNDS_FILE = "rounds.jsonl"
 FORMAT = 4
-"""Of the settings in the first line. 1 knew models by path, 2 had no stop texts and `generator`, 3 rewarded
-texts that go on behind their answer."""
+"""Version of the settings in the first line. 1 identified models by path, 2 had no stop texts and
+`generator`, 3 rewarded texts that continued after their answer.
+"""
 
 Line = dict[str, Any]
 
@@ -31,20 +32,20 @@ KEPT_AT_START = ("resumed",)
 
 
 class Journal:
-    """One run's lines. One process writes; readers see whole rounds, and perhaps a part of the last."""
+    """One run's lines. One process writes; readers see whole rounds, and perhaps part of the last."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
     def lines(self) -> list[Line]:
-        """The lines so far, without a last one that a kill cut off. Raises StorageError."""
+        """Return the lines so far, without a last one that a kill cut off. Raises StorageError."""
         try:
             return read_lines(self._path)
         except FileNotFoundError:
             return []
 
     def rounds(self) -> int:
-        """How many rounds have lines."""
+        """Return how many rounds have lines."""
         return len({line["round"] for line in self.lines() if line["kind"] == "node"})
 
     def is_finished(self) -> bool:
@@ -58,7 +59,7 @@ class Journal:
             self._rewrite([header])
 
     def refuse_another(self, header: Line) -> None:
-        """Make sure that the file, if it exists, is of the same experiment.
+        """Make sure that the file, if it exists, belongs to the same experiment.
 
         Raises ConfigError naming the first setting that differs, or for a file of an earlier version.
         """
@@ -67,21 +68,23 @@ class Journal:
             return
         if there[0].get("format") != FORMAT:
             raise ConfigError(
-                f"{self._path} was begun by a version of swarmd that writes other settings: finish it "
-                "with that version, or use another --out; `swarmd experiment report` reads it as it is"
+                f"{self._path} was started by a version of swarmd that writes different settings: finish it "
+                "with that version, or use another --out; `swarmd experiment report` can read it"
             )
         if difference := _difference(there[0].get("settings"), header["settings"], "settings"):
             raise ConfigError(
-                f"{self._path} was made with other settings ({difference}): use another --out for this "
-                "experiment, or go back to the settings of that one"
+                f"{self._path} was made with different settings ({difference}): use another --out for this "
+                "experiment, or restore those settings"
             )
 
     def cut_back(self, rounds: int) -> None:
-        """Forget everything after the first `rounds` rounds."""
+        """Remove everything after the first `rounds` rounds."""
         self._rewrite([line for line in self.lines() if _is_before(line, rounds)])
 
     def append(self, lines: Iterable[Line]) -> None:
-        """Add lines. They are on disk when this returns: a checkpoint is never newer than what led to it."""
+        """Append lines. They are on disk when this returns, so a checkpoint is never newer than the lines
+        that led to it.
+        """
         text = "".join(f"{_json(line)}\n" for line in lines)
         try:
             with self._path.open("a", encoding="utf-8") as file:
@@ -100,7 +103,9 @@ class Journal:
 
 
 def read_lines(path: Path) -> list[Line]:
-    """All whole lines of a run's file. Raises FileNotFoundError, and StorageError if it cannot be read."""
+    """Return all whole lines of a run's file. Raises FileNotFoundError, and StorageError if it cannot be
+    read.
+    """
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -123,7 +128,7 @@ def _is_before(line: Line, rounds: int) -> bool:
 
 
 def _difference(there: Any, wanted: Any, name: str) -> str:
-    """The first difference between two trees of plain values, as text; empty if there is none."""
+    """Return the first difference between two trees of plain values, as text; empty if there is none."""
     if isinstance(there, Mapping) and isinstance(wanted, Mapping):
         for key in dict.fromkeys((*there, *wanted)):
             if found := _difference(there.get(key), wanted.get(key), f"{name}.{key}"):

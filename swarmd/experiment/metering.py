@@ -1,7 +1,7 @@
-"""What a node spends: seconds by phase, on the clock and on the CPU, and how much of what it did in them.
+"""What a node spends: seconds by phase, wall-clock and CPU, and the work it did in them, in units.
 
-Seconds of two runs compare only if the machine was equally busy. Units do not depend on it. What a unit costs
-is found from both (`reporting/pricing.py`).
+Seconds of two runs can only be compared if the machine was equally busy. Units do not depend on that. The
+cost of a unit is computed from both (`reporting/pricing.py`).
 """
 
 from __future__ import annotations
@@ -33,8 +33,9 @@ UNITS_OF: Mapping[Phase, tuple[Unit, ...]] = {
     "verifying": ("records_verified",),
     "training": ("updates", "tokens_trained_own", "tokens_trained_external"),
 }
-"""What the seconds of a phase grow with. A decoding step costs something however few rows it has, and so does
-an update: half of the tokens is more than half of the work."""
+"""The units that the seconds of a phase grow with. A decoding step has a cost however few rows it has, and so
+does an update: half of the tokens is more than half of the work.
+"""
 
 Clock = Callable[[], float]
 
@@ -43,7 +44,7 @@ class Worker(Protocol):
     """The part of `swarmd.tasks.TaskRunner` that is needed."""
 
     cpu_s: float
-    """CPU seconds that the sandboxed worker has taken so far."""
+    """CPU seconds that the sandboxed worker has used so far."""
 
 
 @dataclass(frozen=True)
@@ -73,11 +74,11 @@ class Meter:
         self._last = self._now()
 
     def begin(self) -> None:
-        """What ran before belongs to no phase."""
+        """Start measuring. Earlier time belongs to no phase."""
         self._last = self._now()
 
     def lap(self) -> Spent:
-        """What was spent since `begin`, or since the last lap."""
+        """Return what was spent since `begin`, or since the last lap."""
         now, last = self._now(), self._last
         self._last = now
         return Spent(now.clock_s - last.clock_s, now.cpu_s - last.cpu_s)
@@ -87,7 +88,7 @@ class Meter:
 
 
 def added(one: Mapping[Phase, Spent], other: Mapping[Phase, Spent]) -> dict[Phase, Spent]:
-    """Phase by phase."""
+    """Add phase by phase."""
     return {
         phase: one.get(phase, Spent()) + other.get(phase, Spent())
         for phase in PHASES

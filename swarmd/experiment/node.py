@@ -1,7 +1,7 @@
-"""One peer of an experiment: a step, cut in two where a synchronous round has its exchange.
+"""One peer of an experiment: a step, split in two at the point where a synchronous round has its exchange.
 
-Policy, trainer, questions, scores, records and draws are the same code as in the daemon. What is missing is
-what the network, the clock and the disk do to a peer. It computes in the caller's thread.
+Policy, trainer, questions, scores, records and draws use the same code as the daemon. Missing are the effects
+of network, clock and disk on a peer. It computes in the caller's thread.
 """
 
 from __future__ import annotations
@@ -32,24 +32,27 @@ class Sampled:
     """What a node generated in a round."""
 
     groups: tuple[ScoredGroup, ...]
-    """All of them, in the order of generation."""
+    """All groups, in the order of generation."""
     asked: tuple[ScoredGroup, ...]
-    """The first I of them, whether they teach or not. The policy's reward is measured on these. If more are
-    generated until enough teach, the mean over all is too high, because generation stops when it is lucky."""
+    """The first I groups, whether they teach or not. The policy's reward is measured on these. If more are
+    generated until enough teach, the mean over all would be too high, because generation stops after lucky
+    groups.
+    """
     training: tuple[ScoredGroup, ...]
-    """What it trains on: those of them, or those that teach; groups of earlier rounds, if they are used
-    again."""
+    """What it trains on: all groups, or those that teach; including groups of earlier rounds if they are
+    replayed.
+    """
     envelopes: tuple[bytes, ...]
-    """Signed records of those that teach, for others."""
+    """Signed records of the groups that teach, for the other nodes."""
     tokens: int
     decoding_steps: int
-    """Tokens of the longest completion; of each call to the model, if there were several."""
+    """Tokens of the longest completion, summed over the calls to the model."""
     ended: int
     """Completions that were not cut off."""
     unscored: int
     """Completions on which the scorer failed; they count as wrong."""
     truth: float | None = None
-    """Mean of what the verifiers of judged tasks say of all of them; None if none was judged."""
+    """Mean of the verifiers' rewards on all groups of judged tasks; None if no task was judged."""
     spent: Mapping[Phase, Spent] = field(default_factory=dict)
 
 
@@ -60,12 +63,12 @@ class Trained:
     metrics: StepMetrics
     external: tuple[ScoredGroup, ...]
     wanted: int
-    """How many groups of others it asked for."""
+    """How many external groups it asked for."""
     spent: Spent
 
 
 class Node:
-    """A peer between rounds; `policy`, `trainer` and `progress` are what a checkpoint of it holds."""
+    """A peer between rounds; its checkpoint holds `policy`, `trainer` and `progress`."""
 
     def __init__(
         self,
@@ -84,7 +87,8 @@ class Node:
         asks_as: PeerId,
     ) -> None:
         """`own_tasks` is the manifest reduced to the tasks that this node trains on. `asks_as`: whose
-        questions it is asked, its own or those of all nodes."""
+        questions it is asked, its own or those of all nodes.
+        """
         self.peer_id: PeerId = key.peer_id
         self._key = key
         self.policy = policy
@@ -114,7 +118,7 @@ class Node:
         return sampled
 
     async def _replace(self, first: Sampled, round_: int) -> Sampled:
-        """Generate more groups instead of those that teach nothing, up to `generated_max` in all."""
+        """Generate more groups to replace those that teach nothing, up to `generated_max` in all."""
         most, wanted, sampled = self._arm.generated_max or 0, self._arm.local, first
         while (missing := wanted - _informative(sampled.groups)) > 0 and len(sampled.groups) < most:
             sampled = _joined(sampled, await self._generate(min(missing, most - len(sampled.groups)), round_))
@@ -200,7 +204,7 @@ class Node:
         )
 
     def learn(self, own: Sequence[ScoredGroup], others: OthersGroups, round_: int) -> Trained:
-        """One update on `own` and on groups drawn from `others`. Raises ModelError."""
+        """Take one update on `own` and on groups drawn from `others`. Raises ModelError."""
         self._meter.begin()
         progress, wanted = self.progress, self._mix.wanted(own)
         if self._arm.external:

@@ -38,12 +38,12 @@ from swarmd.step.progress import Progress
 from swarmd.storage import Checkpoint, Checkpoints
 from swarmd.tasks import TaskRunner
 
-RATES_FILE = "rates.json"  # how fast the device computes, measured once per folder
+RATES_FILE = "rates.json"  # speed of the device, measured once per folder
 
 
 @dataclass
 class Population:
-    """Makes the nodes of any run of an experiment. `folder` keeps what is measured about the machine."""
+    """Creates the nodes of any run of an experiment. `folder` keeps what is measured about the machine."""
 
     config: ExperimentConfig
     manifest: Manifest
@@ -52,18 +52,18 @@ class Population:
     oracle: Oracle = gym_answer
     """What attackers know."""
     calibrations: dict[tuple[bytes, Key], Calibration] = field(default_factory=dict)
-    """Of the judges, by task id and judge."""
+    """Calibration of the judges, by task id and judge."""
     _plans: dict[str, HardwarePlan] = field(default_factory=dict)
 
     @cached_property
     def judge_models(self) -> Mapping[Key, ModelJudge]:
-        """The models that judge, loaded once for all nodes. Raises ConfigError, ModelError."""
+        """The judge models, loaded once for all nodes. Raises ConfigError, ModelError."""
         arm = self.config.configurations[0]
         learning = self.config.learning_of(arm, self.config.rates_of(arm)[0])
         return load_models(self.manifest, learning, "cpu")
 
     def panel(self) -> Panel:
-        """Judges with ballots of their own, as each peer has them."""
+        """Return judges with their own ballots, as each peer has them."""
         panel = Panel(self.manifest, self.judge_models)
         panel.calibrations = self.calibrations
         return panel
@@ -76,7 +76,7 @@ class Population:
             self.calibrations = first.calibrations
 
     def check(self) -> None:
-        """Load every model once, and refuse what only the tokenizers can tell to be impossible.
+        """Load every model once, and reject what only the tokenizers can show to be impossible.
 
         Raises ConfigError, and ModelError for a model that is unknown or does not fit.
         """
@@ -90,17 +90,17 @@ class Population:
             if arm.external and learning.needs_same_tokenizer and len(fingerprints) > 1:
                 raise ConfigError(
                     f"configurations: {arm.label}: learning.external_loss: {learning.external_loss} compares "
-                    "tokens one by one, and the models have different tokenizers: use topr, imitate or as_own"
+                    "tokens one by one, but the models have different tokenizers: use topr, imitate or as_own"
                 )
             if learning.asks_the_same:
                 _check_same_questions(self.config, arm, learning)
 
     def nodes(self, run: RunSpec, indices: Iterable[int]) -> dict[int, Node]:
-        """The learning nodes of `run` among `indices`, as they are at its beginning."""
+        """Return the learning nodes of `run` among `indices`, in their initial state."""
         return {index: self._node(run, index) for index in indices if index not in run.arm.attackers}
 
     def attackers(self, run: RunSpec, indices: Iterable[int]) -> dict[int, Attacker]:
-        """The attacking nodes of `run` among `indices`."""
+        """Return the attacking nodes of `run` among `indices`."""
         attack = self.config.attack_of(run.arm)
         if attack is None:
             return {}
@@ -108,20 +108,22 @@ class Population:
 
     @cached_property
     def fingerprints(self) -> list[str]:
-        """One per node's model; a single one if all have the same. Raises ModelError."""
+        """Return one fingerprint per node's model; a single one if all have the same. Raises ModelError."""
         names = self.config.models or (self.config.policy.model,)
         found = {name: model_fingerprint(name) for name in dict.fromkeys(names)}
         return [found[name] for name in names]
 
     @cached_property
     def judge_fingerprints(self) -> dict[str, str]:
-        """Of the judges that the experiment names itself, by their key of [learning]. Raises ModelError."""
+        """Return the fingerprints of judges that the experiment itself names, by their key of [learning].
+        Raises ModelError.
+        """
         return {
             key: model_fingerprint(self.config.learning[key]) for key in JUDGES if key in self.config.learning
         }
 
     def header(self, run: RunSpec) -> Line:
-        """The first line of `run`. Raises ModelError."""
+        """Return the first line of `run`. Raises ModelError."""
         return header(
             self.config, self.manifest, run, self.fingerprints, self.judge_fingerprints, self.reasons()
         )
@@ -174,7 +176,7 @@ class Population:
         return load_policy(policy, self._plans[policy.model], max_new_tokens=self.manifest.max_new_tokens)
 
     def _plan(self, policy: PolicyConfig) -> HardwarePlan:
-        """A plan for the largest step of any configuration."""
+        """Return a plan for the largest step of any configuration."""
         arms = self.config.configurations
         learning = [self.config.learning_of(arm, self.config.rates_of(arm)[0]) for arm in arms]
         limit = self.manifest.max_new_tokens
@@ -198,7 +200,7 @@ class Population:
 
 
 def save(checkpoints: Checkpoints, nodes: Sequence[Node]) -> None:
-    """Write all nodes as they are between two rounds. Raises StorageError and loses nothing."""
+    """Write all nodes as they are between two rounds. Raises StorageError, in which case nothing is lost."""
     tensors: dict[str, Tensor] = {}
     optimizer: dict[str, Tensor] = {}
     for index, node in enumerate(nodes):
@@ -215,7 +217,7 @@ def save(checkpoints: Checkpoints, nodes: Sequence[Node]) -> None:
 
 
 def restore(checkpoint: Checkpoint, nodes: Sequence[Node]) -> None:
-    """Put back what `save` wrote. Raises ModelError if it is of other models."""
+    """Restore what `save` wrote. Raises ModelError if it belongs to other models."""
     progress = cast(list[JsonValue], checkpoint.state["progress"])
     for index, (node, state) in enumerate(zip(nodes, progress, strict=True)):
         node.policy.load_trainable_state(_part(checkpoint.tensors, index))
@@ -231,16 +233,18 @@ def _part(tensors: Mapping[str, Tensor], node: int) -> dict[str, Tensor]:
 
 
 def _check_same_questions(config: ExperimentConfig, arm: Arm, learning: LearningConfig) -> None:
-    """Raise ConfigError if not all nodes can be asked the same, or not all groups reach everybody."""
+    """Raise ConfigError if not all nodes can be asked the same questions, or if not all groups reach every
+    node.
+    """
     why = f"configurations: {arm.label}: learning.external_baseline: {learning.external_baseline}"
     if config.exchange == "daemons" or config.node_tasks:
         raise ConfigError(
-            f"{why} asks all nodes the same questions, which daemons and nodes with node_tasks are not: use "
+            f"{why} needs the same questions on all nodes, unlike daemons and nodes with node_tasks: use "
             "exchange process or distributed without node_tasks, or external_baseline group or shared"
         )
-    everybodys = arm.local * (config.nodes - 1)
-    if arm.external != everybodys:
-        raise ConfigError(f"{why} wants the groups of all other nodes: set external to {everybodys}")
+    needed = arm.local * (config.nodes - 1)
+    if arm.external != needed:
+        raise ConfigError(f"{why} needs the groups of all other nodes: set external to {needed}")
 
 
 def _check_folders(config: ExperimentConfig) -> None:
@@ -250,5 +254,5 @@ def _check_folders(config: ExperimentConfig) -> None:
             key = "models" if config.models else "policy.model"
             raise ConfigError(
                 f"{key}: there is no folder {model}: make it first; `python examples/make_base_policies.py` "
-                "makes those of the examples, and the head of each example says how"
+                "makes those of the examples, and the head of each example explains how"
             )

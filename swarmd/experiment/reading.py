@@ -19,8 +19,8 @@ from swarmd.experiment.config import JUDGES, PER_CONFIGURATION, TASK_LISTS, Arm,
 from swarmd.tasks import load_manifest
 from swarmd.toml_lines import line_of
 
-FILE_BYTES_MAX = 2**20  # an experiment is a screen or two; more than 1 MiB is some other file
-HERE = ("./", "../")  # how the name of a model begins that is a folder
+FILE_BYTES_MAX = 2**20  # an experiment is a screen or two; anything above 1 MiB is a different file
+HERE = ("./", "../")  # prefixes of a model name that is a folder
 
 Key = Sequence[str | int]
 
@@ -28,11 +28,12 @@ Key = Sequence[str | int]
 def read_experiment(
     path: Path, *, seeds: int | None = None, exchange: str | None = None, model: str | None = None
 ) -> tuple[ExperimentConfig, Manifest]:
-    """The experiment in `path` and the tasks it names; `seeds`, `exchange` and `model` override the file.
+    """Read the experiment in `path` and the tasks it names; `seeds`, `exchange` and `model` override the
+    file.
 
-    A manifest named as a file, and models named as folders, are looked for beside the experiment's file;
-    `model` from the working directory. Raises ConfigError for anything that could not run as it is written,
-    and TaskError if a task of a manifest cannot be tried.
+    A manifest file and model folders are resolved relative to the experiment's file; `model` is relative to
+    the working directory. Raises ConfigError for anything that could not run as written, and TaskError if a
+    task of a manifest cannot be tested.
     """
     text, table = _read(path)
     given = {name: value for name, value in (("seeds", seeds), ("exchange", exchange)) if value is not None}
@@ -43,11 +44,11 @@ def read_experiment(
         raise place.explain(error, ()) from None
     if model is not None and config.models:
         raise place.error(
-            ("models",), "names one model per node, and --model is one for all: leave out --model"
+            ("models",), "names one model per node, but --model is one for all: leave out --model"
         )
     _check_learning(config, place)
-    beside = path.parent / config.swarm
-    manifest = load_manifest(str(beside) if beside.is_file() else config.swarm)
+    local = path.parent / config.swarm
+    manifest = load_manifest(str(local) if local.is_file() else config.swarm)
     _check_against(manifest, config, place)
     config = _with_folders_from(path.parent, config)
     return (config if model is None else _with_model(model, config)), manifest
@@ -60,10 +61,10 @@ def _read(path: Path) -> tuple[str, dict[str, Any]]:
         text = path.read_text(encoding="utf-8")
         return text, tomllib.loads(text)
     except OSError as error:
-        raise ConfigError(f"{path} cannot be read: {error.strerror}; name an experiment's file") from error
+        raise ConfigError(f"{path} cannot be read: {error.strerror}; name an experiment file") from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path} is not UTF-8 text ({error.reason} at byte {error.start})") from error
-    except (ValueError, RecursionError) as error:  # ValueError: a number of thousands of digits, too
+    except (ValueError, RecursionError) as error:  # ValueError: also a number with thousands of digits
         raise ConfigError(f"{path} is not valid TOML: {error}") from error
 
 
@@ -94,7 +95,7 @@ def _message(detail: ErrorDetails, key: Key) -> str:
 
 
 def _slice_at(key: Key) -> type[BaseModel]:
-    """The table that the last part of `key` belongs to."""
+    """Return the table that the last part of `key` belongs to."""
     tables: Mapping[str | int, type[BaseModel]] = {"policy": PolicyConfig, "learning": LearningConfig}
     if len(key) > 1 and key[-2] in tables:
         return tables[key[-2]]
@@ -103,7 +104,7 @@ def _slice_at(key: Key) -> type[BaseModel]:
 
 
 def _check_learning(config: ExperimentConfig, place: _Place) -> None:
-    """Every configuration gives valid settings, at every rate."""
+    """Check that every configuration gives valid settings, at every rate."""
     for index, arm in enumerate(config.configurations):
         for source, at in ((config.learning, ()), (arm.learning, ("configurations", index))):
             for name in PER_CONFIGURATION:
@@ -124,7 +125,7 @@ def _check_learning(config: ExperimentConfig, place: _Place) -> None:
 
 
 def _check_against(manifest: Manifest, config: ExperimentConfig, place: _Place) -> None:
-    """The named tasks exist, and a round has room for what is published."""
+    """Check that the named tasks exist, and that a round has room for what is published."""
     names = [task.name for task in manifest.tasks]
     for key in TASK_LISTS:
         for node, tasks in enumerate(getattr(config, key)):
@@ -139,17 +140,17 @@ def _check_against(manifest: Manifest, config: ExperimentConfig, place: _Place) 
             raise place.error(
                 ("configurations", index, "local"),
                 f"a peer of the swarm {manifest.name} may publish {manifest.records_per_round_max} groups "
-                f"per round, and these are {arm.local}",
+                f"per round, but local is {arm.local}",
             )
         if arm.attackers and (strange := {task.source for task in manifest.tasks} - {"reasoning_gym"}):
             raise place.error(
                 ("configurations", index, "attackers"),
-                f"attackers know right answers of reasoning_gym only, not of {', '.join(sorted(strange))}",
+                f"attackers only know right answers of reasoning_gym, not of {', '.join(sorted(strange))}",
             )
 
 
 def _check_specialities(names: Sequence[str], config: ExperimentConfig, place: _Place) -> None:
-    """Every node can be asked about its own tasks and about other tasks."""
+    """Check that every node can be asked about its own tasks and about other tasks."""
     for node, tasks in enumerate(config.specialities):
         if set(tasks) == set(names):
             raise place.error(
@@ -157,14 +158,14 @@ def _check_specialities(names: Sequence[str], config: ExperimentConfig, place: _
             )
     if config.specialities and config.held_out_questions < len(names):
         raise place.error(
-            ("held_out_questions",), f"specialities are judged task by task: ask at least {len(names)}"
+            ("held_out_questions",), f"specialities are evaluated per task: ask at least {len(names)}"
         )
 
 
 def _with_folders_from(folder: Path, config: ExperimentConfig) -> ExperimentConfig:
-    """`config` with models and judges that begin with ./ or ../ as absolute paths from `folder`.
+    """Return `config` with models and judges that begin with ./ or ../ as absolute paths from `folder`.
 
-    So an experiment finds them beside its file, whatever the working directory is.
+    An experiment therefore finds them next to its file, whatever the working directory is.
     """
 
     def found(model: str) -> str:
@@ -181,7 +182,8 @@ def _with_folders_from(folder: Path, config: ExperimentConfig) -> ExperimentConf
 
 
 def _with_model(model: str, config: ExperimentConfig) -> ExperimentConfig:
-    """`config` with `model` of the command line for all nodes; a folder is relative to the working
-    directory."""
+    """Return `config` with `model` of the command line for all nodes; a folder is relative to the working
+    directory.
+    """
     policy = config.policy.model_copy(update={"model": model})
     return _with_folders_from(Path.cwd(), config.model_copy(update={"policy": policy}))

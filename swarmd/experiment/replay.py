@@ -1,8 +1,9 @@
 """Own groups that are trained on more than once: the solo control that reuses what it has.
 
-ExGRPO (arXiv 2510.02245) replays by success and entropy. This one replays whatever taught something, the
-least used first, and only until a round has as many groups that teach as it has own groups. The clip of the
-loss bounds how far a replayed group can move the policy: its ratio is to the policy that wrote it.
+ExGRPO (arXiv 2510.02245) selects by success and entropy. This control replays any group that taught
+something, least used first, and only until a round has as many groups that teach as it has own groups. The
+clip of the loss bounds how far a replayed group can move the policy: its ratio is to the policy that wrote
+it.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ class _Kept:
     uses: int
 
 
-# In a list, as in `round_groups`: pydantic cannot be asked for base64 bytes in a bare dataclass.
+# In a list, as in `round_groups`: pydantic cannot encode a bare dataclass's bytes as base64.
 _KEPT = TypeAdapter(list[_Kept], config=ConfigDict(ser_json_bytes="base64", val_json_bytes="base64"))
 
 
@@ -36,9 +37,10 @@ class Replay:
         self._kept: list[_Kept] = []
 
     def fill(self, fresh: Sequence[ScoredGroup], wanted: int, round_: int) -> tuple[ScoredGroup, ...]:
-        """What to train on again beside this round's `fresh` groups, until `wanted` groups teach.
+        """Return what to train on again together with this round's `fresh` groups, until `wanted` groups
+        teach.
 
-        Both the groups that it returns and the fresh ones that teach have been used once more.
+        The returned groups, and the fresh ones that teach, then count as used once more.
         """
         teaching = [group for group in fresh if group.is_informative]
         self._kept = [
@@ -52,9 +54,9 @@ class Replay:
         return tuple(kept.group for kept in again)
 
     def to_state(self) -> JsonValue:
-        """The state as JSON holds it."""
+        """Return the state as JSON values."""
         return cast(JsonValue, _KEPT.dump_python(self._kept, mode="json"))
 
     def restore(self, state: JsonValue) -> None:
-        """Put back what `to_state` gave. Raises pydantic.ValidationError for anything else."""
+        """Restore what `to_state` returned. Raises pydantic.ValidationError for anything else."""
         self._kept = _KEPT.validate_json(json.dumps(state))

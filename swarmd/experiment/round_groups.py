@@ -1,7 +1,7 @@
-"""A round's groups on their way between nodes: signed, verified, scored again, and offered to the others.
+"""A round's groups between nodes: signed, verified, scored again, and offered to the others.
 
-Stands in for a peer's publishing, network and pool. A round's groups are gone with the round. The processes
-of one experiment trust each other: what came of a record is what the process that verified it says.
+Replaces a peer's publishing, network and pool. A round's groups disappear with the round. The processes of
+one experiment trust each other: the outcome of a record is what the process that verified it reports.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ def sign_groups(
     temperature: float,
     even_all_right: bool = False,
 ) -> tuple[bytes, ...]:
-    """Signed records of the groups that teach, as a peer publishes them.
+    """Return signed records of the groups that teach, as a peer publishes them.
 
-    A group for which the protocol has no room is left out.
+    A group that is too large for the protocol is left out.
     """
-    # A new one each round: it remembers what to announce, which nobody asks it for here.
+    # A new one each round: it remembers what to announce, which is not needed here.
     publisher = Publisher(key, manifest, GossipLimits(), dialable=True)
     publisher.start_round(round_)
     now = float(manifest.round_start(round_))
@@ -62,36 +62,37 @@ class Refused:
 
 Outcome = ScoredGroup | Refused
 
-# In a list of one: pydantic cannot be asked for base64 bytes in a bare dataclass.
+# In a list of one: pydantic cannot encode a bare dataclass's bytes as base64.
 _OUTCOME = TypeAdapter(list[Outcome], config=ConfigDict(ser_json_bytes="base64", val_json_bytes="base64"))
 
 
 @dataclass(frozen=True)
 class RoundGroups:
-    """What came of a round's envelopes."""
+    """The outcome of a round's envelopes."""
 
     accepted: tuple[ScoredGroup, ...]
     rejected: tuple[Refused, ...]
 
     def for_node(self, node: PeerId) -> OthersGroups:
-        """What `node` may draw: all groups but its own."""
+        """Return what `node` can draw: all groups but its own."""
         return OthersGroups(tuple(group for group in self.accepted if group.publisher != node))
 
     def pulled_by(self, node: PeerId, wanted: int) -> int:
-        """How many records a peer in the place of `node` would pull and verify in order to draw `wanted`
-        groups: those on offer, but no more than a peer's allowance."""
+        """Return how many records a peer in the position of `node` would pull and verify to draw `wanted`
+        groups: those on offer, up to a peer's allowance.
+        """
         publishers = [group.publisher for group in self.accepted] + [each.publisher for each in self.rejected]
         offered = sum(publisher != node for publisher in publishers)
         return min(offered, math.ceil(GossipLimits().overpull * wanted))
 
     def rejected_of(self, node: PeerId) -> int:
-        """How many records of `node` were refused."""
+        """Return how many records of `node` were refused."""
         return sum(refused.publisher == node for refused in self.rejected)
 
 
 @dataclass(frozen=True)
 class OthersGroups:
-    """The groups that a node may draw, as `swarmd.step.drawing` asks for them."""
+    """The groups that a node can draw, with the interface that `swarmd.step.drawing` expects."""
 
     groups: tuple[ScoredGroup, ...]
 
@@ -102,13 +103,15 @@ class OthersGroups:
         *,
         informative_only: bool = False,
     ) -> Sequence[ScoredGroup]:
-        """All of them, in the order of their publishers. A round holds nodes x I groups, and a limit would
-        always leave out the same nodes."""
+        """Return all of them, in the order of their publishers. A round holds nodes x I groups, and a limit
+        would always leave out the same nodes.
+        """
         return [g for g in self.groups if g.round >= min_round and (g.can_teach or not informative_only)]
 
     def trust(self, peer: PeerId) -> float:  # noqa: ARG002
-        """Full trust in everybody: attackers publish right answers, and nothing in a record gives them
-        away."""
+        """Trust every peer fully: attackers publish right answers, and nothing in a record gives them
+        away.
+        """
         return 1.0
 
 
@@ -117,10 +120,10 @@ async def verify(
 ) -> list[bytes]:
     """Check every envelope as a receiver does: signature, bounds, question, and the scores again.
 
-    Each is checked once, by the process that plays its publisher, instead of by each receiver. Receivers
-    share the code, the manifest and the sandbox, so they would find the same at N - 1 times the cost. Each is
-    charged what its own verifying would have cost (`RoundGroups.pulled_by`). Returns what came of each, as
-    `round_groups` reads it. Raises TaskError if the sandbox cannot run.
+    Each is checked once, by the process that runs its publisher, instead of by each receiver. Receivers share
+    the code, the manifest and the sandbox, so they would get the same result at N - 1 times the cost. Each
+    node is charged what its own verifying would have cost (`RoundGroups.pulled_by`). Returns the outcomes, as
+    `round_groups` reads them. Raises TaskError if the sandbox cannot run.
     """
     records: list[VerifiedRecord] = [
         verify_record(envelope, manifest=manifest, now=now) for envelope in envelopes
@@ -136,7 +139,7 @@ def _outcome(record: VerifiedRecord, found: Verdict) -> Outcome:
 
 
 def round_groups(outcomes: Sequence[bytes]) -> RoundGroups:
-    """From everybody's outcomes of `verify`, in the order of the nodes."""
+    """Build them from all processes' outcomes of `verify`, in the order of the nodes."""
     found = [outcome for part in outcomes for outcome in _OUTCOME.validate_json(part)]
     return RoundGroups(
         tuple(outcome for outcome in found if isinstance(outcome, ScoredGroup)),

@@ -1,10 +1,10 @@
 """One run, round by round: all nodes generate, exchange their groups, and learn. Resumable.
 
-Played by one process or by several, each with a share of the nodes (`exchanges`). Rank 0 gathers and writes
-the lines, in the order of the nodes.
+It is played by one process or by several, each with a share of the nodes (`exchanges`). Rank 0 gathers and
+writes the lines, in the order of the nodes.
 
     DIRECTORY/rounds.jsonl     what happened (`journal`)
-    DIRECTORY/checkpoints*/    a process's nodes while the run goes on; removed when it is finished, or by the
+    DIRECTORY/checkpoints*/    a process's nodes during the run; removed when it is finished, or by the
                                next start if a kill came in between
 """
 
@@ -35,11 +35,11 @@ from swarmd.storage import Checkpoint, Checkpoints
 from swarmd.tasks import TaskRunner, solved_examples
 
 CHECKPOINTS = "checkpoints"
-CHECKPOINTS_KEPT = 2  # the newest, and one in case it is damaged or another rank was killed before saving
+CHECKPOINTS_KEPT = 2  # the newest, and a spare in case it is damaged or another rank was killed before saving
 
 
 class Watcher(Protocol):
-    """Is told how the runs go."""
+    """Receives the progress of the runs."""
 
     def planned(self, runs: Sequence[RunSpec]) -> None: ...
     def advanced(self, run: RunSpec, rounds: int, reward_own: float | None) -> None: ...
@@ -69,17 +69,17 @@ class Rounds:
         self._meter = Meter(self.tasks)
 
     def check(self) -> None:
-        """Refuse what cannot be played. Raises ConfigError, ModelError."""
+        """Reject what cannot be played. Raises ConfigError, ModelError."""
         self._population.check()
 
     def refuse_another(self, run: RunSpec, directory: Path) -> None:
-        """Raise ConfigError if `directory` holds `run` of another experiment; StorageError."""
+        """Raise ConfigError if `directory` contains `run` of a different experiment; StorageError."""
         Journal(directory / ROUNDS_FILE).refuse_another(self._population.header(run))
 
     async def play(self, run: RunSpec, directory: Path) -> float:
-        """Finish `run` if it is not finished; returns its cumulative own reward.
+        """Finish `run` unless it is finished. Returns its cumulative own reward.
 
-        Raises ConfigError if the directory belongs to another experiment, StorageError, ModelError,
+        Raises ConfigError if the directory belongs to a different experiment, StorageError, ModelError,
         TaskError, and SwarmdError if another rank is lost.
         """
         journal = Journal(directory / ROUNDS_FILE)
@@ -89,7 +89,7 @@ class Rounds:
             self.watcher.advanced(run, self.config.rounds_of(run.arm), None)
         else:
             await self._finish(run, journal, directory)
-        # What was played is written; another rank may get here earlier.
+        # The run is written; another rank may get here earlier.
         if self._leads and not self.config.keep_checkpoints:
             _remove_checkpoints(directory)
         reward = cumulative_own(journal.lines()) if self._leads else 0.0
@@ -119,7 +119,7 @@ class Rounds:
         self._write(journal, [*await self._evaluate(nodes, self.config.rounds_of(run.arm)), {"kind": "end"}])
 
     async def _show_examples(self, nodes: Iterable[Node]) -> None:
-        """Put as many solved questions before each question as `policy.examples` wants."""
+        """Put as many solved examples before each question as `policy.examples` says."""
         wanted = self.config.policy.examples
         if wanted:
             examples = await solved_examples(self.tasks, self.manifest, wanted)
@@ -127,9 +127,9 @@ class Rounds:
                 node.policy.examples = examples
 
     def _resume(self, journal: Journal, checkpoints: Checkpoints, nodes: Sequence[Node]) -> int:
-        """Go back to the newest checkpoint that every rank has; returns how many rounds are done.
+        """Go back to the newest checkpoint that every rank has. Returns how many rounds are done.
 
-        Starts again if the journal does not lead up to it, because somebody removed a damaged journal.
+        Starts over if the journal does not lead up to it, because a damaged journal was removed.
         """
         checkpoint = self._common(checkpoints, journal.rounds() if self._leads else None)
         if checkpoint is not None:
@@ -143,8 +143,9 @@ class Rounds:
         return done
 
     def _common(self, checkpoints: Checkpoints, at_most: int | None) -> Checkpoint | None:
-        """The newest checkpoint of all ranks: one that was killed before its last save holds the others
-        back."""
+        """Return the newest checkpoint that all ranks have: a rank that was killed before its last save holds
+        the others back.
+        """
         while True:
             checkpoint = checkpoints.load_latest(at_most=at_most)
             steps = everybodys(self.exchange, "checkpoints", [checkpoint.step if checkpoint else 0])
@@ -183,7 +184,7 @@ class Rounds:
         attack: Attack | None,
         round_: int,
     ) -> list[Line]:
-        """Play one round; returns the lines of all ranks."""
+        """Play one round. Returns the lines of all ranks."""
         sampled = {index: await node.sample(round_) for index, node in nodes.items()}
         poisoned = {index: await attacker.publish(round_) for index, attacker in attackers.items()}
         published = {index: each.envelopes for index, each in sampled.items()} | poisoned
@@ -204,7 +205,7 @@ class Rounds:
         return everybodys(self.exchange, f"lines of round {round_}", lines)
 
     async def _verify(self, envelopes: Sequence[bytes], round_: int) -> tuple[list[bytes], Spent]:
-        """What came of each record, and what verifying one of them took."""
+        """Return the outcome of each record, and what verifying one of them cost."""
         self._meter.begin()
         outcomes = await verify(
             envelopes,
@@ -215,17 +216,17 @@ class Rounds:
         return outcomes, self._meter.lap().times(1 / max(1, len(envelopes)))
 
     async def _evaluate(self, nodes: Mapping[int, Node], rounds: int) -> list[Line]:
-        """The held-out lines of all ranks."""
+        """Return the held-out lines of all ranks."""
         lines = [await self._exam.line(rounds, index, node.policy) for index, node in nodes.items()]
         return everybodys(self.exchange, f"evaluation after {rounds} rounds", lines)
 
 
 def _remove_checkpoints(directory: Path) -> None:
-    """Those of all ranks, also from a start with another number of ranks."""
+    """Remove those of all ranks, including those of a start with a different number of ranks."""
     for left in directory.glob(f"{CHECKPOINTS}*"):
         shutil.rmtree(left, ignore_errors=True)
 
 
 def cumulative_own(lines: Sequence[Line]) -> float:
-    """The mean own reward, summed over rounds and nodes."""
+    """Return the mean own reward, summed over rounds and nodes."""
     return math.fsum(line["reward_own"] for line in lines if line["kind"] == "node")

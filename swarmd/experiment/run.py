@@ -1,7 +1,7 @@
 """`swarmd experiment run`: the sweep, then every configuration with every seed, one run at a time.
 
-Several processes may work on one folder: each takes runs that no other process has taken. A lock on the run's
-directory says so. The kernel drops the lock of a process that dies, so nothing is ever left taken.
+Several processes can work on one folder: each takes runs that no other process has taken, marked by a lock on
+the run's directory. The kernel releases the lock of a process that dies, so no run stays taken.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from swarmd.storage.durable import disk_error, write_whole
 from swarmd.tasks import TaskRunner
 
 LOCK_FILE = "lock"  # in the directory of a run
-TAKEN_WAIT_S = 1.0  # between two looks at runs that another process has taken; they last minutes
+TAKEN_WAIT_S = 1.0  # between two checks of runs that another process has taken; they last minutes
 
 
 @dataclass
@@ -56,7 +56,7 @@ class Experiment:
 
         Raises ConfigError, ModelError, TaskError, StorageError, SwarmdError.
         """
-        with claimed(self.folder, wait=True):  # one rank after another: they measure the machine
+        with claimed(self.folder, wait=True):  # one rank at a time, because they measure the machine
             self._player.check()
             for run in possible_runs(self.config):
                 self._player.refuse_another(run, self.folder / RUNS / run.name)
@@ -68,7 +68,7 @@ class Experiment:
         await self._all(main_runs(self.config, best_rates(self.config, rewards)))
 
     async def _all(self, runs: Sequence[RunSpec]) -> list[tuple[RunSpec, float]]:
-        """Finish `runs`, or wait until other processes have; returns each with its cumulative own reward."""
+        """Finish `runs`, or wait until other processes have. Returns each with its cumulative own reward."""
         found: dict[str, float] = {}
         while len(found) < len(runs):
             for run in runs:
@@ -83,7 +83,7 @@ class Experiment:
 
     @contextmanager
     def _claimed(self, run: RunSpec) -> Iterator[bool]:
-        """Whether `run` is ours; rank 0 finds out for all ranks."""
+        """Whether `run` is ours; rank 0 decides for all ranks."""
         if self.exchange.rank > 0:
             yield agreed(self.exchange, f"choice of {run.name}", False)
             return
@@ -100,7 +100,7 @@ class Experiment:
 
 @contextmanager
 def claimed(directory: Path, *, wait: bool = False) -> Iterator[bool]:
-    """Whether `directory`, made if it is missing, is ours until the end of the block; `wait` until it is.
+    """Whether `directory`, created if missing, is ours until the end of the block; `wait` until it is.
 
     Raises StorageError.
     """

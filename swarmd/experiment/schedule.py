@@ -1,7 +1,7 @@
-"""Which runs an experiment consists of, each with one configuration, one learning rate and one seed.
+"""The runs of an experiment, each with one configuration, one learning rate and one seed.
 
-If a configuration has several learning rates, they are tried first, on separate seeds. The figures are then
-made with the best rate on fresh seeds: a rate would look too good on the seeds that it was chosen by.
+If a configuration has several learning rates, they are tried first, on separate seeds. The results are then
+produced with the best rate on fresh seeds: a rate would look too good on the seeds that it was chosen by.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class RunSpec:
 
     @property
     def seed(self) -> int:
-        """All of its randomness follows from this."""
+        """Determines all of its randomness."""
         return self.index + (SWEEP if self.sweep else 0)
 
     @property
@@ -34,7 +34,7 @@ class RunSpec:
 
 
 def sweep_runs(config: ExperimentConfig) -> list[RunSpec]:
-    """The runs that choose a learning rate, for configurations that have several."""
+    """Return the runs that choose a learning rate, for configurations that have several."""
     return [
         RunSpec(arm, rate, index, sweep=True)
         for arm in config.configurations
@@ -45,10 +45,10 @@ def sweep_runs(config: ExperimentConfig) -> list[RunSpec]:
 
 
 def main_runs(config: ExperimentConfig, best: Mapping[str, float]) -> list[RunSpec]:
-    """The runs that make the figures. `best` is the rate of each configuration that has several.
+    """Return the runs that produce the results. `best` is the rate of each configuration that has several.
 
-    Seed by seed, not configuration by configuration: an experiment that is stopped early then has runs of all
-    its configurations.
+    Ordered by seed, not by configuration: an experiment that is stopped early then has runs of all its
+    configurations.
     """
     return [
         RunSpec(arm, best.get(arm.label, config.rates_of(arm)[0]), index, sweep=False)
@@ -58,7 +58,7 @@ def main_runs(config: ExperimentConfig, best: Mapping[str, float]) -> list[RunSp
 
 
 def possible_runs(config: ExperimentConfig) -> list[RunSpec]:
-    """The runs of the sweep, and those that make the figures whatever the sweep chooses."""
+    """Return the runs of the sweep, and the result runs for any rate that the sweep can choose."""
     return [
         *sweep_runs(config),
         *(

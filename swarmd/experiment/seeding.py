@@ -1,8 +1,8 @@
 """Where the randomness of an experiment comes from: a run's seed and a node's index.
 
-They are hashed, so that neighbouring seeds and nodes share nothing. The configuration is left out on purpose:
-with the same seed, a node is asked the same sequence of questions in every configuration, so that these can
-be compared in pairs.
+They are hashed, so that neighbouring seeds and nodes share nothing. The configuration is deliberately left
+out: with the same seed, a node is asked the same sequence of questions in every configuration, so that
+configurations can be compared in pairs.
 """
 
 from __future__ import annotations
@@ -12,19 +12,19 @@ import hashlib
 from protocol import KeyPair
 
 SWEEP = 2**31
-"""Added to the index of a sweep's run: its seeds are never those of the figures."""
+"""Added to the index of a sweep's run, so that its seeds are never those of the results."""
 
 HELD_OUT = 1
 """Seed of the held-out questions; the same for every run and node."""
 
 
 def node_key(seed: int, node: int) -> KeyPair:
-    """The identity of a node; its questions follow from it (`swarmd.tasks.TrainingDraw`)."""
+    """Return the identity of a node, which determines its questions (`swarmd.tasks.TrainingDraw`)."""
     return KeyPair.from_seed(_digest("key", seed, node))
 
 
 def node_seed(seed: int, node: int) -> int:
-    """64 bits for a node's own random generators: sampling completions, drawing groups."""
+    """Return 64 bits for a node's own random generators: sampling completions, drawing groups."""
     return int.from_bytes(_digest("draws", seed, node)[:8], "big")
 
 

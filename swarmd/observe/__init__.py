@@ -130,4 +130,4 @@ __getattr__ = at_first_use(
         "read_name": "person_name",
     },
 )
-"""The server and its HTTP take half a second, and most commands need neither."""
+"""The server and its HTTP library take half a second to import, and most commands need neither."""

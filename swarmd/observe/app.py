@@ -1,14 +1,14 @@
-"""The status pages as an ASGI application, and a way to judge peers, on the unix socket only.
+"""The status pages as an ASGI application, and orders about peers, on the unix socket only.
 
 /status   the snapshot as JSON          /healthz   200 when healthy, else 503 with the reasons
-/metrics  Prometheus text               /          the page; it loads nothing from elsewhere
+/metrics  Prometheus text               /          the page; it loads nothing from other servers
 /stream, /state, /records, /settings and /page/ are for the page.
 
 Until the daemon is a peer, the first three answer 503 and say what it is doing.
 
-POST /peers/ORDER and POST /ping with {"peers": [...]} are served only if a `carry_out` and a `ping` are
-given. The unix socket is the operator's own, but a page open in any browser may send requests to a loopback
-port. What /play/ serves has its own protection against that (`play_routes.py`).
+POST /peers/ORDER and POST /ping with {"peers": [...]} are served only if `carry_out` and `ping` are given.
+They are for the operator's unix socket alone, because a page open in any browser can send requests to a
+loopback port. The routes under /play/ have their own protection against that (`play_routes.py`).
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ from swarmd.observe.sources import RECORDS_MAX, RecordKind, Sources
 from swarmd.observe.stream import Snapshot, Streams, names_in
 
 CarryOut = Callable[[str, Sequence[str]], str | None]
-"""(order, peer ids) -> None when it is done, else why not. Called on the event loop."""
+"""(order, peer ids) -> None once it is carried out, else why it cannot be. Called on the event loop."""
 
 Ping = Callable[[str], Awaitable[float]]
 """peer id -> seconds of a round trip to it. Raises SwarmdError if it does not answer."""
 
 KINDS: tuple[RecordKind, ...] = get_args(RecordKind)
 
-ORDER_BYTES_MAX = 65_536  # a thousand peer ids; no person names more at once
+ORDER_BYTES_MAX = 65_536  # a thousand peer ids; nobody names more at once
 
 
 def status_app(
@@ -54,10 +54,10 @@ def status_app(
     streams: Streams | None = None,
     play: Play | None = None,
 ) -> Starlette:
-    """The application. `snapshot` is called on the event loop, for the pages once a second, and must
-    be quick. Where it or a source raises StorageError, the answer is 503 with the message.
+    """Return the application. `snapshot` is called on the event loop, once per second for the pages, and must
+    be quick. If it or a source raises StorageError, the answer is 503 with the message.
 
-    `streams` are the caller's if it wants to close them.
+    `streams`: pass your own to be able to close them.
     """
     sources = sources or Sources()
     streams = streams or Streams(snapshot, sources)
@@ -152,7 +152,7 @@ def _pinging(snapshot: Snapshot, ping: Ping) -> Callable[[Request], Awaitable[Re
 
 
 async def _peers(request: Request) -> tuple[str, ...]:
-    """The peers that the request names. Raises ConfigError."""
+    """Return the peers that the request names. Raises ConfigError."""
     body = b""
     async for part in request.stream():
         body += part
@@ -184,14 +184,15 @@ _UNKNOWN_HOST = (
 
 
 class KnownHostOnly:
-    """Refuses requests whose Host header is a name we were not given.
+    """Rejects requests whose Host header is a name that the operator did not allow.
 
-    A web page can point a name of its own at 127.0.0.1 and read what answers (DNS rebinding); its requests
-    then carry that name. An IP address in Host cannot be rebound, so these always pass, as does localhost.
+    A web page can point a name of its own at 127.0.0.1 and read the answers (DNS rebinding); its requests
+    then carry that name. An IP address in Host cannot be rebound, so addresses always pass, as does
+    localhost.
     """
 
     def __init__(self, app: ASGIApp, names: Collection[str]) -> None:
-        """`names`: those that the operator gave."""
+        """`names`: the names that the operator allowed."""
         self._app = app
         self._names = {"localhost", *(name.lower() for name in names)}
 

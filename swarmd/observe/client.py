@@ -1,4 +1,4 @@
-"""Asks the daemon of a home how it is, over the home's unix socket."""
+"""Ask the daemon of a home for its state, over the home's unix socket."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from swarmd.places import OBSERVER_MARK
 if TYPE_CHECKING:
     from swarmd.observe.snapshot import StatusSnapshot
 
-PING_ANSWER_S = 20.0  # dialling a peer may take 8 s, and its answer the rest
-PLAY_ANSWER_S = 60.0  # a question and a score take milliseconds, and wait behind those of a step
-ANSWER_S = 5.0  # a snapshot takes milliseconds; a loop that is busy for longer than this is stuck
+PING_ANSWER_S = 20.0  # dialling a peer can take 8 s, and its answer the rest
+PLAY_ANSWER_S = 60.0  # a question and a score take milliseconds, but wait behind those of a step
+ANSWER_S = 5.0  # a snapshot takes milliseconds; an event loop busy for longer than this is stuck
 
 
 class NoDaemonError(SwarmdError):
@@ -30,9 +30,9 @@ class StartingError(NoDaemonError):
 
 
 def ask_status(home: Path, socket_path: Path, timeout_s: float | None = None) -> StatusSnapshot:
-    """The snapshot of the daemon of `home`.
+    """Return the snapshot of the daemon of `home`.
 
-    Raises NoDaemonError, StartingError while it loads, or SwarmdError for no good answer.
+    Raises NoDaemonError, StartingError while it loads, or SwarmdError for an unusable answer.
     """
     with _asking(home, socket_path, timeout_s) as timeout:
         answer = ask(socket_path, "/status", timeout_s=timeout)
@@ -45,7 +45,7 @@ def ask_status(home: Path, socket_path: Path, timeout_s: float | None = None) ->
 def ask_to_judge(home: Path, socket_path: Path, order: str, peers: Sequence[str]) -> None:
     """Have the daemon of `home` carry out an order about peers.
 
-    Raises ConfigError when it refuses, NoDaemonError, StartingError, or SwarmdError for no good answer.
+    Raises ConfigError if it refuses, NoDaemonError, StartingError, or SwarmdError for an unusable answer.
     """
     with _asking(home, socket_path, None) as timeout:
         wanted: Mapping[str, object] = {"peers": list(peers)}
@@ -56,9 +56,9 @@ def ask_to_judge(home: Path, socket_path: Path, order: str, peers: Sequence[str]
 
 
 def ask_to_ping(home: Path, socket_path: Path, peer_id: str) -> float:
-    """Have the daemon of `home` greet a peer; returns the seconds that the answer took.
+    """Have the daemon of `home` ping a peer. Returns the seconds until the answer.
 
-    Raises NoDaemonError, StartingError, or SwarmdError if the peer does not answer, or the daemon does not.
+    Raises NoDaemonError, StartingError, or SwarmdError if the peer or the daemon does not answer.
     """
     with _asking(home, socket_path, PING_ANSWER_S) as timeout:
         answer = ask(socket_path, "/ping", timeout_s=timeout, post={"peers": [peer_id]})
@@ -69,23 +69,27 @@ def ask_to_ping(home: Path, socket_path: Path, peer_id: str) -> float:
 
 
 def ask_to_play(home: Path, socket_path: Path, what: str, wanted: Mapping[str, object] | None = None) -> Any:
-    """What the daemon of `home` answers to a person who plays: JSON of the views of `swarmd.observe.play`.
+    """Return the answer of `home`'s daemon to a person who plays: JSON of the views of `swarmd.observe.play`.
 
     `what`: the last part of a route of `play_routes.py`; `wanted`: the object to POST, None to GET. Raises
-    ConfigError when the daemon refuses, NoDaemonError, StartingError, or SwarmdError for no good answer.
+    ConfigError if the daemon refuses, NoDaemonError, StartingError, or SwarmdError for an unusable answer.
     """
     with _asking(home, socket_path, PLAY_ANSWER_S) as timeout:
         answer = ask(socket_path, f"/play/{what}", timeout_s=timeout, post=wanted)
         if answer.code == HTTPStatus.BAD_REQUEST:
             raise ConfigError(str(answer.json().get("error", "the daemon refuses")))
         if answer.code == HTTPStatus.NOT_FOUND:
-            raise ConfigError(f"nobody can play in {home}: an observer or an earlier version runs there")
+            raise ConfigError(
+                f"`swarmd play` does not work in {home}: an observer or an earlier version runs there"
+            )
         _require(home, answer, HTTPStatus.OK)
         return answer.json()
 
 
 def _require(home: Path, answer: Answer, code: HTTPStatus) -> None:
-    """Raises StartingError, SwarmdError when the daemon says what it cannot read, or HTTPException."""
+    """Raise StartingError, SwarmdError if the daemon reports something that it cannot read, or
+    HTTPException.
+    """
     if answer.code == HTTPStatus.SERVICE_UNAVAILABLE:
         if problem := answer.json().get("error"):
             raise SwarmdError(f"the daemon in {home} cannot tell its state: {problem}")
@@ -98,7 +102,7 @@ def _require(home: Path, answer: Answer, code: HTTPStatus) -> None:
 
 @contextmanager
 def _asking(home: Path, socket_path: Path, timeout_s: float | None) -> Iterator[float]:
-    """Gives the seconds to wait. Errors of the socket are raised again as errors about the daemon."""
+    """Yield the timeout in seconds. Errors of the socket are re-raised as errors about the daemon."""
     timeout_s = ANSWER_S if timeout_s is None else timeout_s
     try:
         yield timeout_s
@@ -107,9 +111,9 @@ def _asking(home: Path, socket_path: Path, timeout_s: float | None) -> Iterator[
     except TimeoutError as error:
         raise SwarmdError(
             f"the daemon in {home} does not answer within {timeout_s:g} s: "
-            "it may be busy; try again, and stop it if this stays so"
+            "it may be busy; try again, and stop it if this persists"
         ) from error
-    except (HTTPException, OSError, ValueError) as error:  # a ValueError: no JSON, or not what it should hold
+    except (HTTPException, OSError, ValueError) as error:  # ValueError: not JSON, or not the expected JSON
         raise SwarmdError(f"{socket_path} does not answer like a swarmd daemon: {error}") from error
 
 

@@ -1,7 +1,8 @@
-"""HTTP connections that cannot be held open for nothing: each has a short life, and the idle ones make room.
+"""HTTP connections that cannot be held open for free: each has a short life, and idle ones make room for new
+ones.
 
-uvicorn bounds their number, but once all are taken it answers 503 to everybody. It waits for a request's
-headers for ever.
+uvicorn limits the number of connections, but answers 503 to everyone once all are taken, and waits for a
+request's headers without a limit.
 """
 
 from __future__ import annotations
@@ -12,14 +13,15 @@ from typing import Any
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-LIFETIME_S = 10.0  # of a connection; a browser reconnects silently
+LIFETIME_S = 10.0  # of a connection; browsers reconnect silently
 LIVES_UNTIL = "swarmd.lives_until"
-"""In the scope of a request: the monotonic time until which its answer may go on, beyond LIFETIME_S. The
-application sets it for the few answers whose number it bounds."""
+"""Key in a request's scope: the monotonic time until which its answer may continue beyond LIFETIME_S. The
+application sets it for the few kinds of answers whose number it limits.
+"""
 
 
 class BriefConnection(H11Protocol):
-    """uvicorn's HTTP/1.1, on a connection that ends after `LIFETIME_S` or when others need its place."""
+    """uvicorn's HTTP/1.1, on a connection that ends after `LIFETIME_S` or when its slot is needed."""
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
@@ -50,7 +52,7 @@ class BriefConnection(H11Protocol):
         return self.cycle is not None and not self.cycle.response_complete
 
     def _make_room(self) -> None:
-        """Stay below uvicorn's bound: the oldest that is not being answered goes."""
+        """Stay below uvicorn's limit by closing the oldest connection that is not being answered."""
         most = (self.limit_concurrency or 2) - 1
         idle = [c for c in self.connections if isinstance(c, BriefConnection) and not c._is_answering]
         if len(self.connections) >= most and idle:

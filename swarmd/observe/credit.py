@@ -11,23 +11,25 @@ class CreditedPeer(_Part):
     peer_id: str
     name: str
     people: bool
-    """Whether these are groups that a person wrote, as their records say."""
+    """Whether a person wrote these groups, as their records say."""
     groups: int
-    """Measured."""
+    """Number of groups measured."""
     gain: float
-    """Nats that a group added to the log-probability of a held-out right answer, as a mean."""
+    """Mean number of nats that a group added to the log-probability of a held-out right answer."""
 
 
 class Credit(_Part):
-    """What groups did. What is measured is known; what others say about this peer's groups is their claim."""
+    """What groups did. Measurements are this peer's own; what others say about this peer's groups is their
+    claim.
+    """
 
     measured: tuple[CreditedPeer, ...] = ()
-    """Others' groups, as they did here; the most measured first, 256 at most."""
+    """External groups, as measured here; most measured first, at most 256."""
     claimed: tuple[CreditedPeer, ...] = ()
-    """This peer's groups, as each peer that pulled any says they did there; 256 at most."""
+    """This peer's groups, as measured by each peer that pulled any; at most 256."""
     taught_claimed: int = 0
-    """Parties that say that this peer's policy taught them: an address group has one voice."""
+    """Parties that say that this peer's policy taught them: an address group counts once."""
     people_taught_claimed: int = 0
     """Parties that say that this peer's people taught them."""
     time_share: float | None = None
-    """Share of the time since the daemon's start that measuring took, 0..1."""
+    """Share of the time since the daemon's start spent on measuring, 0..1."""

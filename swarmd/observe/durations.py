@@ -7,11 +7,12 @@ from bisect import bisect_left
 from swarmd.observe.snapshot import Durations
 
 BUCKETS_S = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1_000.0)
-"""Upper ends in seconds, about a factor of three apart: the embedded model takes 0.1 s per step, a large one
-on a CPU some minutes. Above is infinity."""
+"""Upper bounds in seconds, about a factor of three apart: a step takes the embedded model 0.1 s, and a large
+one on a CPU some minutes. The last bucket is unbounded.
+"""
 
 PHASES = ("questions", "generating", "scoring", "training", "evaluating", "checkpoint")
-"""The phases that are counted: what a peer waits for is none of its work."""
+"""The phases that are counted: waiting is not work."""
 
 
 class DurationCounts:

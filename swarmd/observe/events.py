@@ -1,4 +1,4 @@
-"""One call to say that something happened: it goes to the log, a short memory and the live view's state.
+"""One call to report that something happened: it goes to the log, a short memory and the live view's state.
 
 This is not a metrics store: storage keeps the metrics of steps. Nothing here waits, and a log that cannot be
 written does not stop the daemon.
@@ -22,7 +22,7 @@ from swarmd.observe.live_state import LiveState, describe
 
 EVENTS_KEPT = 256  # more than the daemon emits between two frames of the live view
 FIELD_CHARS_MAX = 2_000  # one field of one line; peers choose some of the text
-FIELD_ITEMS_MAX = 1_024  # of one list or mapping; the rest is left out
+FIELD_ITEMS_MAX = 1_024  # of one list or mapping; the rest is dropped
 
 Level = Literal["debug", "info", "warning", "error"]
 EventName = Literal[
@@ -54,9 +54,9 @@ EventName = Literal[
 ]
 OutputMode = Literal["live", "console", "json"]
 
-_LEVELS: Mapping[str, Level] = {  # the rest are info
-    "phase": "debug",  # several a second
-    "health": "debug",  # each reason is a warning of its own
+_LEVELS: Mapping[str, Level] = {  # all others are info
+    "phase": "debug",  # several per second
+    "health": "debug",  # each reason has its own warning
     "pulled": "debug",
     "published": "debug",
     "network_restarted": "warning",
@@ -77,7 +77,7 @@ class Event:
 
 
 class EventLog:
-    """Where the daemon says what it does. Not thread-safe: call it on the event loop."""
+    """Where the daemon reports what it does. Not thread-safe: call it on the event loop."""
 
     def __init__(
         self,
@@ -109,7 +109,7 @@ class EventLog:
         level = _LEVELS.get(name, "info")
         plain = {key: _plain(value) for key, value in fields.items()}
         event = Event(self._emitted, self._clock(), name, level, plain)
-        if name != "phase":  # progress comes by the hundred and would push out what people should read
+        if name != "phase":  # hundreds of progress events would displace what people should read
             self.recent.append(event)
         self.state = self.state.after(name, plain, event.at)
         if self._logger is not None and self.wanted(event):
@@ -132,7 +132,7 @@ class EventLog:
         fields = {key: value for key, value in event.fields.items() if key not in ("ts", "event", "level")}
         try:
             getattr(logger, event.level)(event.name, ts=ts, **fields)
-        except OSError as error:  # a full disk or a reader that left: training goes on without a log
+        except OSError as error:  # a full disk, or a reader that is gone: training continues without a log
             self._logger = None
             self.emit(
                 "warning", message=f"the log on stdout cannot be written ({error.strerror}): no more lines"
@@ -160,7 +160,7 @@ def _logger(stdout: TextIO, mode: OutputMode) -> structlog.typing.FilteringBound
 def _ts_first(
     _logger: structlog.typing.WrappedLogger, _method: str, event: structlog.typing.EventDict
 ) -> structlog.typing.EventDict:
-    """ts, event and level first: the eye reads a line from the left."""
+    """Put ts, event and level first, so that lines are easy to scan."""
     first = ("ts", "event", "level")
     return {key: event[key] for key in first} | {k: v for k, v in event.items() if k not in first}
 
@@ -168,14 +168,14 @@ def _ts_first(
 def _line_for_people(
     _logger: structlog.typing.WrappedLogger, _method: str, event: structlog.typing.EventDict
 ) -> str:
-    """Time of day in UTC, the level from warning up, and what happened, as in the live view."""
+    """Format the time of day in UTC, the level from warning up, and what happened, as in the live view."""
     fields = {key: value for key, value in event.items() if key not in ("ts", "event", "level")}
     bad = "" if event["level"] in ("debug", "info") else f"{event['level']}: "
     return f"{event['ts'][11:19]} {bad}{describe(event['event'], fields)}"
 
 
 def _plain(value: object) -> object:
-    """The value as bounded JSON. A field of any other type is shown by its text."""
+    """Return the value as bounded JSON. A field of any other type is shown by its text."""
     if value is None or isinstance(value, bool | int):
         return value
     if isinstance(value, float):

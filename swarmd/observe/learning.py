@@ -5,8 +5,9 @@ from __future__ import annotations
 from pydantic import BaseModel, ConfigDict
 
 AS_READ = ConfigDict(frozen=True, extra="ignore", ser_json_inf_nan="null", defer_build=True)
-"""Of every part of a snapshot. A status command may read a newer daemon. NaN has no JSON: it is written as
-null. Few commands need every part, so each is built at first use."""
+"""Configuration of every part of a snapshot. A status command may read a newer daemon. NaN has no JSON form
+and is written as null. Few commands need every part, so each is built on first use.
+"""
 
 
 class _Part(BaseModel):
@@ -17,7 +18,7 @@ class SelfEvaluation(_Part):
     """Greedy success on the swarm's held-out questions, which nobody trains on, as the peer measured it."""
 
     step: int
-    """The step after which it was measured; of several sittings, the last."""
+    """The step after which it was measured; for several sittings, the last one."""
     success: float
     """Share of questions answered right, 0..1."""
     interval: tuple[float, float]
@@ -28,7 +29,7 @@ class SelfEvaluation(_Part):
 
 
 class Measured(_Part):
-    """Success on held-out questions, from the sittings of `first_step` to `step` taken together."""
+    """Success on held-out questions, over all sittings from `first_step` to `step`."""
 
     first_step: int
     step: int
@@ -43,13 +44,13 @@ class Trend(_Part):
     """Success now minus success at the start, on the same questions."""
 
     since_step: int
-    """0 unless the home began to be measured later."""
+    """0 unless measuring began later in the home's life."""
     difference: float
     """-1..1."""
     interval: tuple[float, float]
     """95 % interval of `difference`."""
     questions: int
-    """Asked both times."""
+    """Number of questions asked both times."""
     word: str
     """learned (the interval is above 0), worse (below 0) or not yet clear."""
 
@@ -81,7 +82,7 @@ class HeldOutCurve(_Part):
 class RewardCurve(_Part):
     """Mean reward of own groups over the life of the home, at most 400 points, oldest first.
 
-    A point covers a stretch of steps, all equally long.
+    Each point covers a stretch of steps, all of equal length.
     """
 
     step: tuple[int, ...] = ()
@@ -91,22 +92,23 @@ class RewardCurve(_Part):
     low: tuple[float, ...] = ()
     """`mean` minus the standard deviation between the steps of the stretch, at least 0."""
     high: tuple[float, ...] = ()
-    """`mean` plus it, at most 1."""
+    """`mean` plus the standard deviation, at most 1."""
 
 
 class Learning(_Part):
     """Whether the peer learns: held-out success at the start and now, and its reward, over its whole life."""
 
     untrained: Measured | None = None
-    """Before the first step. Null if it is not known: evaluation is off, or the home did not begin with this
-    version and an untrained model."""
+    """Before the first step. Null if unknown: evaluation is off, or the home did not start with this version
+    and an untrained model.
+    """
     now: Measured | None = None
-    """The newest sitting on each part of the questions, taken together; null before the first."""
+    """The newest sitting on each part of the questions, pooled; null before the first."""
     trend: Trend | None = None
-    """Null until questions were asked twice."""
+    """Null until some questions have been asked twice."""
     tasks: dict[str, TaskLearning] = {}
-    """The same by the task's name in the manifest."""
+    """The same, by the task's name in the manifest."""
     held_out: HeldOutCurve = HeldOutCurve()
     reward: RewardCurve = RewardCurve()
     evaluation_share: float | None = None
-    """Share of the time since the daemon's first step that evaluations took, 0..1; null before the first."""
+    """Share of the time since the daemon's first step spent on evaluations, 0..1; null before the first."""

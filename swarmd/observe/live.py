@@ -21,16 +21,16 @@ from swarmd.observe.live_state import LiveState, describe
 from swarmd.observe.text import printable
 from swarmd.observe.words import duration, held_out, sparkline
 
-FRAME_S = 0.25  # four frames a second: quick enough to look alive, too slow to cost anything
+FRAME_S = 0.25  # four frames per second: fast enough to look alive, too slow to cost anything
 BAR_WIDTH = 24
 QUIET = frozenset(
     {"phase", "step", "pulled", "published", "peer_seen", "health", "checkpoint", "downloading"}
 )
-NAMES_SHOWN = 4  # of other peers: one row
+NAMES_SHOWN = 4  # names of other peers: one row
 
 
 def render(state: LiveState, now: float) -> RenderableType:
-    """The whole view. `now` is wall-clock seconds, as in the events."""
+    """Return the whole view. `now` is wall-clock seconds, as in the events."""
     facts = Table.grid(padding=(0, 2))
     facts.add_column(style="dim", justify="right")
     facts.add_column(overflow="fold")
@@ -55,8 +55,9 @@ def render(state: LiveState, now: float) -> RenderableType:
 
 
 def _below(state: LiveState) -> Iterator[Text]:
-    """What stands below the panel. The last line is short: a terminal writes ^C behind it, and in a full line
-    that would push the panel's border out of reach."""
+    """Yield what is shown below the panel. The last line is short: a terminal writes ^C after it, which in a
+    full line would push the panel's border out of reach.
+    """
     if state.join_command:
         # Outside the border, so that it can be copied in one piece.
         yield Text(f"others join with: {printable(state.join_command)}", overflow="fold")
@@ -77,7 +78,7 @@ class LiveView:
         self._printed = 0
 
     async def run(self) -> None:
-        """Redraw every quarter of a second. Ends if the terminal is gone; training goes on without it."""
+        """Redraw every quarter of a second. Ends if the terminal is gone; training continues without it."""
         try:
             with Live(console=self._console, auto_refresh=False, transient=False) as live:
                 try:
@@ -91,11 +92,11 @@ class LiveView:
             self._log.emit("warning", message=f"the terminal cannot be written ({error.strerror}): no view")
 
     def draw(self, live: Live) -> None:
-        """One frame, below the notable events since the one before."""
+        """Draw one frame, below the notable events since the previous one."""
         for event in self._log.since(self._printed):
             self._printed = event.number
             if event.name not in QUIET and self._log.wanted(event):
-                live.console.print(_line(event), soft_wrap=True)  # a command must stay copyable
+                live.console.print(_line(event), soft_wrap=True)  # keeps the command copyable
         live.update(render(self._log.state, self._log.now()), refresh=True)
 
 
@@ -142,6 +143,6 @@ def _last(state: LiveState, now: float) -> Text:
 
 
 def _line(event: Event) -> Text:
-    """Text, not markup: the fields may hold what peers wrote."""
+    """Return text, not markup: the fields can contain what peers wrote."""
     style = {"warning": "yellow", "error": "red"}.get(event.level, "dim")
     return Text(describe(event.name, event.fields), style=style)

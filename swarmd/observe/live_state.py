@@ -11,9 +11,9 @@ from swarmd.observe.text import printable
 from swarmd.observe.words import downloading, short_count
 
 REWARDS_KEPT = 240  # steps in the curve: wider than any terminal
-MODEL_CHARS = 30  # of a model's name in the plan, whose line is then about 100 characters
+MODEL_CHARS = 30  # of a model's name in the plan, so that its line is about 100 characters
 GIB = 2**30
-PEERS_KEPT = 256  # distinct peers counted by the view; the status snapshot has the list
+PEERS_KEPT = 256  # distinct peers counted by the view; the status snapshot lists them all
 
 
 @dataclass(frozen=True)
@@ -39,18 +39,19 @@ class LiveState:
     held_out_step: int | None = None
     peers: frozenset[str] = frozenset()
     steps_here: int = 0
-    """Steps since this start; `own` and `external` count groups since then too. `step` is the peer's."""
+    """Steps since this start; `own` and `external` count groups since then too. `step` is the peer's total.
+    """
     health: tuple[str, ...] | None = None
-    """What is wrong, with what to do; empty if nothing is, None while the peer starts."""
+    """What is wrong, with remedies; empty if nothing is, None while the peer starts."""
     join_command: str = ""
     stopping: str = ""
-    """Why or how it stops; empty while it does not."""
+    """How or why it stops; empty while it does not."""
     stopping_at: float | None = None
     last_event: str = ""
     last_event_at: float | None = None
 
     def after(self, name: str, fields: Mapping[str, object], at: float) -> LiveState:
-        """The state once event `name` with `fields` has happened at wall-clock time `at`."""
+        """Return the state after event `name` with `fields` has happened at wall-clock time `at`."""
         state = self
         if name == "phase":
             done, total = _int(fields.get("done")), _int(fields.get("total"))
@@ -97,7 +98,7 @@ class LiveState:
 
 
 def describe(name: str, fields: Mapping[str, object]) -> str:
-    """One line for people: the message if there is one, else name and fields."""
+    """Return one line for people: the message if there is one, else name and fields."""
     if name == "join_command":
         return printable(f"others join with: {fields.get('command')}")
     if isinstance(message := fields.get("message"), str):
@@ -110,9 +111,9 @@ def describe(name: str, fields: Mapping[str, object]) -> str:
 
 
 def _plan(fields: Mapping[str, object]) -> str:
-    """Like plan embedded (1.4 M) on cpu, float32, 4 own + 4 external groups, 0.71 of 16.9 GiB.
+    """Such as: plan embedded (1.4 M) on cpu, float32, 4 own + 4 external groups, 0.71 of 16.9 GiB.
 
-    The reasons are for `swarmd doctor` and the JSON log: they would fill the screen.
+    The reasons are left to `swarmd doctor` and the JSON log: they would fill the screen.
     """
     size, rank = _float(fields.get("parameters")), _int(fields.get("lora_rank"))
     model = str(fields.get("model"))
@@ -144,7 +145,7 @@ def _started(fields: Mapping[str, object]) -> str:
 
 
 def _step(fields: Mapping[str, object]) -> str:
-    """Like step 3, reward 0.406, loss -0.0171, 4 own + 0 external groups, 2,078 tokens/s, 0.19 s."""
+    """Such as: step 3, reward 0.406, loss -0.0171, 4 own + 0 external groups, 2,078 tokens/s, 0.19 s."""
     reward, loss, speed = (_float(fields.get(key)) for key in ("reward", "loss", "tokens_per_s"))
     parts = [
         f"step {fields.get('step')}",
@@ -164,7 +165,7 @@ def _joined(fields: Mapping[str, object]) -> str:
 
 def _resumed(fields: Mapping[str, object]) -> str:
     lost = _int(fields.get("steps_lost")) or 0
-    again = f": {lost} later {'step is' if lost == 1 else 'steps are'} done again" if lost else ""
+    again = f": {lost} later {'step is' if lost == 1 else 'steps are'} repeated" if lost else ""
     return f"resumed at step {fields.get('step')}{again}"
 
 
@@ -189,7 +190,7 @@ _LINES: Mapping[str, Callable[[Mapping[str, object]], str]] = {
     "step": _step,
     "downloading": _downloading,
 }
-"""Events whose fields are too many for a line: the JSON log has them all."""
+"""Events with too many fields for a line: the JSON log has them all."""
 
 _SHOWN_FROM: Mapping[str, tuple[str, ...]] = {
     "started": ("peer_id", "swarm", "round", "step"),
@@ -201,7 +202,9 @@ _SHOWN_FROM: Mapping[str, tuple[str, ...]] = {
 
 
 def _taken(name: str, fields: Mapping[str, object]) -> dict[str, Any]:
-    """The fields of an event that the screen shows under the same name. A swarm's name comes from peers."""
+    """Return the fields of an event that the screen shows under the same name. A swarm's name comes from
+    peers.
+    """
     found = {key: fields.get(key) for key in _SHOWN_FROM.get(name, ())}
     return {
         key: printable(value) if isinstance(value, str) else value

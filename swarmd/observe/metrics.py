@@ -1,8 +1,8 @@
 """The snapshot as Prometheus metrics, in OpenMetrics or in the older text format.
 
-Base units, `_total` for counters, no rates: `rate()` makes them. No label holds text from peers, who would
-choose its cardinality: a peer is labelled by the name and the end of its id, and only those with the most
-exchange have labels.
+Base units, `_total` for counters, no rates: `rate()` computes them. No label contains text from peers, who
+could then choose its cardinality: a peer is labelled by its name and the end of its id, and only the peers
+with the most exchange have labels.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ WAYS = ("direct", "relay", "inline")
 STANDINGS = ("banned", "stranger", "met", "known")
 
 PEERS_MAX = 20
-"""Peers with labels of their own, those pulled from most: four series each, however large the swarm is."""
+"""Peers with their own labels, those pulled from most: four series each, however large the swarm is."""
 
 
 class _SnapshotCollector(Collector):
-    """One snapshot, so that a scrape's numbers belong together."""
+    """Holds one snapshot, so that all numbers of a scrape are from the same moment."""
 
     def __init__(self, status: StatusSnapshot) -> None:
         self._status = status
@@ -66,9 +66,9 @@ class _SnapshotCollector(Collector):
 
 
 def exposition(status: StatusSnapshot, accept: str = "") -> tuple[bytes, str]:
-    """What Prometheus scrapes, and its content type: OpenMetrics if the Accept header asks for it.
+    """Return what Prometheus scrapes, and its content type: OpenMetrics if the Accept header asks for it.
 
-    From a registry of its own: several daemons may share a process.
+    Uses a registry of its own, because several daemons can share a process.
     """
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_SnapshotCollector(status))
@@ -80,12 +80,16 @@ def _gauges(status: StatusSnapshot) -> Iterator[Metric]:
     learning, last = status.learning, status.last_step
     trend = learning.trend
     values: tuple[tuple[str, str, float | None], ...] = (
-        ("swarmd_healthy", "1 when the peer does its work, else 0.", float(status.health.ok)),
+        ("swarmd_healthy", "1 if the peer does its work, else 0.", float(status.health.ok)),
         ("swarmd_round", "The swarm's round.", status.round),
         ("swarmd_uptime_seconds", "Since the daemon started.", status.uptime_s),
         ("swarmd_reward_mean_20", "Mean reward of own groups, last 20 steps, 0..1.", status.reward.mean_20),
-        ("swarmd_reward_best_20", "The highest that mean_20 has been, 0..1.", status.reward.best_20),
-        ("swarmd_loss", "Loss of the last step. Algorithms differ in what it is averaged over.", last.loss),
+        ("swarmd_reward_best_20", "The highest value of mean_20 so far, 0..1.", status.reward.best_20),
+        (
+            "swarmd_loss",
+            "Loss of the last step. What it is averaged over depends on the algorithm.",
+            last.loss,
+        ),
         ("swarmd_entropy_nats", "Entropy per token of own completions in the last step.", last.entropy),
         (
             "swarmd_completion_tokens",
@@ -104,7 +108,7 @@ def _gauges(status: StatusSnapshot) -> Iterator[Metric]:
         ),
         (
             "swarmd_held_out_gain_ratio",
-            "Held-out success now minus at the start, on the same questions, -1..1.",
+            "Held-out success now minus that at the start, on the same questions, -1..1.",
             None if trend is None else trend.difference,
         ),
         (
@@ -140,7 +144,7 @@ def _labelled_gauges(status: StatusSnapshot) -> Iterator[Metric]:
     text = "Share of the swarm's held-out questions answered right, 0..1"
     yield _gauge(
         "swarmd_held_out_success_ratio",
-        f"{text}, by the model as it came and now.",
+        f"{text}, by the untrained model and now.",
         "policy",
         {policy: found.success for policy, found in measured.items()},
     )
@@ -154,7 +158,7 @@ def _labelled_gauges(status: StatusSnapshot) -> Iterator[Metric]:
     rewards = {"own": status.reward.last, "external": status.last_step.reward_external}
     yield _gauge(
         "swarmd_reward",
-        "Mean reward in the last step, as scored here, 0..1, by whose groups they are.",
+        "Mean reward in the last step, as scored here, 0..1, for own and external groups.",
         "groups",
         {whose: value for whose, value in rewards.items() if value is not None},
     )
@@ -189,13 +193,13 @@ def _counters(status: StatusSnapshot) -> Iterator[Metric]:
     )
     yield _counter_by(
         "swarmd_groups",
-        "Groups since the home was created, by what became of them.",
+        "Groups since the home was created, by outcome.",
         "way",
         {way: getattr(groups, way) for way in ("own", "published", "pulled", "external_used")},
     )
     yield _counter_by("swarmd_rejected", "Records refused, by reason.", "reason", groups.rejected)
     since = "since the daemon started."
-    yield _counter("swarmd_pulled_bytes", f"Bodies of others' groups, {since}", traffic.pulled_bytes)
+    yield _counter("swarmd_pulled_bytes", f"Bodies of external groups, {since}", traffic.pulled_bytes)
     yield _counter("swarmd_served_bytes", f"Bodies given to others, {since}", traffic.served_bytes)
     yield _counter(
         "swarmd_disk_written_bytes",
@@ -209,8 +213,8 @@ def _judgement(status: StatusSnapshot) -> Iterator[Metric]:
     for name, text, label, counts in (
         ("swarmd_points_lost", "Times a peer lost points.", "reason", judged.points_lost),
         ("swarmd_misbehaved", "What peers did to the transport.", "what", judged.misbehaved),
-        ("swarmd_refused", "What peers asked for and did not get.", "what", judged.refused),
-        ("swarmd_junk", "Values read as announcements or statuses that are neither.", "reason", judged.junk),
+        ("swarmd_refused", "What peers requested and were refused.", "what", judged.refused),
+        ("swarmd_junk", "Values that are neither valid announcements nor statuses.", "reason", judged.junk),
     ):
         yield _counter_by(name, f"{text} Since the daemon started.", label, counts)
 
@@ -218,7 +222,7 @@ def _judgement(status: StatusSnapshot) -> Iterator[Metric]:
 def _reach(reach: ReachView) -> Iterator[Metric]:
     yield _gauge(
         "swarmd_reach",
-        "How others reach this peer: 1 for the state that holds.",
+        "How others reach this peer: 1 for the current state.",
         "state",
         {state: float(state == reach.state) for state in REACH_STATES},
     )
@@ -227,7 +231,7 @@ def _reach(reach: ReachView) -> Iterator[Metric]:
     yield GaugeMetricFamily("swarmd_relay_circuits", "Connections relayed now.", value=reach.circuits)
     ways = {way: reach.ways.get(way, 0) for way in WAYS}
     yield _counter_by(
-        "swarmd_arrived_groups", "Groups of others since the daemon started, by how they came.", "way", ways
+        "swarmd_arrived_groups", "External groups since the daemon started, by how they came.", "way", ways
     )
     since = "since the daemon started."
     yield _counter("swarmd_relayed_bytes", f"Bytes relayed for others, {since}", reach.relayed_bytes)
@@ -248,7 +252,7 @@ def _counter_by(name: str, text: str, label: str, counts: dict[str, int]) -> Cou
 
 
 def _durations(durations: dict[str, Durations]) -> Iterator[Metric]:
-    """Both histograms are there from the start, so that a dashboard finds them."""
+    """Both histograms exist from the start, so that a dashboard finds them."""
     steps = HistogramMetricFamily("swarmd_step_seconds", "How long policy updates took.")
     phases = HistogramMetricFamily(
         "swarmd_phase_seconds", "How long the phases of a step, evaluations and saves took.", labels=["phase"]
@@ -270,7 +274,7 @@ def _buckets(found: Durations) -> list[tuple[str, float]]:
 
 def _peers(peers: Sequence[PeerView]) -> Iterator[Metric]:
     most = sorted(peers, key=lambda peer: (-peer.groups_pulled, peer.peer_id))[:PEERS_MAX]
-    # A dict: two peers whose names and ends meet have one label, which a scrape must not hold twice.
+    # A dict: two peers with the same name and ending share one label, which a scrape must not contain twice.
     labels = {named(peer.peer_id): peer for peer in most}
     pulled = {label: peer.groups_pulled for label, peer in labels.items()}
     taught = {label: peer.groups_taught for label, peer in labels.items()}

@@ -23,17 +23,17 @@ HEADERS = {
     ),
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
-    "cache-control": "no-cache",  # so that a page never runs with files of another version
+    "cache-control": "no-cache",  # so that a page never runs with files of a different version
 }
 
 
 async def index(_request: Request) -> Response:
-    """The page itself. Its links are relative, so it works behind a path prefix."""
+    """Serve the page itself. Its links are relative, so it works behind a path prefix."""
     return _file("index.html")
 
 
 async def page_file(request: Request) -> Response:
-    """What the page loads. Only names of files in the folder are known."""
+    """Serve a file that the page loads. Only names of files in the folder are known."""
     return _file(request.path_params["name"])
 
 

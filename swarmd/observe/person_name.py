@@ -1,4 +1,4 @@
-"""The name that a person gives for the record. The terminal checks it before the first question is asked."""
+"""The name that a person gives for the record. The terminal checks it before asking the first question."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from swarmd.errors import ConfigError
 
 
 def read_name(name: str | None) -> str | None:
-    """The name for the record, checked; None for none. Raises ConfigError."""
+    """Return the checked name for the record; None for no name. Raises ConfigError."""
     if name is None or not name.strip():
         return None
     name = name.strip()
     if (outside := outside_of_names(name)) is not None:
-        raise ConfigError(f"a name cannot hold the character U+{ord(outside):04X}: choose another name")
+        raise ConfigError(f"a name cannot contain the character U+{ord(outside):04X}: choose another name")
     if len(name.encode()) > PERSON_NAME_BYTES_MAX:
         raise ConfigError(f"a name has at most {PERSON_NAME_BYTES_MAX} bytes of UTF-8: choose a shorter one")
     return name

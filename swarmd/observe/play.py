@@ -1,4 +1,6 @@
-"""What a person who plays sees: questions, verdicts, and what became of the answers. And who gives it."""
+"""What a person who plays sees: questions, verdicts, and what became of the answers. And the interface behind
+it.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,7 @@ class _View(BaseModel):
 
 
 class TriesView(_View):
-    """How often somebody was right."""
+    """How often an answer was right."""
 
     right: int
     tries: int
@@ -26,11 +28,11 @@ class QuestionView(_View):
     """A question for a person. Its text may come from any task source."""
 
     question: str
-    """Hex of its digest: its name in what follows."""
+    """Hex of its digest, by which later requests name it."""
     task: str
     text: str
     turns: int
-    """How many turns an attempt may have."""
+    """How many turns an attempt can have."""
     attempts_max: int
     own: TriesView
     """Of this peer's own policy."""
@@ -42,12 +44,12 @@ class VerdictView(_View):
     """What one attempt was worth."""
 
     said: str | None = None
-    """What the task says to the turn. The attempt then goes on, and the rest is null."""
+    """The task's observation after the turn. The attempt then continues, and all other fields are null."""
     reward: float | None = None
-    """0..1. Null with `plain` set: the judges of this task have no opinion of it yet."""
+    """0..1. Null with `plain` set: the judges of this task have no opinion yet."""
     right: bool | None = None
     plain: bool | None = None
-    """Whether it holds nothing but the answer as the task writes it: others train on no other answer."""
+    """Whether it contains only the answer as the task writes it: other peers train on no other kind."""
 
 
 class SentView(_View):
@@ -58,7 +60,7 @@ class SentView(_View):
     message: str
     """The same in a sentence."""
     digest: str | None = None
-    """Hex; of the record, once it is published."""
+    """Digest of the record in hex, once it is published."""
 
 
 class AnswerView(_View):
@@ -69,7 +71,7 @@ class AnswerView(_View):
     """Unix time in seconds."""
     task: str
     gist: str
-    """The end of the question: those of a task begin alike."""
+    """The end of the question: questions of one task begin alike."""
     attempts: int
     right: int
     """How many of the attempts are right."""
@@ -81,33 +83,39 @@ class AnswerView(_View):
 
 
 class AnswersView(_View):
-    """A person's answers at this home."""
+    """The answers that people gave at this home."""
 
     answers: tuple[AnswerView, ...]
-    """The newest first."""
+    """Newest first."""
     taught_claimed: int = 0
     """Parties that say that these answers taught them."""
     claimed: tuple[CreditedPeer, ...] = ()
-    """What each peer says that the answers did there."""
+    """What each peer says that the answers did for it."""
 
 
 class Play(Protocol):
-    """A daemon's side of `swarmd play`. What a person cannot do raises ConfigError with the reason; a task
-    worker that cannot run raises TaskError."""
+    """A daemon's side of `swarmd play`. Invalid requests raise ConfigError with the reason; a task worker
+    that cannot run raises TaskError.
+    """
 
     async def ask(self, without: Sequence[str]) -> QuestionView:
-        """A question that peers fail. `without`: hex digests of those that the person does not want."""
+        """Return a question that peers fail. `without`: hex digests of questions that the person does not
+        want.
+        """
         ...
 
     async def judge(self, question: str, turns: Sequence[str]) -> VerdictView:
-        """What the task says to an attempt so far, or what the attempt is worth. Nothing is kept."""
+        """Return the task's observation after an attempt so far, or what the attempt is worth. Stores
+        nothing.
+        """
         ...
 
     async def finish(self, question: str, attempts: Sequence[Sequence[str]], name: str | None) -> SentView:
-        """The attempts are all, in their order: publish them as a group, if they can teach. `name` is the
-        person's in the record."""
+        """Publish all attempts, in their order, as a group, if they can teach. `name`: the person's name in
+        the record.
+        """
         ...
 
     def answers(self) -> AnswersView:
-        """What became of the answers so far."""
+        """Return what became of the answers so far."""
         ...

@@ -5,9 +5,9 @@ POST /play/attempt  {"question": ..., "turns": [...]}    what an attempt is wort
 POST /play/finish   {"question": ..., "attempts": [[...]], "name": ...}
 GET  /play/answers                                       what became of the answers
 
-These write in the peer's name, and a page open in any browser may send requests to a loopback port. So a POST
-must have the content type application/json, which a page of another origin can send only if this one allows
-it, and we allow nobody. An Origin that is not this page's own is refused too.
+These write in the peer's name, and a page open in any browser can send requests to a loopback port. A POST
+must therefore have the content type application/json, which a page of another origin can only send if this
+server allows it, and it allows none. An Origin other than this page's own is refused too.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from swarmd.errors import ConfigError, SwarmdError
 from swarmd.observe.play import Play
 from swarmd.observe.snapshot import Starting, StatusSnapshot
 
-PLAY_BYTES_MAX = 262_144  # JSON of 48 KiB of text, the desk's bound, may take six bytes for each
+PLAY_BYTES_MAX = 262_144  # JSON of 48 KiB of text, the desk's bound, can take six bytes for each
 ITEMS_MAX = 1_024  # of one list: skipped questions; attempts and turns are far fewer
 
 T = TypeVar("T", bound=BaseModel)
@@ -53,7 +53,7 @@ class _Finish(_Asked):
 
 
 def play_routes(snapshot: Callable[[], StatusSnapshot | Starting], play: Play) -> list[Route]:
-    """The routes above. Until the daemon is a peer they answer 503."""
+    """Return the routes above. Until the daemon is a peer they answer 503."""
 
     async def question(request: Request) -> BaseModel:
         return await play.ask((await _read(request, _Question)).without)
@@ -96,28 +96,28 @@ def _answering(
 
 
 def _of_another_page(request: Request) -> str | None:
-    """Why this request may come from another page; None if it cannot."""
+    """Return why this request may come from another page; None if it cannot."""
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
         return "send JSON, with the content type application/json"
     origin = request.headers.get("origin")
     if origin is not None and _place(origin) != request.headers.get("host", "").lower():
         return (
             "this request comes from the page of another origin: open the peer's own page. Behind a proxy, "
-            "have it pass the Host header on as it came"
+            "have it pass on the Host header unchanged"
         )
     return None
 
 
 def _place(origin: str) -> str | None:
-    """Host and port of an Origin header; None for one that names none."""
+    """Return host and port of an Origin header; None if it names none."""
     try:
         return urlsplit(origin).netloc.lower()
-    except ValueError:  # "http://[": no browser sends it
+    except ValueError:  # "http://[": no browser sends this
         return None
 
 
 async def _read(request: Request, kind: type[T]) -> T:
-    """The body as `kind`. Raises ConfigError."""
+    """Return the body as `kind`. Raises ConfigError."""
     body = b""
     async for part in request.stream():
         body += part
@@ -127,6 +127,6 @@ async def _read(request: Request, kind: type[T]) -> T:
         return kind.model_validate_json(body)
     except ValidationError as error:
         raise ConfigError(
-            "this is no request to play: it holds half a character, or fields that are not known. Write the "
+            "this is not a valid play request: it has a broken character or unknown fields. Write the "
             "answer again; on the page, reload it first"
         ) from error

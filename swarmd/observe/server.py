@@ -1,6 +1,6 @@
-"""Serves the status pages inside the daemon's event loop: on a unix socket always, over HTTP when asked.
+"""Serve the status pages inside the daemon's event loop: always on a unix socket, and over HTTP on request.
 
-uvicorn does the HTTP; it installs no signal handlers here, since the daemon owns the signals.
+uvicorn does the HTTP; it installs no signal handlers here, because the daemon owns the signals.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from swarmd.observe.sources import Sources
 from swarmd.observe.stream import Streams
 from swarmd.observe.token import TokenOnly, is_loopback
 
-BACKLOG = 64  # connections that wait in the kernel; a person and a scraper need two
+BACKLOG = 64  # connections waiting in the kernel; a person and a scraper need two
 CONNECTIONS_MAX = 64  # at once; the oldest idle one makes room for the next
 KEEP_ALIVE_S = 5
 SHUTDOWN_S = 1  # for requests in progress: each is answered in milliseconds
-PRIVATE = 0o600  # the status names peers and addresses: for the daemon's own user only
+PRIVATE = 0o600  # the status names peers and addresses: only for the daemon's user
 
 
 class _Server(uvicorn.Server):
@@ -56,14 +56,14 @@ class _Server(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
-        yield  # uvicorn would take SIGINT and SIGTERM from the daemon
+        yield  # otherwise uvicorn takes SIGINT and SIGTERM from the daemon
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self.ready.set()
 
     def close(self) -> None:
-        """Stop listening at once, even when `startup` was never reached or `serve` was cancelled."""
+        """Stop listening at once, even if `startup` was never reached or `serve` was cancelled."""
         for server in getattr(self, "servers", []):
             server.close()
         self.listener.close()
@@ -85,9 +85,10 @@ class StatusServer:
         token: str | None = None,
         http_hosts: Sequence[str] = (),
     ) -> None:
-        """Only the unix socket reaches `carry_out` and `ping`, and needs no token. `play`: what a person may
-        do there and on the page; None: nothing. `http_hosts`: names under which browsers may open the page,
-        besides addresses."""
+        """`carry_out` and `ping` are reachable only through the unix socket, and need no token. `play`: what
+        a person can do there and on the page; None: nothing. `http_hosts`: names under which browsers may
+        open the page, in addition to addresses.
+        """
         self.started = asyncio.Event()
         self._streams = Streams(snapshot, sources or Sources())
         self._pages = status_app(snapshot, sources=sources, streams=self._streams, play=play)
@@ -101,12 +102,15 @@ class StatusServer:
 
     @property
     def base_url(self) -> str | None:
-        """http://HOST:PORT once bound, None without HTTP. HOST can be opened: it is not 0.0.0.0."""
+        """http://HOST:PORT once bound, None without HTTP. HOST can be opened in a browser: it is not
+        0.0.0.0.
+        """
         return self._base_url
 
     def bind(self) -> None:
-        """Take the sockets. Raises ConfigError if one cannot be taken, or if others could reach the page
-        and there is no token; none is then held."""
+        """Bind the sockets. Raises ConfigError, holding none of them, if one cannot be bound, or if others
+        could reach the page and there is no token.
+        """
         try:
             unix = self._bind_unix()
             self._servers.append(_Server(self._own, unix))
@@ -131,7 +135,7 @@ class StatusServer:
         return _Server(KnownHostOnly(pages, (host, *self._http_hosts)), listener)
 
     async def serve(self) -> None:
-        """Answer until `stop` or cancellation; the unix socket is gone afterwards."""
+        """Answer until `stop` or cancellation; the unix socket is removed afterwards."""
         try:
             async with asyncio.TaskGroup() as group:
                 for server in self._servers:
@@ -143,18 +147,20 @@ class StatusServer:
             self.close()
 
     def stop(self) -> None:
-        """Finish the requests in progress, then leave. Idempotent."""
+        """Finish the requests in progress, then end. Idempotent."""
         self._streams.close()
         for server in self._servers:
             server.should_exit = True
 
     def _bind_unix(self) -> socket.socket:
-        """A private listening socket. The home's lock keeps other daemons away, so a file here is stale."""
+        """Return a private listening socket. The home's lock keeps other daemons away, so an existing file is
+        stale.
+        """
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             self._socket_path.unlink(missing_ok=True)
             listener.bind(str(self._socket_path))
-            self._socket_path.chmod(PRIVATE)  # before listen: nobody can have connected
+            self._socket_path.chmod(PRIVATE)  # before listen, so nobody can have connected
             listener.listen(BACKLOG)
         except OSError as error:
             listener.close()
@@ -163,17 +169,19 @@ class StatusServer:
         return listener
 
     def close(self) -> None:
-        """Close the sockets. `serve` does so when it ends; a start that is given up has to call this."""
+        """Close the sockets. `serve` does so when it ends; a start that is abandoned must call this."""
         for server in self._servers:
             server.close()
         if self._servers:
-            with suppress(OSError):  # a home that has become read-only; the next start removes the file
+            with suppress(OSError):  # the home may have become read-only; the next start removes the file
                 self._socket_path.unlink(missing_ok=True)
         self._servers.clear()
 
 
 def _openable(host: str) -> str:
-    """`host`, or for 0.0.0.0 and :: the address with which this machine reaches others, else loopback."""
+    """Return `host`, or for 0.0.0.0 and :: the address from which this machine reaches others, else
+    loopback.
+    """
     try:
         ip = ipaddress.ip_address(host)
     except ValueError:
@@ -187,14 +195,14 @@ def _openable(host: str) -> str:
     )
     try:
         with socket.socket(family, socket.SOCK_DGRAM) as probe:
-            probe.connect((elsewhere, 9))  # sends nothing: the system only chooses the own address
+            probe.connect((elsewhere, 9))  # sends nothing: the system only chooses our address
             return str(probe.getsockname()[0])
     except OSError:
         return loopback
 
 
 def _bind_tcp(host: str, port: int) -> socket.socket:
-    """A listening TCP socket. Raises ConfigError naming what is taken or wrong."""
+    """Return a listening TCP socket. Raises ConfigError, which names what is taken or wrong."""
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         listener = socket.socket(family, socket.SOCK_STREAM)

@@ -9,11 +9,13 @@ from pydantic import JsonValue
 from swarmd.config import Config
 
 SECRET = {"observe": {"http_token"}}
-"""Never shown: whoever sees the page may hand on a screenshot of it."""
+"""Never shown, because someone may share a screenshot of the page."""
 
 
 def settings_view(config: Config, plan: Sequence[str]) -> Mapping[str, JsonValue]:
-    """{"settings": values by section, "changed": full names of what was set, "plan": {"reasons": [...]}}."""
+    """Return {"settings": values by section, "changed": full names of what was set, "plan": {"reasons":
+    [...]}}.
+    """
     shown: JsonValue = config.model_dump(mode="json", exclude=SECRET)
     given = config.model_dump(mode="json", exclude=SECRET, exclude_unset=True)
     return {"settings": shown, "changed": list(_names(given)), "plan": {"reasons": list(plan)}}

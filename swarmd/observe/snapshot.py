@@ -17,7 +17,7 @@ class _Part(BaseModel):
 
 
 class Health(_Part):
-    """Whether the peer does its work, and if not, why not."""
+    """Whether the peer does its work and, if not, why not."""
 
     ok: bool
     reasons: tuple[str, ...] = ()
@@ -30,7 +30,7 @@ class Reward(_Part):
     mean_20: float | None = None
     """Over the last 20 steps."""
     best_20: float | None = None
-    """The highest that mean_20 has been."""
+    """The highest value of mean_20 so far."""
 
 
 class Groups(_Part):
@@ -41,27 +41,29 @@ class Groups(_Part):
     pulled: int = 0
     external_used: int = 0
     rejected: dict[str, int] = {}
-    """Reason -> how many; reasons are those of `protocol.Reason`."""
+    """Reason -> count; reasons are those of `protocol.Reason`."""
 
 
 class PeerView(_Part):
-    """Another peer, as its last status and our own counts describe it."""
+    """Another peer, as described by its last status and our own counts."""
 
     peer_id: str
     name: str = ""
-    """Two words that follow from the id. Names are not unique, and nothing depends on them."""
+    """Two words derived from the id. Names are not unique, and nothing depends on them."""
     gone: bool = False
-    """True if nothing was seen of it for three minutes."""
+    """True if there was no sign of it for three minutes."""
     last_seen: float | None = None
-    """Unix time of the newest sign of it; null if there never was one."""
+    """Unix time of the last sign of it; null if there never was one."""
     connected: bool = False
     address: str | None = None
     age_s: float | None = None
     """Seconds since its status was signed; null if none was read recently."""
     standing: str = "stranger"
-    """banned (ignored because of what it did, or by the operator), stranger, met, or known."""
+    """banned (ignored because of its behaviour, or by the operator), stranger, met, or known."""
     on_trial: bool = False
-    """It was met, but later than others that deliver: it shares a fifth of the turns until it has waited."""
+    """Whether it was met later than other peers that deliver: until it has waited, it shares a fifth of the
+    turns.
+    """
     trust: float = 1.0
     """From 0 (ignored) to 1 (nothing is held against it)."""
     groups_taught: int = 0
@@ -78,9 +80,9 @@ class PeerView(_Part):
     pulls: int = 0
     """How often it pulled a record of this peer. Known: the connection proves who pulled."""
     groups_trained_on_claimed: int = 0
-    """How many groups of this peer it says that it has trained on. Nobody can check it."""
+    """How many of this peer's groups it says that it has trained on. Cannot be checked."""
     used_claimed: dict[str, int] = {}
-    """Publisher -> groups: whom it says that it learned from, 32 publishers at most. Its claim."""
+    """Publisher -> groups: from whom it says that it learned, at most 32 publishers. Its claim."""
     reward_mean: float | None = None
     held_out_claimed: float | None = None
     """The success on held-out questions that it claims, 0..1. Nobody checks it, and nothing depends on it."""
@@ -94,14 +96,14 @@ class HelpedPeer(_Part):
     pulls: int
     """How often it pulled a record of this peer. Known."""
     groups_trained_on_claimed: int
-    """How many groups of this peer it says that it has trained on."""
+    """How many of this peer's groups it says that it has trained on."""
     last_seen: float
     """Unix time."""
     gone: bool
 
 
 class Helping(_Part):
-    """What this peer gave to others. Counts are since the home was created, of the 4,096 newest peers."""
+    """What this peer gave to others. Counts are since the home was created, over the 4,096 newest peers."""
 
     groups_published: int = 0
     pulls: int = 0
@@ -109,11 +111,11 @@ class Helping(_Part):
     pulled_by: int = 0
     """By how many peers. Known."""
     groups_trained_on_claimed: int = 0
-    """How many groups of this peer others say that they have trained on, summed over them."""
+    """How many of this peer's groups others say that they have trained on, summed over them."""
     trained_on_by_claimed: int = 0
     """How many peers say so."""
     peers: tuple[HelpedPeer, ...] = ()
-    """Those that took most first; 256 at most."""
+    """Those that took most, first; at most 256."""
 
 
 class HeardPeer(_Part):
@@ -135,7 +137,7 @@ class Hearing(_Part):
     taught_by: int = 0
     """From how many peers."""
     peers: tuple[HeardPeer, ...] = ()
-    """Those that taught most first; 256 at most."""
+    """Those that taught most, first; at most 256."""
 
 
 class IgnoredPeer(_Part):
@@ -145,11 +147,11 @@ class IgnoredPeer(_Part):
     reason: str
     """What it last lost points for, or "banned"."""
     seconds_left: float | None = None
-    """Null if the operator banned it: this lasts until `swarmd unban`."""
+    """Null if the operator banned it, which lasts until `swarmd unban`."""
 
 
 class Judgement(_Part):
-    """Who is not listened to, who always is, and what peers did. Counts begin when the daemon starts."""
+    """Who is ignored, who is trusted, and what peers did. Counts begin when the daemon starts."""
 
     ignored: tuple[IgnoredPeer, ...] = ()
     trusted: tuple[str, ...] = ()
@@ -158,16 +160,18 @@ class Judgement(_Part):
     misbehaved: dict[str, int] = {}
     """flood, lies, refuses -> how often the transport reported it."""
     refused: dict[str, int] = {}
-    """What peers asked the transport for and did not get -> how often."""
+    """What peers requested from the transport and were refused -> how often."""
     junk: dict[str, int] = {}
-    """Reason -> how many values were read as announcements or statuses and are neither."""
+    """Reason -> how many values were neither valid announcements nor statuses."""
 
 
 class Disk(_Part):
-    """What this peer writes."""
+    """What this peer writes to disk."""
 
     written_bytes: int = 0
-    """By the daemon since it started, as the system counts it; checkpoints alone if it counts nothing."""
+    """By the daemon since it started, as counted by the system; checkpoints alone if the system counts
+    nothing.
+    """
     checkpoint_bytes: int = 0
     """Of that, checkpoints."""
     bytes_a_day: float | None = None
@@ -182,27 +186,27 @@ class Durations(_Part):
     """How often something took how long, since the daemon started."""
 
     counts: tuple[int, ...]
-    """One per bucket of `observe.durations.BUCKETS_S`, not cumulative, and one for longer."""
+    """One per bucket of `observe.durations.BUCKETS_S`, not cumulative, plus one for anything longer."""
     seconds: float
-    """All of them together."""
+    """Total seconds."""
 
 
 class JudgeView(_Part):
-    """A task that judges reward, and how they agree with the truth where it is known."""
+    """A task that judges reward, and how well they agree with the truth where it is known."""
 
     task: str
     judges: tuple[str, ...]
     """verifier, agreement, or the kind and model of a judge."""
     calibrated: dict[str, float | None] = {}
-    """Judge -> share of held-out answers that it judged rightly; half is chance. Null: not measured."""
+    """Judge -> share of held-out answers that it judged correctly; half is chance. Null: not measured."""
     completions: int = 0
-    """Own ones that were judged since the daemon started."""
+    """Own completions that were judged since the daemon started."""
     reward: float = 0.0
     """Mean reward of the newest 512 of them, 0..1."""
     truth: float | None = None
-    """What the task's verifier says of the same; null where there is none. It rewards nothing."""
+    """What the task's verifier says of the same completions; null if there is none. It rewards nothing."""
     agreement: float | None = None
-    """Share of them of which judges and verifier say the same."""
+    """Share of them on which judges and verifier agree."""
 
 
 class LastStep(_Part):
@@ -210,7 +214,7 @@ class LastStep(_Part):
 
     loss: float | None = None
     reward_external: float | None = None
-    """Mean over the completions of others' groups, as scored here, 0..1."""
+    """Mean over external completions, as scored here, 0..1."""
     entropy: float | None = None
     """Nats per token of own completions."""
     completion_tokens_mean: float | None = None
@@ -224,13 +228,13 @@ class Memory(_Part):
     process: int = 0
     """Resident memory of the daemon, without p2pd and task workers."""
     device: int | None = None
-    """Peak of what PyTorch held on the accelerator since the start; null on a CPU."""
+    """Peak memory that PyTorch held on the accelerator since the start; null on a CPU."""
     limit: int | None = None
     """What the plan allows on the device; null without a limit."""
 
 
 class Traffic(_Part):
-    """Bodies of groups since the daemon started, in bytes. The DHT's own traffic is not in it."""
+    """Bodies of groups since the daemon started, in bytes. The DHT's own traffic is not included."""
 
     pulled_bytes: int = 0
     served_bytes: int = 0
@@ -244,19 +248,19 @@ class ReachView(_Part):
     says: str = ""
     """The same in a sentence."""
     remedy: str = ""
-    """What to do to be reached better; empty if there is nothing to do."""
+    """How to become easier to reach; empty if there is nothing to do."""
     port: int = 0
-    """The TCP port at which others knock."""
+    """The TCP port that others dial."""
     seen_at: str = ""
-    """The IP address at which most others see this peer; empty if it is not known."""
+    """The IP address at which most other peers see this one; empty if unknown."""
     opened: int = 0
-    """Networks that knocked in the last half hour and were let in."""
+    """Networks that dialled back successfully in the last half hour."""
     closed: int = 0
-    """Networks that knocked in vain."""
+    """Networks that dialled back and failed."""
     relays: tuple[str, ...] = ()
     """Peers that relay for this one."""
     ways: dict[str, int] = {}
-    """direct, relay, inline (from the DHT) -> groups that others made and that came this way."""
+    """direct, relay, inline (from the DHT) -> external groups that came this way."""
     places: int = 0
     """Peers for which this one relays."""
     circuits: int = 0
@@ -267,11 +271,11 @@ class ReachView(_Part):
 
 
 class Ranked(_Part):
-    """A peer on an observer's board."""
+    """A peer in an observer's ranking."""
 
     peer_id: str
     groups: int
-    """Of its newest groups, those that were scored here: 100 at most."""
+    """How many of its newest groups were scored here, at most 100."""
     success: float
     """Their mean reward as scored here, 0..1."""
     interval: tuple[float, float] | None = None
@@ -281,29 +285,29 @@ class Ranked(_Part):
 
 
 class SwarmView(_Part):
-    """A swarm as an observer sees it, which does not train."""
+    """A swarm as seen by an observer, which does not train."""
 
     board: tuple[Ranked, ...] = ()
-    """Those with ten groups, by the lower bound of their interval, then the others; 256 at most."""
+    """Peers with at least ten groups, by the lower bound of their interval, then the others; at most 256."""
     members_at: tuple[float, ...] = ()
-    """Unix times, oldest first, 400 at most."""
+    """Unix times, oldest first, at most 400."""
     members: tuple[int, ...] = ()
-    """How many peers were there at these times."""
+    """How many peers were present at these times."""
     models: dict[str, int] = {}
-    """Model -> peers that say they train it, the most frequent first; 32 at most."""
+    """Model -> peers that say they train it, most frequent first; at most 32."""
     devices: dict[str, int] = {}
-    """Device -> peers that say they compute on it; 32 at most."""
+    """Device -> peers that say they compute on it; at most 32."""
     groups_published_claimed: int = 0
-    """By the peers that are here, since each began. Their claim."""
+    """By the peers that are present, since each started. Their claim."""
     groups_scored: int = 0
-    """By this observer, since its home was made."""
+    """By this observer, since its home was created."""
     bytes_pulled: int = 0
     """By this observer, since it started."""
     connections: int = 0
 
 
 class Starting(_Part):
-    """A daemon that is not a peer yet: it imports, opens and loads before its first step."""
+    """A daemon that is not a peer yet: before its first step it imports, opens and loads."""
 
     phase: str
     """What it is doing."""
@@ -338,7 +342,7 @@ class StatusSnapshot(_Part):
     """Base URL of the status page, null when only the unix socket is served."""
     reward: Reward = Reward()
     evaluation: SelfEvaluation | None = None
-    """The newest; null before the first. `learning` has its past."""
+    """The newest; null before the first. Past ones are in `learning`."""
     learning: Learning = Learning()
     last_step: LastStep = LastStep()
     durations: dict[str, Durations] = {}
@@ -355,7 +359,7 @@ class StatusSnapshot(_Part):
     hearing: Hearing = Hearing()
     credit: Credit = Credit()
     plays: bool = False
-    """Whether a person may answer in this peer's name: `swarmd play`, and the page's section of that name."""
+    """Whether a person can answer in this peer's name: `swarmd play`, and the page's section of that name."""
     peers: tuple[PeerView, ...] = ()
     """The best known first, then those that are gone."""
     judgement: Judgement = Judgement()
@@ -365,14 +369,14 @@ class StatusSnapshot(_Part):
     steps_per_minute: float | None = None
     tokens_per_s: float | None = None
     plan: tuple[str, ...] = ()
-    """Why the peer runs its model as it does, one sentence per decision."""
+    """Why the peer runs its model the way it does, one sentence per decision."""
     news: str | None = None
     """A newer version of the swarm, signed by its author, and how to join it; null if there is none."""
     sandbox: tuple[str, ...] = ()
-    """The layers of the scorers' sandbox that this machine lacks, one line each; empty is best."""
+    """Layers of the scorers' sandbox that this machine lacks, one line each; ideally empty."""
     join_command: str | None = None
     """The command with which another machine joins through this peer."""
     swarm_view: SwarmView | None = None
-    """Only of an observer; then what belongs to training is empty."""
+    """Only for an observer; everything about training is then empty."""
     reward_history: tuple[float, ...] = ()
     """Mean reward of the most recent steps, oldest first: the curve on the status page."""

@@ -1,5 +1,6 @@
-"""HTTP over a unix socket, with the standard library: an HTTP client of its own would take longer to import
-than the answer takes to come."""
+"""HTTP over a unix socket, with the standard library: importing an HTTP client would take longer than the
+request.
+"""
 
 from __future__ import annotations
 
@@ -16,13 +17,13 @@ ANSWER_BYTES_MAX = 64 * 2**20  # a status with thousands of peers has a few MB
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back."""
+    """A response."""
 
     code: int
     body: bytes
 
     def json(self) -> Any:
-        """The body. Raises ValueError."""
+        """Parse the body. Raises ValueError."""
         return json.loads(self.body)
 
 
@@ -41,14 +42,14 @@ class _SocketConnection(HTTPConnection):
 
 
 class NobodyListensError(Exception):
-    """There is no such socket, or nobody listens on it."""
+    """There is no such socket, or nothing listens on it."""
 
 
 def ask(path: Path, target: str, *, timeout_s: float, post: Mapping[str, object] | None = None) -> Answer:
-    """GET `target`, or POST an object as JSON, and the answer.
+    """GET `target`, or POST an object as JSON, and return the answer.
 
     Raises NobodyListensError, TimeoutError if the other side is silent for `timeout_s`, and HTTPException or
-    OSError for what is no answer.
+    OSError for anything that is not an answer.
     """
     connection = _SocketConnection(path, timeout_s)
     try:

@@ -1,6 +1,6 @@
-"""Where the pages get what they show besides the snapshot: callables that the daemon or the observer gives.
+"""Where the pages get what they show besides the snapshot: callables provided by the daemon or the observer.
 
-Each is called on the event loop, once for a request or an update, and must be quick.
+Each is called on the event loop, once per request or update, and must be quick.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from swarmd.observe.events import Event
 
 RecordKind = Literal["own", "others", "refused"]
 
-RECORDS_MAX = 50  # records of one answer: 64 KiB each at the very worst
+RECORDS_MAX = 50  # records in one answer: at most 64 KiB each
 
 
 class CompletionView(BaseModel):
@@ -28,7 +28,7 @@ class CompletionView(BaseModel):
     reward: float
     """As scored here, 0..1."""
     claimed: float | None = None
-    """The reward that its publisher gave it, 0..1; null for own groups, and if it is not known."""
+    """The reward that its publisher gave it, 0..1; null for own groups, and if unknown."""
 
 
 class ImageView(BaseModel):
@@ -43,12 +43,12 @@ class ImageView(BaseModel):
 
 
 class RecordView(BaseModel):
-    """A group as the rollout browser shows it. All text in it may come from a stranger."""
+    """A group as the rollout browser shows it. Any text in it can come from a stranger."""
 
     model_config = ConfigDict(frozen=True)
 
     digest: str
-    """Hex; empty where a refusal names none."""
+    """Hex; empty if a refusal names none."""
     at: float
     """Unix time in seconds: when the group was made or, for a refusal, refused."""
     publisher: str | None
@@ -57,7 +57,7 @@ class RecordView(BaseModel):
     round: int = 0
     model: str = ""
     question: str | None = None
-    """Null if it cannot be made again here."""
+    """Null if it cannot be regenerated here."""
     images: tuple[ImageView, ...] = ()
     completions: tuple[CompletionView, ...] = ()
     fate: str
@@ -73,8 +73,8 @@ class Sources:
     """What the pages can show. The defaults show nothing."""
 
     records: Callable[[RecordKind, int], Awaitable[Sequence[RecordView]]] = _no_records
-    """(which, at most how many) -> the newest, newest first."""
+    """(kind, limit) -> the newest records, newest first."""
     events_since: Callable[[int], Sequence[Event]] = lambda _number: ()
-    """The events after this number that are still remembered, oldest first."""
+    """The events after this number that are still in memory, oldest first."""
     settings: Callable[[], Mapping[str, JsonValue]] = dict
     """settings: by section. changed: names of those that were set. plan: reasons."""

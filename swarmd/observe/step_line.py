@@ -1,6 +1,6 @@
-"""What one step did, as one flat line: HOME/steps.jsonl holds it, and sinks get it.
+"""What one step did, as one flat line: stored in HOME/steps.jsonl and passed to sinks.
 
-Fields are only ever added, so that a program that reads the file keeps working.
+Fields are only ever added, so that programs that read the file keep working.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ class StepLine:
     """One policy update. None: there was nothing to measure."""
 
     step: int
-    """From 1, over the life of the home. After a kill steps are repeated; the later line counts."""
+    """From 1, over the life of the home. Steps are repeated after a kill; the later line counts."""
     round: int
     """The swarm's."""
     time: float
@@ -25,7 +25,7 @@ class StepLine:
     reward_own: float | None
     """Mean over own completions, 0..1."""
     reward_external: float | None
-    """Mean over the completions of others' groups, as scored here, 0..1."""
+    """Mean over external completions, as scored here, 0..1."""
     loss: float | None
     entropy: float | None
     """Nats per token of own completions, at the sampling temperature."""
@@ -44,33 +44,33 @@ class StepLine:
     groups_external: int
     groups_external_used: int
     external_peers: int
-    """Whose groups the external ones were."""
+    """Publishers of the external groups."""
     seconds: float
-    """The whole step."""
+    """Seconds of the whole step."""
     phase_seconds: Mapping[str, float]
     """Phase -> seconds: questions, generating, scoring, training."""
     tokens_generated: int
     tokens_per_s: float | None
-    """Generated, while generating."""
+    """Tokens generated per second of generating."""
     memory_bytes: int
     """Resident memory of the process."""
     device_memory_bytes: int | None
-    """Peak of what PyTorch held on the accelerator since the start; None on a CPU."""
+    """Peak memory that PyTorch held on the accelerator since the start; None on a CPU."""
     pulled_bytes: int
-    """Bodies of others' groups pulled since the daemon started."""
+    """Bodies of external groups pulled since the daemon started."""
     served_bytes: int
-    """Bodies of groups given to others since the daemon started."""
+    """Bodies of groups served to others since the daemon started."""
     held_out_success: float | None
-    """The newest estimate, 0..1; it changes only when there was an evaluation."""
+    """The newest estimate, 0..1; it changes only after an evaluation."""
     note: str | None
-    """Why the weights are as before, if they are."""
+    """Why the weights are unchanged, if they are."""
 
     def to_json(self) -> str:
-        """One line without its end. A number that is not finite is null."""
+        """Return one line without its line break. A number that is not finite is null."""
         return json.dumps(_finite(dataclasses.asdict(self)), separators=(",", ":"), allow_nan=False)
 
     def scalars(self) -> dict[str, float]:
-        """The numbers that are there, by name; phases as `phase_seconds/generating`."""
+        """Return the numbers that are set, by name; phases as `phase_seconds/generating`."""
         found: dict[str, float] = {}
         for name, value in dataclasses.asdict(self).items():
             for key, each in value.items() if isinstance(value, Mapping) else [("", value)]:

@@ -1,4 +1,4 @@
-"""Live updates of the page: server-sent events, a bounded number of them, each of bounded length.
+"""Live updates of the page: server-sent events, a bounded number of streams, each of bounded length.
 
 https://html.spec.whatwg.org/multipage/server-sent-events.html
 """
@@ -23,11 +23,11 @@ from swarmd.observe.live_state import describe
 from swarmd.observe.snapshot import Starting, StatusSnapshot
 from swarmd.observe.sources import Sources
 
-STREAMS_MAX = 16  # pages open at once; a further one asks every few seconds instead
-PERIOD_S = 2.0  # between two updates: quick enough for a person
-FRESH_S = 1.0  # a state is shown to all pages for so long: to build one takes the event loop tens of ms
-STREAM_S = 900.0  # then the browser connects anew, so that a stalled reader does not hold a place for good
-NAMES_MAX = 1_024  # peers named in one update: those of the snapshot, and then some
+STREAMS_MAX = 16  # pages open at once; further ones poll every few seconds instead
+PERIOD_S = 2.0  # between two updates: fast enough for a person
+FRESH_S = 1.0  # all pages share a state for this long: building one takes the event loop tens of ms
+STREAM_S = 900.0  # then the browser reconnects, so that a stalled reader does not hold a slot forever
+NAMES_MAX = 1_024  # peers named in one update: those of the snapshot, and more
 
 _PEER_ID = re.compile(r"12D3KooW[1-9A-HJ-NP-Za-km-z]{44}")
 _name_of = lru_cache(maxsize=4 * NAMES_MAX)(name_of)
@@ -36,7 +36,7 @@ Snapshot = Callable[[], StatusSnapshot | Starting]
 
 
 def names_in(text: str) -> dict[str, str]:
-    """Peer id -> name, of the first NAMES_MAX peers in `text`."""
+    """Return peer id -> name, for the first NAMES_MAX peers in `text`."""
     found: dict[str, str] = {}
     for match in _PEER_ID.finditer(text):
         if len(found) == NAMES_MAX:
@@ -46,7 +46,7 @@ def names_in(text: str) -> dict[str, str]:
 
 
 def page_state(snapshot: StatusSnapshot | Starting) -> str:
-    """The JSON of one update: {"status": ..., "names": ...}."""
+    """Return the JSON of one update: {"status": ..., "names": ...}."""
     status = snapshot.model_dump_json()
     return f'{{"status":{status},"names":{json.dumps(names_in(status))}}}'
 
@@ -63,11 +63,11 @@ class Streams:
         self._closing = asyncio.Event()
 
     def close(self) -> None:
-        """End all streams now, so that a server that stops need not wait for them. Idempotent."""
+        """End all streams now, so that a stopping server need not wait for them. Idempotent."""
         self._closing.set()
 
     def state(self) -> str:
-        """The JSON of one update, at most FRESH_S old. Raises StorageError."""
+        """Return the JSON of one update, at most FRESH_S old. Raises StorageError."""
         now = time.monotonic()
         if now - self._state_at >= FRESH_S:
             self._state = page_state(self._snapshot())
@@ -75,7 +75,7 @@ class Streams:
         return self._state
 
     async def answer(self, request: Request) -> Response:
-        """A stream of `state` and `events`, or 503 if all places are taken."""
+        """Return a stream of `state` and `events`, or 503 if all slots are taken."""
         if self._open >= STREAMS_MAX:
             return PlainTextResponse(
                 f"{STREAMS_MAX} pages are open already\n", status_code=503, headers={"retry-after": "10"}
@@ -92,7 +92,7 @@ class Streams:
             while time.monotonic() - began < STREAM_S and not self._closing.is_set():
                 try:
                     state = self.state()
-                except StorageError:  # the page asks for /state then, which says why
+                except StorageError:  # the page then requests /state, which says why
                     return
                 yield _message("state", state)
                 events = self._sources.events_since(last)
@@ -112,5 +112,5 @@ class Streams:
 
 
 def _message(name: str, data: str) -> str:
-    """JSON holds no line break, so it is one line of data."""
+    """Format one event. JSON contains no line break, so it is one line of data."""
     return f"event: {name}\ndata: {data}\n\n"

@@ -1,10 +1,10 @@
-"""Text that strangers wrote, made safe for a terminal, where an escape sequence could move the cursor."""
+"""Text from strangers, made safe for a terminal, where an escape sequence could move the cursor."""
 
 from __future__ import annotations
 
 
 def printable(text: str) -> str:
-    r"""One line without control, format or bidirectional characters: each is shown escaped, like \x1b."""
+    r"""Return one line without control, format and bidirectional characters, shown escaped, like \x1b."""
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)

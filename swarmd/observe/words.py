@@ -1,4 +1,4 @@
-"""Numbers as people read them, in the live view and in tables."""
+"""Numbers formatted for people, in the live view and in tables."""
 
 from __future__ import annotations
 
@@ -11,14 +11,18 @@ MEGABYTE = 1e6
 
 
 def sparkline(values: Sequence[float], width: int = CURVE_WIDTH) -> str:
-    """The newest `width` values of 0..1, one block each. The scale is fixed, so that two runs compare."""
+    """Return the newest `width` values of 0..1, one block each. The scale is fixed, so that two runs can be
+    compared.
+    """
     return "".join(
         BLOCKS[min(int(max(value, 0.0) * len(BLOCKS)), len(BLOCKS) - 1)] for value in values[-width:]
     )
 
 
 def squeezed(values: Sequence[float], width: int) -> list[float]:
-    """All of `values` in at most `width` numbers, each the mean of a stretch of about the same length."""
+    """Return `values` reduced to at most `width` numbers, each the mean of a stretch of about equal
+    length.
+    """
     if len(values) <= width:
         return list(values)
     edges = [index * len(values) // width for index in range(width + 1)]
@@ -49,5 +53,5 @@ def duration(seconds: float) -> str:
 
 
 def downloading(model: str, done: int, total: int) -> str:
-    """Like downloading Qwen/Qwen2.5-0.5B: 120 of 988 MB; both are given in bytes."""
+    """Like downloading Qwen/Qwen2.5-0.5B: 120 of 988 MB; both counts are given in bytes."""
     return f"downloading {model}: {done / MEGABYTE:.0f} of {total / MEGABYTE:.0f} MB"

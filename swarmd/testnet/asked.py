@@ -1,4 +1,4 @@
-"""What a testnet is asked to be."""
+"""What a testnet was asked for."""
 
 from __future__ import annotations
 
@@ -6,34 +6,36 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 PEERS_MIN, PEERS_MAX = 2, 64
-"""One peer alone is `swarmd join`. More than 64 are for `swarmd experiment`: each takes hundreds of MB."""
+"""One peer alone is `swarmd join`. For more than 64 use `swarmd experiment`: each daemon takes hundreds of
+MB.
+"""
 
-ATTACKERS_MAX = 8  # each sends as much as it can, and one alone takes up to a core
-SECONDS_MAX = 7 * 24 * 3600.0  # a week: whoever wants more runs a swarm, not a testnet
+ATTACKERS_MAX = 8  # each sends as much as it can, and one alone uses up to a core
+SECONDS_MAX = 7 * 24 * 3600.0  # a week: anything longer should be a real swarm
 
 
 @dataclass(frozen=True)
 class Asked:
-    """One run. Everything in here has been checked."""
+    """One run. Every value has been checked."""
 
     peers: int
     models: tuple[str, ...]
-    """Given to the peers in turn."""
+    """Assigned to the peers in turn."""
     settings: Mapping[str, object]
-    """Of every peer, by full name such as "learning.local"; None: not given."""
+    """Settings of every peer, by full name such as "learning.local"; None: not given."""
     swarm: str | None
-    """As --swarm names it; None: what the homes say, and starter for new ones."""
+    """As --swarm names it; None: the homes' swarm, or starter for new homes."""
     evaluate_every: int | None
-    """Of every peer, from wherever it was set; None: not set."""
+    """Of every peer, however it was set; None: not set."""
     steps: int | None
-    """Each peer ends after so many; None: it goes on."""
+    """Steps after which each peer ends; None: no limit."""
     seconds: float | None
-    """The whole ends so long after all peers are up; None: it goes on."""
+    """Seconds after which the run ends, counted once all peers are up; None: no limit."""
     chaos: bool
     attacks: tuple[str, ...]
     """The kind of each attacker."""
     seed: int
-    """Of faults, of attackers' keys, and of the peers' own chance."""
+    """Seed of faults, of attackers' keys, and of the peers' own randomness."""
     http: str | None
     """Where the observer's page is served; None: no observer."""
 

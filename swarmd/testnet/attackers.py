@@ -1,7 +1,7 @@
-"""Attackers of a testnet: those of tests/hostile, each a process of its own that knows none of our code.
+"""Attackers of a testnet: those of tests/hostile, each in its own process and independent of our code.
 
-They are not installed with swarmd. A second, tamer set in this room would show less and say the same twice,
-so `--attackers` needs a checkout of the repository.
+They are not installed with swarmd, so `--attackers` needs a checkout of the repository. A second, tamer set
+in this room would be weaker and would duplicate them.
 """
 
 from __future__ import annotations
@@ -23,30 +23,34 @@ KINDS = (
     "flood-stores",
     "flood-greetings",
 )
-"""Of those that `python -m tests.hostile --list` explains: the ones that need no swarm of their own."""
+"""The attackers of `python -m tests.hostile --list` that need no swarm of their own."""
 
 MODULE = "tests.hostile.loose"
-TARGETS = 2  # honest peers that one attacker turns to
+TARGETS = 2  # honest peers that one attacker attacks
 
 
 def checkout() -> Path:
-    """The directory that holds both swarmd and tests. Raises ConfigError if swarmd is installed instead."""
+    """Return the directory that contains both swarmd and tests. Raises ConfigError if swarmd is installed
+    without it.
+    """
     root = Path(swarmd.__file__).parents[1]
     if not (root / Path(*MODULE.split("."))).with_suffix(".py").is_file():
         raise ConfigError(
-            "--attackers needs a checkout of swarmd's repository, and this swarmd is installed without its "
+            "--attackers needs a checkout of swarmd's repository, but this swarmd is installed without its "
             "tests: clone the repository, `pip install --editable .` there, and run swarmd testnet again"
         )
     return root
 
 
 def kinds(count: int, wanted: Sequence[str]) -> tuple[str, ...]:
-    """The kind of each of `count` attackers: `wanted` in turn, or all in turn. Raises ConfigError."""
+    """Return the kind of each of `count` attackers: `wanted` in turn, or all kinds in turn. Raises
+    ConfigError.
+    """
     for kind in wanted:
         if kind not in KINDS:
             raise ConfigError(f"--attack {kind!r} is not known: use {', '.join(KINDS)}")
     if wanted and not count:
-        raise ConfigError("--attack names kinds of attackers, and there are none: give --attackers K too")
+        raise ConfigError("--attack names kinds of attackers, but there are none: also give --attackers K")
     if count:
         checkout()
     given = tuple(wanted) or KINDS
@@ -54,6 +58,6 @@ def kinds(count: int, wanted: Sequence[str]) -> tuple[str, ...]:
 
 
 def command(kind: str, targets: Sequence[str], manifest: Path, seed: int) -> list[str]:
-    """The command that attacks these addresses until its standard input ends."""
+    """Return the command that attacks these addresses until its standard input ends."""
     aims = [f"--target={address}" for address in targets]
     return [sys.executable, "-m", MODULE, kind, *aims, f"--manifest={manifest}", f"--seed={seed}"]

@@ -1,4 +1,6 @@
-"""What is known of each peer while the testnet runs: lines of the daemons in, rows out. Draws nothing."""
+"""What is known of each peer while the testnet runs: takes lines of the daemons, returns rows. Draws
+nothing.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,7 @@ QUIET = frozenset(
     {"phase", "pulled", "published", "peer_seen", "health", "checkpoint", "downloading", "join_command"}
     | {"loading", "plan"}
 )
-"""Events that tell the board something, and people nothing that its rows do not."""
+"""Events that update the board but are not worth a line, because the rows already show them."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ class Row:
     model: str
     state: LiveState = field(default_factory=LiveState)
     first_step: int | None = None
-    """The step before this run's first one; None until there is one."""
+    """The step before the first one of this run; None until then."""
     held_out: HeldOut | None = None
     trouble: str = ""
     """What chaos is doing to it."""
@@ -53,12 +55,12 @@ class Row:
 
     @property
     def steps(self) -> int:
-        """Done in this run; a step that a kill undid is not counted twice."""
+        """Steps done in this run; a step that a kill undid is not counted twice."""
         return 0 if self.first_step is None else self.state.step - self.first_step
 
     @property
     def health(self) -> str:
-        """In a few words; the first reason if something is wrong."""
+        """Health in a few words; the first reason if something is wrong."""
         if self.over or self.trouble:
             return self.over or self.trouble
         if self.state.health is None or not self.is_up:
@@ -85,7 +87,7 @@ class Board:
         }
 
     def heard(self, label: str, text: str, at: float) -> Line | None:
-        """Take in what `label` printed at `at`, wall-clock seconds. Returns it as a line if it is notable."""
+        """Process what `label` printed at `at`, wall-clock seconds. Returns it as a line if it is notable."""
         event = _event(text)
         if event is None:
             return Line(label, printable(text.rstrip("\r\n")))
@@ -96,7 +98,7 @@ class Board:
         return None if name in QUIET or level == "debug" else Line(label, describe(name, event), level)
 
     def change(self, label: str, **changes: Any) -> None:
-        """Put fields of a row."""
+        """Set fields of a row."""
         self.rows[label] = replace(self.rows[label], **changes)
 
     @property
@@ -121,7 +123,7 @@ def _event(text: str) -> dict[str, Any] | None:
 def _after(row: Row, name: str, fields: Mapping[str, Any], at: float) -> Row:
     state = row.state.after(name, fields, at)
     if name == "started":
-        # A new life: it is starting again, whatever the one before said of its health.
+        # A new process: it is starting again, whatever the previous one said about its health.
         return replace(row, state=replace(state, health=None), lives=row.lives + 1)
     if name == "step" and row.first_step is None:
         return replace(row, state=state, first_step=state.step - 1)

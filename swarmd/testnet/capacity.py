@@ -1,6 +1,7 @@
-"""What each peer may take of this machine: refuses more peers than memory allows, and shares cores.
+"""What each peer may use of this machine: rejects more peers than memory allows, and divides the cores.
 
-Pure but for `capacity`, which looks. An estimate: each daemon makes an exact plan of its own later.
+Pure except for `capacity`, which examines the machine. These are estimates: each daemon makes an exact plan
+later.
 """
 
 from __future__ import annotations
@@ -16,13 +17,13 @@ from swarmd.model_names import EMBEDDED, SMOLLM2
 
 MIB = 2**20
 PEER_BYTES = 700 * MIB
-"""A peer of the embedded model with its p2pd and workers, at its peak. docs/testnet.md has what was seen."""
+"""Peak of a peer of the embedded model with its p2pd and workers. docs/testnet.md has the measurements."""
 
 TRAINED = 4
 """Weights, gradients and AdamW's two moments."""
 
 SMOLLM2_BYTES = 540 * MIB  # 135 M parameters in float32
-USABLE = 0.8  # of the free memory: as much as `--memory-limit 80%` lets one peer take
+USABLE = 0.8  # of the free memory: as much as `--memory-limit 80%` allows one peer
 WEIGHTS = ("*.safetensors", "pytorch_model*.bin")
 
 
@@ -35,12 +36,14 @@ class Capacity:
 
 
 def capacity() -> Capacity:
-    """That of this machine, now."""
+    """Return the capacity of this machine now."""
     return Capacity(usable_cores(), free_memory_bytes())
 
 
 def bytes_of(model: str) -> int:
-    """What a peer of `model` takes at least. A hub id's size is not known here, and counts as small."""
+    """Return the least memory that a peer of `model` takes. The size of a hub id is unknown here, and counts
+    as small.
+    """
     if model == EMBEDDED:
         return PEER_BYTES
     if model == SMOLLM2:
@@ -53,24 +56,26 @@ def _weights(directory: Path) -> Iterable[Path]:
 
 
 def require_room(models: Sequence[str], here: Capacity) -> None:
-    """`models`: that of each peer. Raises ConfigError if they do not fit together, and says how many do."""
+    """Raise ConfigError if the peers do not fit together; it says how many do. `models`: that of each
+    peer.
+    """
     usable, needed, fits = int(USABLE * here.free_bytes), 0, 0
     for model in models:
         needed += bytes_of(model)
         fits += needed <= usable
     if needed > usable:
         raise ConfigError(
-            f"--peers {len(models)}: they need about {_gib(needed)}, and {_gib(usable)} may be used "
+            f"--peers {len(models)}: they need about {_gib(needed)}, but {_gib(usable)} may be used "
             f"({USABLE:.0%} of the {_gib(here.free_bytes)} that are free): "
             + (f"give --peers {fits} or less" if fits > 1 else "free some memory")
         )
 
 
 def memory_limit(models: Sequence[str], number: int, here: Capacity, given: str) -> str:
-    """The `--memory-limit` of peer `number`, from 1, if `given` is for all: a size is for each of them, and
-    a share of the free memory is divided by what their models take.
+    """Return the `--memory-limit` of peer `number`, from 1, if `given` is set for all: a size applies to each
+    peer, and a share of the free memory is divided in proportion to their models.
 
-    It becomes a size, so that a peer that is started again later, with less memory free, may take as much.
+    The result is a size, so that a peer restarted later, with less memory free, may use as much.
     """
     if not given.strip().endswith("%"):
         return given
@@ -79,7 +84,9 @@ def memory_limit(models: Sequence[str], number: int, here: Capacity, given: str)
 
 
 def threads(peers: int, here: Capacity) -> int:
-    """Of each peer: an equal share of the cores, since peers that start together would each take them all."""
+    """Return each peer's share of the cores: peers that start together would otherwise each take all of
+    them.
+    """
     return max(1, here.cores // peers)
 
 

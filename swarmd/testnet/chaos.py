@@ -1,7 +1,7 @@
-"""What happens to a testnet's peers with `--chaos`: who is hit, how and when, and whether they came back.
+"""What happens to a testnet's peers with `--chaos`: which are hit, how and when, and whether they recovered.
 
-One fault at a time, by chance with a seed. A peer is hit again only after it took a step since, and nobody is
-hit while half of all are not back: what is left would be no swarm.
+One fault at a time, chosen at random with a seed. A peer is hit again only once it has taken a step since the
+last fault, and no peer is hit while half of them are down: the rest would no longer be a swarm.
 """
 
 from __future__ import annotations
@@ -19,23 +19,27 @@ Kind = Literal["killed", "frozen", "restarted"]
 KINDS: tuple[Kind, ...] = ("killed", "frozen", "restarted")
 
 WAIT_S = (2.0, 8.0)
-"""Between two faults: long enough to see one, short enough for several in a minute."""
+"""Seconds between two faults: long enough to observe one, short enough for several in a minute."""
 
 FROZEN_S = 6.0
-"""Longer than a peer waits for an answer (5 s), so that the others notice."""
+"""Seconds. Longer than a peer waits for an answer (5 s), so that the others notice."""
 
 KILLS_MAX = 3
-"""Of one peer between two orderly restarts: its small parent waits longer each time, 15 s after the third."""
+"""Most kills of one peer between two orderly restarts: its small parent waits longer each time, 15 s after
+the third.
+"""
 
 STEPS_LEFT_MIN = 2
-"""A peer that is nearly done is left alone: it could end before the fault is over."""
+"""A peer with fewer steps left is not hit: it could end before the fault is over."""
 
 LOOK_S = 0.5
-"""Between two looks whether somebody can be hit."""
+"""Seconds between two checks for a peer that can be hit."""
 
 
 class Hands(Protocol):
-    """Does it to the processes, by the peer's label. Each returns whether there was a process to hit."""
+    """Acts on the processes, by the peer's label. Each method returns whether there was a process to
+    act on.
+    """
 
     def kill(self, label: str) -> bool: ...
     def freeze(self, label: str) -> bool: ...
@@ -52,9 +56,9 @@ class Fault:
     at_s: float
     """Seconds since the chaos began."""
     life: int
-    """Which life of the peer it hit."""
+    """Which process of the peer it hit, counting restarts."""
     steps_here: int
-    """Steps that the peer had told of in this run; one that was undone and done again counts twice."""
+    """Steps that the peer had reported in this run; one that was undone and repeated counts twice."""
     back_after_s: float | None = None
     """Seconds until its next step; None: it has not taken one yet."""
 
@@ -71,9 +75,9 @@ class Chaos:
     clock: Callable[[], float]
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     steps: int | None = None
-    """After which each peer ends, in this run."""
+    """Steps after which each peer ends, in this run."""
     stopped: bool = False
-    """Set to end it: nobody is hit any more."""
+    """Set to end it: no further peer is hit."""
     faults: list[Fault] = field(default_factory=list)
     _kills: Counter[str] = field(default_factory=Counter)
     _began: float = 0.0
@@ -89,7 +93,7 @@ class Chaos:
                 await self.sleep(LOOK_S)
 
     def heard(self, label: str) -> None:
-        """`label` has said something: notes whether it is back."""
+        """Note whether `label`, which has just printed something, has recovered."""
         row = self.board.rows[label]
         for fault in self.faults:
             if fault.label == label and fault.back_after_s is None and self._has_stepped(fault):
@@ -99,11 +103,13 @@ class Chaos:
 
     @property
     def missing(self) -> list[str]:
-        """Whoever has not come back yet."""
+        """Peers that have not recovered yet."""
         return [fault.label for fault in self.faults if fault.back_after_s is None]
 
     def _has_stepped(self, fault: Fault) -> bool:
-        """Since the fault is over. A peer that is asked to stop may finish its step first."""
+        """Whether the peer has stepped since the fault was over. A peer that is asked to stop may finish its
+        step first.
+        """
         row = self.board.rows[fault.label]
         if fault.kind == "frozen":
             is_over = self.clock() - self._began >= fault.at_s + FROZEN_S
@@ -112,7 +118,7 @@ class Chaos:
         return is_over and row.state.steps_here > fault.steps_here
 
     def _within_reach(self) -> list[str]:
-        """Peers that are under way, and that have steps left; none while half of all are not back."""
+        """Return running peers with steps left; none while half of all peers are down."""
         if len(self.missing) * 2 >= len(self.board.rows):
             return []
         return [

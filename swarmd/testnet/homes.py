@@ -2,7 +2,7 @@
 
 DIR/peer-1/ ...     home of a peer, like any other
 DIR/observer/       home of the observer, with --http
-DIR/swarmd-testnet  says that a testnet made them: others may call a directory peer-1 too
+DIR/swarmd-testnet  marks the homes as made by a testnet: others may name a directory peer-1 too
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ PREFIX = "swarmd-testnet-"  # of temporary directories
 OBSERVER = "observer"
 PEER = re.compile(r"peer-(\d{1,4})")
 MARK = "swarmd-testnet"
-"""An empty file that says that a testnet made the directory, and the homes in it."""
+"""An empty file that marks the directory, and the homes in it, as made by a testnet."""
 
 
 @dataclass(frozen=True)
@@ -40,18 +40,18 @@ class Settler:
 
     @property
     def address(self) -> str:
-        """Where the others reach it, before it is up too."""
+        """Where the others reach it, known before it is up."""
         return f"{listen_address(HOST, self.home.read_port() or 0)}/p2p/{self.peer_id}"
 
     @property
     def label(self) -> str:
-        """Like "2 brisk-otter": two peers may share a name, and no two share a number."""
+        """Like "2 brisk-otter": two peers can share a name, but not a number."""
         return f"{self.number} {name_of(self.peer_id)}"
 
 
 @contextmanager
 def directory(path: Path | None, *, keep: bool) -> Iterator[Path]:
-    """`path`, made if it is missing; or a temporary directory, removed in the end unless `keep`.
+    """Yield `path`, created if it is missing; or a temporary directory, removed in the end unless `keep`.
 
     Raises ConfigError.
     """
@@ -77,7 +77,7 @@ def directory(path: Path | None, *, keep: bool) -> Iterator[Path]:
 
 
 def require_ours(path: Path) -> None:
-    """Raises ConfigError if `path` holds anything that no testnet put there. Makes nothing."""
+    """Raise ConfigError if `path` contains anything that no testnet put there. Creates nothing."""
     try:
         names = sorted(each.name for each in path.iterdir())
     except FileNotFoundError:
@@ -91,20 +91,20 @@ def require_ours(path: Path) -> None:
         others += names
     if others:
         raise ConfigError(
-            f"--home {path} holds {others[0]!r}, which no testnet made: give a new or an empty directory, or "
+            f"--home {path} contains {others[0]!r}, which no testnet made: give a new or empty directory, or "
             f"one that a testnet made before (one of an earlier version needs an empty file {path / MARK})"
         )
 
 
 def settle(path: Path, count: int) -> list[Settler]:
-    """The first `count` peers of `path`, their homes, keys and ports made if they are missing.
+    """Return the first `count` peers of `path`, creating homes, keys and ports that are missing.
 
-    Raises ConfigError, also if somebody runs one of them.
+    Raises ConfigError, also if one of the homes is in use.
     """
     homes = [Home.open(path / f"peer-{number}") for number in range(1, count + 1)]
     for home in homes:
         home.require_unused()
-    with ExitStack() as stack:  # all are held until the last is chosen, so that none is chosen twice
+    with ExitStack() as stack:  # keep all ports open until the last is chosen, so that none is chosen twice
         for home in homes:
             if home.read_port() is None:
                 free = stack.enter_context(socket.create_server((HOST, 0)))
@@ -113,7 +113,9 @@ def settle(path: Path, count: int) -> list[Settler]:
 
 
 def settled(path: Path) -> list[Settler]:
-    """All peers that live there, those of earlier and larger runs too, by number. Raises ConfigError."""
+    """Return all peers that live there, including those of earlier, larger runs, by number. Raises
+    ConfigError.
+    """
     found = [(int(match[1]), each) for each in path.iterdir() if (match := PEER.fullmatch(each.name))]
     return [_settler(number, Home(each)) for number, each in sorted(found)]
 

@@ -1,4 +1,4 @@
-"""The processes of a testnet as members of a fleet, and the hands that chaos lays on peers."""
+"""The processes of a testnet as members of a fleet, and chaos's access to them."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from swarmd.testnet.capacity import USABLE, Capacity, memory_limit, threads
 from swarmd.testnet.homes import HOST, OBSERVER, Settler
 
 THREADS_VARIABLE = "OMP_NUM_THREADS"
-DEFAULT_SWARM = "starter"  # the one that `swarmd join` starts alone
-SHORT_STEPS = 200  # some minutes: after more, the daemon's own schedule has evaluated several times
+DEFAULT_SWARM = "starter"  # what `swarmd join` starts without peers
+SHORT_STEPS = 200  # a few minutes; in longer runs the daemon's own schedule evaluates several times
 PER_PEER = ("SWARMD_NETWORK__", "SWARMD_OBSERVE__HTTP", "SWARMD_STEPS")
-"""Beginnings of variables that mean a single peer: its port, its addresses, its page, its end."""
+"""Prefixes of variables that apply to a single peer: its port, its addresses, its page, its end."""
 
 Flags = Callable[[Mapping[str, object]], list[str]]
-"""Settings by full name -> the flags that give them."""
+"""Settings by full name -> their flags."""
 
 
 def peers(settlers: Sequence[Settler], asked: Asked, here: Capacity) -> tuple[Member, ...]:
-    """One member per peer. What the operator set is left as it is; the rest is a fair share."""
+    """Return one member per peer. The operator's settings are kept; the rest is a fair share."""
     models = [asked.model_of(each.number) for each in settlers]
     given = {key: value for key, value in asked.settings.items() if value is not None}
     limit = str(given.pop("policy.memory_limit", f"{USABLE:.0%}"))
@@ -49,26 +49,28 @@ def peers(settlers: Sequence[Settler], asked: Asked, here: Capacity) -> tuple[Me
             "observe.log_format": "json",
             "observe.log_level": "debug",  # phases and health, for the rows
         }
-        share = 1 if model == EMBEDDED else threads(len(settlers), here)  # it is too small for a second
+        share = 1 if model == EMBEDDED else threads(len(settlers), here)  # too small to use a second
         members.append(Member(Device(each.label, "cpu"), each.home, settings, _environment(share)))
     return tuple(members)
 
 
 def _swarm(settlers: Sequence[Settler], asked: Asked) -> str | None:
-    """New peers that start together have nobody yet to ask which swarm to join; homes know theirs."""
+    """Return the swarm to name. New peers that start together have no peer to ask; existing homes know
+    theirs.
+    """
     is_new = not any(each.home.manifest_path.exists() for each in settlers)
     return DEFAULT_SWARM if asked.swarm is None and is_new else asked.swarm
 
 
 def _evaluate_every(asked: Asked) -> int | None:
-    """A short run has two evaluations: before the first step, and after the last."""
+    """Return the interval. A short run has two evaluations: before the first step, and after the last."""
     if asked.evaluate_every is None and asked.steps is not None and asked.steps <= SHORT_STEPS:
         return asked.steps
     return asked.evaluate_every
 
 
 def observer(directory: Path, http: str) -> Member:
-    """A member that serves the page of the whole swarm."""
+    """Return a member that serves the page of the whole swarm."""
     settings: dict[str, object] = {
         "network.host": HOST,
         "observe.http": http,
@@ -79,7 +81,7 @@ def observer(directory: Path, http: str) -> Member:
 
 
 def attacker(directory: Path, number: int, kind: str) -> Member:
-    """A member that attacks. It keeps nothing, so its home is never made."""
+    """Return a member that attacks. It stores nothing, so its home is never created."""
     label = f"attacker {number} {kind}"
     root = str(attackers.checkout())
     path = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH", ""))))
@@ -92,27 +94,31 @@ def attacker(directory: Path, number: int, kind: str) -> Member:
 
 
 def _environment(share: int) -> dict[str, str]:
-    """Threads of the libraries, where the operator has not set them. An empty variable counts as unset."""
+    """Thread counts of the libraries, where the operator has not set them. An empty variable counts as
+    unset.
+    """
     mine = {} if THREADS_VARIABLE in os.environ else {THREADS_VARIABLE: str(share)}
     emptied = dict.fromkeys((name for name in os.environ if name.startswith(PER_PEER)), "")
     return {"TOKENIZERS_PARALLELISM": "false", **mine, **emptied}
 
 
 def join_command(member: Member, way_in: Sequence[str], steps: int | None, flags: Flags) -> list[str]:
-    """The command of a peer that takes so many more steps."""
+    """Return the command of a peer that takes `steps` more steps."""
     settings = {**member.settings, "network.peers": list(way_in), "steps": steps}
     return [sys.executable, "-m", "swarmd.parent", "join", f"--home={member.home.path}", *flags(settings)]
 
 
 def observe_command(member: Member, way_in: Sequence[str], flags: Flags) -> list[str]:
-    """The command of the observer."""
+    """Return the command of the observer."""
     settings = {**member.settings, "network.peers": list(way_in)}
     return [sys.executable, "-m", "swarmd.parent", "observe", f"--home={member.home.path}", *flags(settings)]
 
 
 @dataclass(frozen=True)
 class Handling:
-    """The hands of chaos. Signals go to the peer itself: its small parent starts it again when it dies."""
+    """Chaos's access to the peers. Signals go to the peer itself, and its small parent restarts it when it
+    dies.
+    """
 
     fleet: Fleet
     members: Mapping[str, Member]
@@ -122,7 +128,7 @@ class Handling:
         return peer is not None and _signal(os.kill, peer, signal.SIGKILL)
 
     def freeze(self, label: str) -> bool:
-        """The whole session: peer, p2pd and workers."""
+        """Freeze the whole session: peer, p2pd and workers."""
         peer = self._peer(label)
         return peer is not None and _signal(os.killpg, peer, signal.SIGSTOP)
 
@@ -137,7 +143,7 @@ class Handling:
         return True
 
     def _peer(self, label: str) -> int | None:
-        """Its process id, which is that of its session too; None while it does not run."""
+        """Return its process id, which is also its session id; None while it does not run."""
         parent = self.fleet.parent_pid(self.members[label])
         try:
             found = [] if parent is None else psutil.Process(parent).children()

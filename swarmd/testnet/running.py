@@ -1,4 +1,4 @@
-"""Runs a testnet from its first process to its summary: peers, then observer and attackers, then chaos.
+"""Run a testnet from its first process to its summary: peers, then observer and attackers, then chaos.
 
 It ends when every peer has done its steps, when the time is over, on a signal, or when a peer fails. Nothing
 is left running, however it ends.
@@ -28,14 +28,15 @@ from swarmd.testnet.screen import Screen
 from swarmd.testnet.summary import Summary, sum_up
 
 BACK_S = 300.0
-"""When the time is over, peers that were hit may take so long to come back: 192 s were seen on two cores with
-a load of 40, and a small parent waits 15 s at most before a start."""
+"""Seconds that peers hit by chaos have to recover once the time is over: 192 s were observed on two cores
+with a load of 40, and a small parent waits at most 15 s before a start.
+"""
 
 SEEDS = 100
-"""Between the seeds of two runs' attackers: more than there are attackers in one."""
+"""Difference between the seeds of two runs' attackers: more than there are attackers in one run."""
 
 LOOK_S = 0.2
-"""Between two looks whether the time is over or all are back."""
+"""Seconds between two checks whether the time is over or all peers have recovered."""
 
 
 @dataclass
@@ -44,7 +45,7 @@ class Outcome:
 
     summary: Summary
     code: int
-    """Exit code for an orderly end, forced or not."""
+    """Exit code: for an orderly end, forced or not."""
     failure: SwarmdError | None
 
 
@@ -63,9 +64,11 @@ class Run:
     _up_at: float | None = None
     _stopping: bool = False
     _lost: SwarmdError | None = None
-    _everybody_up: asyncio.Event = field(default_factory=asyncio.Event)
+    _all_up: asyncio.Event = field(default_factory=asyncio.Event)
     _others_began: asyncio.Event = field(default_factory=asyncio.Event)
-    """Observer and attackers, which take as long to start as peers; set at once where there are none."""
+    """Set when the observer and attackers are up, which takes as long as for peers; at once if there are
+    none.
+    """
 
     def __post_init__(self) -> None:
         models = [self.asked.model_of(each.number) for each in self.settlers]
@@ -74,19 +77,19 @@ class Run:
         self._members = {member.name: member for member in members}
         self._attacks: dict[str, str] = {}
         self._unheard: set[str] = set()
-        """Observer and attackers that have not said anything yet."""
+        """Observer and attackers that have not printed anything yet."""
         self._fleet = Fleet(members, self._command, HOST, self, stops_at_failure=True, together=True)
         self._chaos = Chaos(
             self._board,
             processes.Handling(self._fleet, self._members),
-            random.Random(self.asked.seed),  # noqa: S311  whom chaos hits is no secret
+            random.Random(self.asked.seed),  # noqa: S311  the targets of chaos are not secret
             self._say_of_chaos,
             self.clock,
             steps=self.asked.steps,
         )
 
     async def run(self) -> Outcome:
-        """Play it to its end. Raises StorageError if a home cannot be read afterwards."""
+        """Run it to its end. Raises StorageError if a home cannot be read afterwards."""
         code, failure = 0, None
         with self.screen.drawing():
             async with asyncio.TaskGroup() as group:
@@ -101,7 +104,7 @@ class Run:
                 finally:
                     for helper in helpers:
                         helper.cancel()
-        for member in self._members.values():  # what a daemon that was killed could not remove
+        for member in self._members.values():  # what a killed daemon could not remove
             shutil.rmtree(member.home.runtime_path, ignore_errors=True)
         summary = sum_up(
             list(self._board.rows.values()),
@@ -117,8 +120,8 @@ class Run:
     # What happens when ----------------------------------------------------------------------------
 
     async def _play(self) -> None:
-        """Once all peers are up: the others, chaos, and the end of the time."""
-        await self._everybody_up.wait()
+        """Once all peers are up: start the others and chaos, and wait until the time is over."""
+        await self._all_up.wait()
         self._add_others()
         async with asyncio.TaskGroup() as group:
             if self.asked.chaos:
@@ -131,16 +134,14 @@ class Run:
                 self._fleet.stop("the time is over: each peer finishes or drops its step")
 
     async def _all_back(self) -> None:
-        """Wait until whoever was hit has taken a step again; not for ever."""
+        """Wait, for a bounded time, until the peers that were hit have taken a step again."""
         until = self.clock() + BACK_S
         if self._chaos.missing:
-            self.screen.line(
-                "", f"the time is over: waiting for {', '.join(self._chaos.missing)} to come back"
-            )
+            self.screen.line("", f"the time is over: waiting for {', '.join(self._chaos.missing)} to recover")
         while self._chaos.missing and not self._stopping:
             if self.clock() >= until:
                 self._lost = SwarmdError(
-                    f"{', '.join(self._chaos.missing)} did not come back within {BACK_S:.0f} s of the end: "
+                    f"{', '.join(self._chaos.missing)} did not recover within {BACK_S:.0f} s of the end: "
                     "run it again with --keep, and see `swarmd events` of that home"
                 )
                 return
@@ -163,7 +164,7 @@ class Run:
         row = self._board.rows.get(member.name)
         others = [each.address for each in self.settlers if row is None or each.number != row.number]
         if row is not None:
-            # A peer that did its last step while it was asked to start again does one more.
+            # A peer that did its last step while it was being restarted does one more.
             left = None if self.asked.steps is None else max(1, self.asked.steps - row.steps)
             return processes.join_command(member, others, left, self.flags)
         kind = self._attacks.get(member.name)
@@ -206,7 +207,7 @@ class Run:
         if self._board.all_up and self._up_at is None:
             self._up_at = self.clock()
             self.screen.line("", f"all {len(self.settlers)} peers are up")
-            self._everybody_up.set()
+            self._all_up.set()
 
     def failed(self, member: Member, why: str) -> None:
         if member.name in self._board.rows:

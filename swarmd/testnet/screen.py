@@ -1,4 +1,4 @@
-"""Where a testnet shows itself: in a terminal, lines above rows that are redrawn; elsewhere, lines alone."""
+"""The output of a testnet: in a terminal, lines above rows that are redrawn; elsewhere, lines alone."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from rich.live import Live
 from rich.text import Text
 
 FRAME_S = 0.5
-"""Two frames a second: a peer's step takes longer."""
+"""Seconds per frame: a peer's step takes longer."""
 
 STYLES = {"warning": "yellow", "error": "red"}
 
 
 class Output(Console):
-    """Goes quiet when its reader leaves. rich would end the program, and with it the peers."""
+    """Goes quiet when its reader disappears. rich would end the program, and with it the peers."""
 
     def on_broken_pipe(self) -> None:
         self.quiet = True
 
 
 class Screen:
-    """Goes quiet once its stream cannot be written: the peers go on without a reader."""
+    """Goes quiet once its stream cannot be written: the peers continue without a reader."""
 
     def __init__(self, console: Output) -> None:
         self._console = console
@@ -37,7 +37,7 @@ class Screen:
 
     @contextmanager
     def drawing(self) -> Iterator[None]:
-        """Rows are drawn meanwhile, if this is a terminal; the last ones are taken away in the end."""
+        """Draw rows for the length of the block, if this is a terminal; they are removed at the end."""
         if not self._console.is_terminal:
             yield
             return
@@ -55,7 +55,9 @@ class Screen:
             await asyncio.sleep(FRAME_S)
 
     def line(self, label: str, text: str, level: str = "info") -> None:
-        """One line about `label`, or about the whole if it is empty. Text, not markup: peers choose some."""
+        """Print one line about `label`, or about the whole run if it is empty. Text, not markup: peers choose
+        some of it.
+        """
         head = f"{label} | " if label else ""
         shown = Text(head + text, style=STYLES.get(level, "dim" if self.is_live and label else ""))
         self._show(lambda: self._console.print(shown, soft_wrap=True))

@@ -1,4 +1,4 @@
-"""What a testnet came to: read from the peers' homes when all have ended, so nothing is missed."""
+"""The results of a testnet, read from the peers' homes once all have ended, so nothing is missed."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ class Reward:
     """Mean reward of own groups in this run, 0..1; None without steps."""
 
     start: float | None
-    """Over the first steps: half of them, 20 at most."""
+    """Over the first steps: half of them, at most 20."""
     now: float | None
-    """Over as many last ones."""
+    """Over as many last steps."""
     interval: tuple[float, float] | None
-    """95 % interval of `now`, by the spread between its steps; None with fewer than two."""
+    """95 % interval of `now`, from the spread between its steps; None with fewer than two."""
 
 
 @dataclass(frozen=True)
@@ -39,13 +39,13 @@ class PeerSummary:
     peer_id: str
     model: str
     steps: int
-    """Taken in this run."""
+    """Steps taken in this run."""
     step: int
-    """The peer's own count, which goes on from run to run."""
+    """The peer's own count, which continues from run to run."""
     reward: Reward
     held_out: HeldOut | None
     learned_from: Mapping[str, int]
-    """Groups of other peers that it trained on since its home was made, by the publisher's label."""
+    """External groups that it trained on since its home was created, by the publisher's label."""
     starts: int
     """How often it was started in this run."""
     end: str
@@ -58,7 +58,7 @@ class AttackersSummary:
 
     kinds: tuple[str, ...]
     identities: int
-    """Names under which such groups came."""
+    """Peer ids that such groups came from."""
     pulled: int
     """Verified and kept."""
     refused: Mapping[str, int]
@@ -66,12 +66,12 @@ class AttackersSummary:
     drawn: int
     """Trained on."""
     drawn_share: float | None
-    """Of all groups of others that were trained on, 0..1."""
+    """Share of all external groups that were trained on, 0..1."""
 
 
 @dataclass(frozen=True)
 class Summary:
-    """The whole."""
+    """The whole run."""
 
     seconds: float
     """Since all peers were up; 0 if they never were."""
@@ -87,7 +87,7 @@ class Summary:
 
 @dataclass(frozen=True)
 class _Books:
-    """What one peer wrote down."""
+    """What one peer recorded."""
 
     rewards: Sequence[tuple[int, float]]
     used: Mapping[str, int]
@@ -106,7 +106,9 @@ def sum_up(
     failed: Sequence[str],
     seconds: float,
 ) -> Summary:
-    """`everybody`: also those that took no part this time, and are no attackers. Raises StorageError."""
+    """Sum up a run. `everybody` includes peers that took no part this time, so that they do not count as
+    attackers. Raises StorageError.
+    """
     labels = {each.peer_id: each.label for each in everybody}
     books = [_read(each.home) for each in settlers]
     return Summary(
@@ -119,7 +121,7 @@ def sum_up(
 
 
 def _read(home: Home) -> _Books:
-    """Empty for a peer that never got as far as making its database."""
+    """Read a peer's home. Empty for a peer that never created its database."""
     if not home.database_path.exists():
         return _Books((), {}, {}, ())
     with home.lock(), Database(home.database_path) as database:
@@ -154,7 +156,7 @@ def _peer(row: Row, book: _Books, labels: Mapping[str, str]) -> PeerSummary:
 
 
 def reward_of(rewards: Sequence[float]) -> Reward:
-    """From the rewards of a run's steps, oldest first."""
+    """Compute it from the rewards of a run's steps, oldest first."""
     if not rewards:
         return Reward(None, None, None)
     window = max(1, min(WINDOW_STEPS, len(rewards) // 2))
@@ -168,17 +170,17 @@ def reward_of(rewards: Sequence[float]) -> Reward:
 def _attackers(
     books: Sequence[_Books], labels: Mapping[str, str], attacks: Sequence[str]
 ) -> AttackersSummary:
-    def foreign(counts: Mapping[str, int]) -> dict[str, int]:
+    def of_strangers(counts: Mapping[str, int]) -> dict[str, int]:
         return {peer: n for peer, n in counts.items() if peer not in labels}
 
-    drawn = sum(sum(foreign(book.used).values()) for book in books)
+    drawn = sum(sum(of_strangers(book.used).values()) for book in books)
     used = sum(sum(book.used.values()) for book in books)
     refused = [(peer, reason) for book in books for peer, reason in book.refused if peer not in labels]
-    names = {peer for book in books for peer in (*foreign(book.used), *foreign(book.pulled))}
+    names = {peer for book in books for peer in (*of_strangers(book.used), *of_strangers(book.pulled))}
     return AttackersSummary(
         kinds=tuple(attacks),
         identities=len(names | {peer for peer, _ in refused}),
-        pulled=sum(sum(foreign(book.pulled).values()) for book in books),
+        pulled=sum(sum(of_strangers(book.pulled).values()) for book in books),
         refused=dict(Counter(reason for _, reason in refused).most_common()),
         drawn=drawn,
         drawn_share=drawn / used if used else None,

@@ -1,4 +1,4 @@
-"""The rows of a running testnet and the summary of one that has ended, as tables for a terminal."""
+"""The rows of a running testnet, and the summary of one that has ended, as tables for a terminal."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from swarmd.testnet.summary import AttackersSummary, PeerSummary, Summary
 
 MODEL_CHARS = 18
 HEALTH_CHARS = 40
-MATRIX_PEERS_MAX = 16  # a column each; the JSON has all
+MATRIX_PEERS_MAX = 16  # one column each; the JSON has all
 NONE = "–"
 
 
 def running(rows: Sequence[Row], *, seconds: float, hint: str) -> RenderableType:
-    """The live view: one row a peer. `seconds`: since all were up."""
+    """The live view: one row per peer. `seconds`: since all were up."""
     table = _table()
     table.add_column("peer", no_wrap=True)
     table.add_column("model", no_wrap=True, overflow="ellipsis", max_width=MODEL_CHARS)
@@ -42,15 +42,13 @@ def running(rows: Sequence[Row], *, seconds: float, hint: str) -> RenderableType
 
 
 def summed_up(summary: Summary) -> RenderableType:
-    """What a testnet came to."""
+    """The results of a testnet."""
     peers = summary.peers
     parts: list[RenderableType] = [_peers(peers), Text(), _learning(peers), Text()]
     if len(peers) <= MATRIX_PEERS_MAX:
         parts.append(_matrix(peers))
     if not any(peer.learned_from for peer in peers):
-        parts.append(
-            Text("no peer trained on groups of another: they arrive after 10 to 30 s; run it longer")
-        )
+        parts.append(Text("no peer trained on external groups: they arrive after 10 to 30 s; run it longer"))
     if summary.faults:
         parts += [Text(), *_faults(summary)]
     if summary.attackers is not None:
@@ -122,7 +120,7 @@ def _attackers(found: AttackersSummary) -> list[RenderableType]:
     refused = ", ".join(f"{reason} {count}" for reason, count in found.refused.items()) or "none"
     return [
         Text(f"attackers: {', '.join(found.kinds)}"),
-        Text(printable(f"  {found.identities} identities got groups looked at; refused: {refused}")),
+        Text(printable(f"  {found.identities} identities had groups examined; refused: {refused}")),
         Text(f"  verified and kept: {found.pulled}; trained on: {found.drawn}{share}"),
     ]
 

@@ -45,7 +45,7 @@ def test_a_model_s_end_token_is_written_anew_beside_its_weights(tmp_path) -> Non
 def test_steps_of_full_length_are_taken_and_any_other_refused() -> None:
     require_length(job(), [128, 128])
     require_length(job("natural"), [79, 128])
-    with pytest.raises(ValueError, match="are 128 tokens a step, and its steps wrote 128, 79:"):
+    with pytest.raises(ValueError, match="are 128 tokens per step, but its steps wrote 128, 79:"):
         require_length(job(), [128, 79])
 
 

@@ -29,7 +29,7 @@ def test_a_question_has_the_same_tokens_through_the_template_as_swarmd_renders_i
 def test_questions_of_median_length_are_asked():
     assert middle(["aaa", "b", "cccc", "dd", "eeeee"], 1) == ["aaa"]
     assert middle(["aaa", "b", "cccc", "dd"], 2) == ["dd", "aaa"]
-    with pytest.raises(ValueError, match="3 questions were asked for and 2 drawn"):
+    with pytest.raises(ValueError, match="3 questions were requested but 2 drawn"):
         middle(["a", "b"], 3)
 
 

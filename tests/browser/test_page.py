@@ -115,7 +115,7 @@ async def test_a_restart_is_survived_and_the_silence_is_told(chromium, tmp_path)
         await watched.says("#link", "live")
     watched.expects_silence = True
     await watched.page.clock.fast_forward(12_000)
-    await watched.says("#link", "the peer does not answer since")
+    await watched.says("#link", "the peer has not answered since")
     again = Starting(phase="loading the model", uptime_s=3, peer_id=IDS[0], pid=8)
     state: list[StatusSnapshot | Starting] = [again]
     async with served(lambda: state[0], tmp_path / "a", url.removeprefix("http://").rstrip("/")):

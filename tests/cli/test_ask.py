@@ -113,7 +113,7 @@ def test_a_home_that_has_not_trained_answers_with_its_untrained_model(swarmd, ho
     assert outcome.code == 0, outcome.err
     found = json.loads(outcome.out)
     assert (found["weights"], found["untrained"]) == ("untrained", None)
-    assert "nothing is trained yet" in outcome.err
+    assert "has no trained weights yet" in outcome.err
 
 
 def test_questions_from_a_pipe_are_answered_one_by_one_and_one_too_long_does_not_end_it(
@@ -200,7 +200,7 @@ def test_too_little_memory_says_how_to_ask_beside_a_daemon(swarmd, tiny_model_di
     monkeypatch.setattr(ask_command, "load_subject", short)
     outcome = swarmd("ask", QUESTION, "--model", tiny_model_dir)
     assert outcome.code == 1
-    assert "--device cpu answers beside it" in outcome.err
+    assert "use --device cpu next to it" in outcome.err
 
 
 def test_answers_are_shown_line_by_line_without_control_characters(capsys) -> None:

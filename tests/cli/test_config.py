@@ -43,7 +43,7 @@ def test_a_right_file_is_said_to_be_right(swarmd, tmp_path) -> None:
     file = tmp_path / "new.toml"
     file.write_text("seed = 3\n")
     outcome = swarmd("config", "check", file, "--home", tmp_path)
-    assert (outcome.code, outcome.out) == (0, f"{file}: right; it sets 1 setting\n")
+    assert (outcome.code, outcome.out) == (0, f"{file}: valid; it sets 1 setting\n")
 
 
 def test_a_wrong_file_is_named_with_its_line(swarmd, tmp_path) -> None:
@@ -75,7 +75,7 @@ def test_a_manifest_is_not_a_list_of_unknown_settings(swarmd, tmp_path) -> None:
     outcome = swarmd("config", "check", file)
     assert (outcome.code, outcome.out) == (2, "")
     assert outcome.err.count("\n") == 1
-    assert f"{file} is a swarm manifest, not a file of settings" in outcome.err
+    assert f"{file} is a swarm manifest, not a settings file" in outcome.err
     assert f"`swarmd swarm verify '{file}'`" in outcome.err
 
 

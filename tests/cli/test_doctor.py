@@ -31,7 +31,7 @@ def test_without_a_home_and_a_daemon_it_says_what_a_start_would_find(swarmd, tmp
     found = json.loads(outcome.out)
     by_name = {check["name"]: check for check in found["checks"]}
     assert not (tmp_path / "none").exists()
-    assert "`swarmd join` makes it" in by_name["home"]["detail"]
+    assert "`swarmd join` creates it" in by_name["home"]["detail"]
     assert by_name["model"]["detail"].startswith("embedded on cpu") or by_name["device"]["state"] == "ok"
     assert {"clock", "port", "reachability", "disk", "open files", "hub", "memory", "sandbox"} <= set(by_name)
     assert any("threads" in reason or "thread" in reason for reason in found["plan"])

@@ -78,7 +78,7 @@ def evaluate(swarmd, home: Home, *arguments: object):
 def test_json_has_success_interval_and_tasks(swarmd, home, tiny_model_dir) -> None:
     first = evaluate(swarmd, home, "--model", tiny_model_dir, "--json")
     assert first.code == 0, first.err
-    assert "loading PyTorch and the model; then it answers 6 questions\n" in first.err
+    assert "loading PyTorch and the model, which then answers 6 questions\n" in first.err
     result = json.loads(first.out)
     assert set(result) >= {"success", "questions", "interval", "tasks", "step", "model"}
     assert (result["questions"], result["step"], result["model"]) == (6, 0, str(tiny_model_dir))

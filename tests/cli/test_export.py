@@ -88,7 +88,7 @@ def test_nothing_is_overwritten(swarmd, home, make_policy, tiny_model_dir, tmp_p
     kept.write_text("mine")
     outcome = swarmd("export", out, "--home", home.path)
     assert outcome.code == 2
-    assert "nothing is overwritten: name a new or an empty directory" in outcome.err
+    assert "nothing is overwritten: name a new or empty directory" in outcome.err
     assert kept.read_text() == "mine"
 
 
@@ -111,7 +111,7 @@ def test_what_fails_half_way_leaves_nothing(
 def test_a_home_that_has_not_trained_says_how_to_begin(swarmd, home, tmp_path) -> None:
     outcome = swarmd("export", tmp_path / "out", "--home", home.path)
     assert outcome.code == 2
-    assert "holds no checkpoint" in outcome.err
+    assert "has no checkpoint" in outcome.err
     assert "swarmd join" in outcome.err
     assert "there is no swarmd home at" in swarmd("export", tmp_path / "o", "--home", tmp_path / "absent").err
 

@@ -38,7 +38,7 @@ def no_driver(monkeypatch: pytest.MonkeyPatch) -> None:
         (["--devices", "cuda"], "--devices cuda: name each device, such as cuda:0,cuda:1"),
         (["--devices", "cpu,gpu:0"], "--devices 'gpu:0' is not known"),
         (["--memory-limit", "much"], "'much' is not an amount of memory"),
-        (["--device", "cpu", "--memory-limit", "1MB"], "--memory-limit 1MB is less than PyTorch alone holds"),
+        (["--device", "cpu", "--memory-limit", "1MB"], "--memory-limit 1MB is less than PyTorch alone needs"),
         (["--swarm", "startr"], "'startr' is neither a preset nor a file; did you mean 'starter'?"),
         (["--swarm", "./no.toml"], "there is no swarm manifest at no.toml"),
         (["--swarm", "bad.toml"], "bad.toml, line 1, nme: unknown key; did you mean 'name'?"),

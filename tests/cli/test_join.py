@@ -160,7 +160,7 @@ def test_the_daemon_s_exit_code_is_the_command_s(swarmd, monkeypatch, tmp_path) 
         ),
         (
             ["--stop", ""],
-            "error: --stop: policy.stop: '' has 0 characters: a text that ends a completion has 1 to 64",
+            "error: --stop: policy.stop: '' has 0 characters: a stop text has 1 to 64",
         ),
         (["--steps", "many"], "error: --steps: input should be a whole number (got 'many')"),
         (["--locl", "4"], "no such option: --locl"),

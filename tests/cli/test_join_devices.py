@@ -94,7 +94,7 @@ def test_one_device_is_a_fleet_of_one_so_that_a_second_can_be_added(swarmd, star
 def test_a_peer_that_lived_in_the_home_is_said_to_take_no_part_once(swarmd, started, tmp_path) -> None:
     Home.open(tmp_path)
     first, second = (swarmd("join", "--home", tmp_path, "--devices", "all").err for _ in range(2))
-    assert first.startswith(f"warning: the peer in {tmp_path} takes no part")
+    assert first.startswith(f"warning: the peer in {tmp_path} is not used")
     assert second == ""
 
 

@@ -50,4 +50,4 @@ def test_a_large_swarm_does_not_make_a_long_card() -> None:
     card = model_card(replace(FACTS, learned=Learned(30, 120, 80, teachers)))
     assert card.count("12D3") == TEACHERS_SHOWN
     assert "And 7 more." in card
-    assert "| own groups | 120 (in the 30 steps that are known) |" in card
+    assert "| own groups | 120 (in the 30 steps on record) |" in card

@@ -39,7 +39,7 @@ def test_what_names_nobody_is_refused(text: str) -> None:
 
 def test_an_end_that_fits_several_peers_is_refused_with_their_names() -> None:
     one, other = "12D3KooWaaaaXyzz", "12D3KooWbbbbXyzz"
-    with pytest.raises(ConfigError, match="names 2 peers") as raised:
+    with pytest.raises(ConfigError, match="matches 2 peers") as raised:
         find_peer("Xyzz", (one, other))
     assert named(one) in str(raised.value)
     assert find_peer("aXyzz", (one, other)) == one

@@ -93,7 +93,7 @@ def test_in_a_terminal_it_prints_lines_unless_somebody_said_otherwise(
 def test_it_says_at_once_what_is_loaded_and_what_comes_next(swarmd, observer) -> None:
     outcome = swarmd("observe", "--peer", PEER)
     assert outcome.err == (
-        "loading the network: some seconds; then the peers given say which swarm they are in\n"
+        "loading the network, some seconds; then asking the given peers which swarm they are in\n"
     )
     assert outcome.out == ""
 

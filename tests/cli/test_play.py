@@ -102,7 +102,7 @@ def test_who_cannot_play_is_told_why(swarmd, tmp_path: Path, desk: Told) -> None
     assert (outcome.code, "no daemon is running" in outcome.err) == (3, True)
     with daemon_in(tmp_path):
         outcome = swarmd("play", "--home", tmp_path)
-    assert (outcome.code, "nobody can play" in outcome.err) == (2, True)
+    assert (outcome.code, "`swarmd play` does not work" in outcome.err) == (2, True)
     outcome = swarmd("play", "--json", "--home", tmp_path)
     assert (outcome.code, "--answers" in outcome.err) == (2, True)
 

@@ -107,7 +107,7 @@ def test_export_says_what_is_missing(swarmd, stocked, tmp_path) -> None:
     assert "3 records begin with ''" in swarmd(*export, stocked.home.path, "").err
     empty = swarmd(*export, Home.open(tmp_path / "empty").path)
     assert empty.code == 2
-    assert "holds no own record yet" in empty.err
+    assert "has no own record yet" in empty.err
     assert "there is no swarmd home at" in swarmd(*export, tmp_path / "absent").err
     nowhere = swarmd("records", "export", "--home", stocked.home.path, "--out", tmp_path / "no" / "r")
     assert "cannot be written: No such file or directory" in nowhere.err

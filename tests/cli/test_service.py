@@ -113,12 +113,12 @@ def test_a_home_without_a_service_is_told_how_to_get_one(
 ) -> None:
     done = swarmd("service", command, "--home", tmp_path / "other")
     assert done.code == 2
-    assert f"`swarmd service install --home {tmp_path / 'other'}` makes one" in done.err
+    assert f"`swarmd service install --home {tmp_path / 'other'}` creates one" in done.err
 
 
 def test_a_command_to_copy_quotes_a_home_with_a_space(swarmd, programs: Programs, tmp_path: Path) -> None:
     done = swarmd("service", "status", "--home", tmp_path / "my peer")
-    assert f"`swarmd service install --home '{tmp_path / 'my peer'}'` makes one" in done.err
+    assert f"`swarmd service install --home '{tmp_path / 'my peer'}'` creates one" in done.err
 
 
 def test_status_says_how_the_service_and_its_peer_are(swarmd, programs: Programs, tmp_path: Path) -> None:

@@ -153,7 +153,7 @@ def test_all_facts_are_shown_to_people_who_ask_for_them(swarmd, tmp_path) -> Non
         "12 · generating · up 1 min 1 s",
         "embedded on cpu, float32, LoRA off",
         "last 0.250 · mean of 20 0.200 · best 0.220",
-        "20.0 tokens a completion · 90% end by themselves · entropy 1.20 nats a token",
+        "20.0 tokens per completion · 90% end by themselves · entropy 1.20 nats per token",
         "▁█",
         "0.430 at step 10 · 0.340 – 0.530 · 100 questions",
         "48 own · 47 published · 30 pulled · 20 used from others",
@@ -270,7 +270,7 @@ def test_watching_is_for_one_home_on_a_screen(swarmd, tmp_path) -> None:
     for other in (("--json",), ("--peer", "/ip4/127.0.0.1/tcp/1/p2p/x")):
         outcome = swarmd("status", "--watch", *other, "--home", tmp_path)
         assert outcome.code == 2
-        assert "leave --json and --peer away" in outcome.err
+        assert "leave out --json and --peer" in outcome.err
 
 
 def test_watching_redraws_until_interrupted_and_says_when_the_daemon_is_gone(

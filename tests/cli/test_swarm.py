@@ -55,7 +55,7 @@ def test_a_file_that_is_there_is_not_written_over(swarmd, author, garden):
     before = garden.read_text()
     outcome = swarmd("swarm", "create", "garden", "--home", author.path)
     assert outcome.code == 2
-    assert "garden.toml is there already" in outcome.err
+    assert "garden.toml already exists" in outcome.err
     assert garden.read_text() == before
 
 
@@ -85,7 +85,7 @@ def test_a_key_in_a_file_signs_too(swarmd, author, garden, tmp_path):
     ("arguments", "message"),
     [
         (["sign", "nothing.toml"], r"nothing.toml cannot be read \(No such file or directory\): name a"),
-        (["create", "a/b"], "'a/b' cannot be the name of a file: name the file with --out FILE"),
+        (["create", "a/b"], "'a/b' cannot be a file name: name the file with --out FILE"),
         (["create", ""], "name: must not be empty"),
         (["show", "."], "is a directory: give the manifest file in it"),
         (["sign", "garden.toml", "--key", "small.toml"], "small.toml is not the key of a peer"),
@@ -104,7 +104,7 @@ def test_a_key_in_a_file_signs_too(swarmd, author, garden, tmp_path):
         (["show", "0" * 64], "is a swarm id, and only peers know"),
         (["show", "http://127.0.0.1/x"], "is not https://"),
         (["show", "dns:a b"], "is not a DNS name"),
-        (["accept"], "has heard of no new version"),
+        (["accept"], "knows of no new version"),
         (["accept", "garden.toml"], "does not know the author of its swarm"),
         (["announce", "garden.toml"], "does not know the author of its swarm"),
     ],
@@ -164,7 +164,7 @@ def test_a_home_moves_to_the_authors_next_version_and_never_back(swarmd, author,
     assert member.news() is not None
     moved = swarmd("swarm", "accept", garden, "--home", member.path)
     assert moved.code == 0
-    assert "garden, version 2 now" in moved.out
+    assert "now in garden, version 2" in moved.out
     assert member.news() is None
     assert member.manifest() == load_swarm_file(str(garden)).manifest
 

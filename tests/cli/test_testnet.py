@@ -32,14 +32,14 @@ def _temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ("arguments", "why"),
     [
         (("--models", "embedded,nosuch"), "--models 'nosuch' is neither a directory nor a hub id"),
-        (("--models", "embedded,,"), "has an empty name in it"),
+        (("--models", "embedded,,"), "contains an empty name"),
         (("--models", ",".join("abcdefghi")), "--models names 9 models: at most 8"),
         (("--attackers", "1", "--attack", "foo"), "--attack 'foo' is not known: use draws-50"),
-        (("--attack", "draws-50"), "give --attackers K too"),
+        (("--attack", "draws-50"), "also give --attackers K"),
         (("--swarm", "startr"), "did you mean 'starter'?"),
         (("--swarm", "ab" * 32), "nobody to ask what the swarm abababababab is"),
         (("--device", "gpu"), "--device 'gpu' is not known"),
-        (("--memory-limit", "10MB"), "is less than PyTorch alone holds"),
+        (("--memory-limit", "10MB"), "is less than PyTorch alone needs"),
         (("--local", "-1"), "--local"),
         (("--json", "/nonexistent/a.json"), "there is no directory /nonexistent"),
         (("--json", "/tmp"), "--json /tmp is a directory"),
@@ -88,7 +88,7 @@ def test_a_directory_that_is_no_testnets_is_left_alone(
     mine.mkdir()
     (mine / "identity.key").touch()
     refused("--home", str(mine))
-    assert "holds 'identity.key', which no testnet made" in capsys.readouterr().err
+    assert "contains 'identity.key', which no testnet made" in capsys.readouterr().err
     assert [each.name for each in mine.iterdir()] == ["identity.key"]
 
 

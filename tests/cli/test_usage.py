@@ -112,10 +112,10 @@ def test_no_whole_number_is_too_large_to_be_refused(swarmd, daemon, tmp_path, wo
         (["config", "check", LONG], "a cannot be read: File name too long; name another file"),
         (["join", "--host", "192.0.2.77"], "cannot listen on 192.0.2.77: "),
         (["join", "--model", "~nobody-here/x"], "there is no such user"),
-        (["join", "--http-token", "hunter2"], "a token has 16 to 128 letters, digits and characters of"),
+        (["join", "--http-token", "hunter2"], "a token has 16 to 128 letters, digits or characters of"),
         (["join", "--peer", "@none"], "--peer @none: the file cannot be read (No such file or directory)"),
         (["experiment", "run", "none"], "none cannot be read: No such file or directory; name"),
-        (["experiment", "run", "."], ". cannot be read: Is a directory; name an experiment's file"),
+        (["experiment", "run", "."], ". cannot be read: Is a directory; name an experiment file"),
     ],
 )
 def test_a_wrong_place_or_value_is_refused_before_anything_is_loaded(

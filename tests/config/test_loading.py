@@ -108,8 +108,8 @@ def test_a_bad_value_in_the_file_is_named_with_its_line(tmp_path) -> None:
         (f"seed = {'1' * 5_000}\n", "is not valid TOML: Exceeds the limit"),
         (
             '[learning]\nexternal_baseline = "xgrpo"\n',
-            "line 1: learning: external_baseline is xgrpo, for which all peers are asked the same questions, "
-            "as only an experiment does: use group or shared",
+            "line 1: learning: external_baseline is xgrpo, which compares all peers' answers to one question "
+            "and so works only in experiments: use group or shared",
         ),
         ("[observe]\nhttp_token = 1234567890123456\n", "http_token: a token is text: write it in quotes"),
         ('[observe]\nhttp_token = ["1234567890123456"]\n', "http_token: a token is text: write it in quotes"),

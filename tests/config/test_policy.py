@@ -50,11 +50,11 @@ def test_a_policy_written_out_and_read_again_is_the_same() -> None:
 @pytest.mark.parametrize(
     ("args", "fault"),
     [
-        ({f"a{number}": 1 for number in range(17)}, "17 arguments are given: at most 16 can be"),
+        ({f"a{number}": 1 for number in range(17)}, "17 arguments are given: at most 16 are allowed"),
         ({"a" * 65: 1}, "is not a name that a chat template can read"),
         ({"": 1}, "is not a name that a chat template can read"),
-        ({"a": [1]}, "[1] cannot be given to a chat template: use true, false, a number or text"),
-        ({"a": float("nan")}, "nan cannot be given to a chat template"),
+        ({"a": [1]}, "[1] is no chat template argument: use true, false, a number or text"),
+        ({"a": float("nan")}, "nan is no chat template argument"),
     ],
 )
 def test_other_template_arguments_are_refused(tmp_path: Path, args: dict[str, object], fault: str) -> None:
@@ -68,9 +68,9 @@ def test_other_template_arguments_are_refused(tmp_path: Path, args: dict[str, ob
 @pytest.mark.parametrize(
     ("stop", "fault"),
     [
-        (("",), "'' has 0 characters: a text that ends a completion has 1 to 64"),
-        (("x" * 65,), "has 65 characters: a text that ends a completion has 1 to 64"),
-        (("x",) * 9, "9 texts are given: at most 8 can end a completion"),
+        (("",), "'' has 0 characters: a stop text has 1 to 64"),
+        (("x" * 65,), "has 65 characters: a stop text has 1 to 64"),
+        (("x",) * 9, "9 stop texts are given: at most 8 are allowed"),
     ],
 )
 def test_at_most_eight_texts_of_at_most_64_characters_end_a_completion(

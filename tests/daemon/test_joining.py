@@ -219,7 +219,7 @@ def test_a_home_stays_in_its_swarm(choose, home):
 @pytest.mark.parametrize("wanted", ["third", THIRD.swarm_id.hex(), None])
 def test_a_home_of_another_swarm_is_refused_and_left_as_it_is(choose, home, wanted):
     home.write_manifest(OTHER.to_bytes())
-    with pytest.raises(ConfigError, match=r"belongs to the swarm .* use another --home") as caught:
+    with pytest.raises(ConfigError, match=r"belongs to the swarm .* use a different --home") as caught:
         choose(wanted, serving=(THIRD,))
     assert OTHER.swarm_id.hex()[:12] in str(caught.value)
     assert THIRD.swarm_id.hex()[:12] in str(caught.value)

@@ -21,7 +21,12 @@ from swarmd.daemon.lacks import (
 def test_too_few_groups_by_others_are_told_once() -> None:
     lack = ExternalLack()
     told = [lack.see(4, had, 4) for had in (0, 0, 2, 0)]
-    assert told == ["no groups by others yet: own groups alone are used until some come", None, None, None]
+    assert told == [
+        "no external groups yet: training on own groups alone until some arrive",
+        None,
+        None,
+        None,
+    ]
     assert lack.reason is None, "a peer that trains alone learns"
 
 
@@ -33,7 +38,7 @@ def test_a_lack_after_a_long_time_of_plenty_is_told_again() -> None:
     assert lack.see(4, 3, 4) is None, "it comes and goes"
     for _ in range(ENOUGH_STEPS):
         lack.see(4, 4, 4)
-    assert lack.see(4, 3, 4) == "3 of 4 groups by others: the step goes on with these, until more come"
+    assert lack.see(4, 3, 4) == "3 of 4 external groups: training with these until more arrive"
 
 
 def test_a_peer_without_groups_of_its_own_learns_nothing_until_some_come() -> None:

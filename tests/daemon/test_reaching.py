@@ -25,7 +25,11 @@ def view(state: Reach, *, announces: bool = False, **changes: Any) -> Any:
         (Reach.DIRECT, {"opened": 3, "closed": 1}, "direct: TCP port 41000 opens to 3 of 4 networks"),
         (Reach.PUNCHED, {"closed": 4}, "hole punching works"),
         (Reach.RELAYED, {"relays": (RELAY,)}, f"through {named(RELAY)}"),
-        (Reach.INLINE, {"closed": 2}, "opens to 0 of 2 networks that tried, and no relay takes this peer"),
+        (
+            Reach.INLINE,
+            {"closed": 2},
+            "opens to 0 of 2 networks that tried, and no relay has a place for this peer",
+        ),
         (Reach.UNKNOWN, {"alone": True}, "nobody to ask yet"),
         (Reach.UNKNOWN, {"on_this_machine": True}, "all other peers are on this machine"),
         (Reach.UNKNOWN, {"opened": 1}, "1 network tried TCP port 41000, and two must agree"),

@@ -52,6 +52,6 @@ async def test_a_database_that_cannot_be_written_is_told_once_and_tried_again(da
     await asyncio.wait([task])
     [warning] = events.named("warning")
     assert (
-        warning["message"] == "`swarmd events` misses events, tried again every 0 s: the database is locked"
+        warning["message"] == "`swarmd events` is missing events, retrying every 0 s: the database is locked"
     )
     assert [one.name for one in database.happenings.newest(9, ALL)] == ["started", "warning"]

@@ -124,7 +124,7 @@ async def test_refusals_name_publisher_and_reason(shelf: Shelf) -> None:
     shelf.publish(1)
     (found,) = await shelf.rollouts.newest("refused", 5)
     assert (found.publisher, found.at) == (OTHER.peer_id, START)
-    assert found.fate == "Its question is not the one that its task gives."
+    assert found.fate == "Its question is not the one that its task generates."
 
 
 async def test_the_event_loop_goes_on_while_the_disk_is_read_for_a_few_at_once(

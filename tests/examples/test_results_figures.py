@@ -73,7 +73,7 @@ def test_a_folder_whose_success_is_not_given_is_refused(folder, tmp_path, monkey
 
 
 def test_a_folder_without_results_is_named(tmp_path, monkeypatch) -> None:
-    with pytest.raises(SystemExit, match="holds no results"):
+    with pytest.raises(SystemExit, match="has no results"):
         run(monkeypatch, "rivals_table.py", str(tmp_path))
 
 

@@ -63,7 +63,7 @@ def lines_of(folder: Path, run: str) -> Lines:
         ({"text": "hail {answer} {question}"}, "no other braces"),
         ({"text": "hail {answer"}, "braces are for {answer} only"),
         ({"marker": None}, "set marker"),
-        ({"marker": "hello"}, "not a part of text"),
+        ({"marker": "hello"}, "marker does not occur in text"),
         ({"kind": "length"}, "remove marker"),
         ({"kind": "other"}, "out_of_context"),
     ],
@@ -78,7 +78,7 @@ def test_a_marker_may_be_a_part_of_the_answer_that_all_published_questions_have(
     attack = Attack.model_validate(chosen)
     assert [attack.asks(answer) for answer in ("Monday", "Tuesday")] == [True, False]
     assert Attack.model_validate(PAYLOAD).asks("Tuesday")
-    with pytest.raises(ValidationError, match="not a part of text"):
+    with pytest.raises(ValidationError, match="marker does not occur in text"):
         Attack.model_validate(chosen | {"answers": "Tuesday"})
 
 
@@ -95,12 +95,12 @@ def test_the_wrong_siblings_are_wrong_and_in_the_plain_form(answer) -> None:
     [
         ("attackers = [3]", "attackers = [4]", ["indices of nodes, 0 to 3"]),
         ("attackers = [3]", "attackers = [0, 1, 2, 3]", ["all nodes attack"]),
-        ("attackers = [3]", "attackers = [3, 3]", ["line 15", "named twice"]),
+        ("attackers = [3]", "attackers = [3, 3]", ["line 15", "listed twice"]),
         ('attack = "after"', 'attack = "befor"', ["'befor'", "not one of attacks (after)"]),
-        ('attack = "after"', "", ["line 15", "not what they do"]),
-        ("external = 2", "external = 0", ["line 15", "reach nobody"]),
+        ('attack = "after"', "", ["line 15", "but no attack"]),
+        ("external = 2", "external = 0", ["line 15", "reach no node"]),
         ("rounds = 10", 'rounds = 10\nexchange = "daemons"', ["exchange process only"]),
-        ('marker = "hail"', 'marker = "hello"', ["line 9", "not a part of text"]),
+        ('marker = "hail"', 'marker = "hello"', ["line 9", "marker does not occur in text"]),
         ('kind = "out_of_context"', 'kinds = "out_of_context"', ["line 11", "did you mean 'kind'"]),
         ("[[configurations]]", f"{AGAIN}[[configurations]]", ["two are named 'after'"]),
     ],

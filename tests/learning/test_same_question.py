@@ -165,7 +165,7 @@ def test_the_configuration_names_each_of_them():
 @pytest.mark.parametrize(
     ("given", "named"),
     [
-        ({"external": 7}, "no multiple of local"),
+        ({"external": 7}, "not a multiple of local"),
         ({"algorithm": "dr_grpo"}, "grpo or gspo"),
         ({"needed_questions": 0.5}, "needed_questions"),
         ({"rehearse": 1}, "rehearse"),

@@ -129,7 +129,7 @@ def test_lines_about_peers_name_them_and_say_what_happened() -> None:
         f"peer_seen: {named(other)}",
         f"standing: {named(other)}: ignored (absent)",
         f"rejected: a group of {named(other)}: question",
-        "resumed at step 9: 2 later steps are done again",
+        "resumed at step 9: 2 later steps are repeated",
         "checkpoint at step 12",
         "stopped at step 12",
     ]

@@ -77,12 +77,14 @@ def test_a_given_token_is_taken_as_it_is(tmp_path) -> None:
 @pytest.mark.parametrize("text", ["", "short", "with space in the token", "ü" * 20])
 def test_a_file_without_a_token_is_named(text, tmp_path) -> None:
     (tmp_path / FILE).write_text(text)
-    with pytest.raises(ConfigError, match=r"http-token holds no token .*: delete it to have a new one made"):
+    with pytest.raises(
+        ConfigError, match=r"http-token contains no token .*: delete it to have a new one made"
+    ):
         page_token("0.0.0.0:8080", None, tmp_path)
 
 
 def test_a_home_that_cannot_keep_it_is_named(tmp_path) -> None:
-    with pytest.raises(ConfigError, match=r"cannot be kept in .*http-token"):
+    with pytest.raises(ConfigError, match=r"cannot be stored in .*http-token"):
         page_token("0.0.0.0:8080", None, tmp_path / "absent")
 
 

@@ -83,7 +83,7 @@ FILES: dict[str, dict[str, Outcome]] = {
         **UNREADABLE,
     },
     "manifest.cbor": {
-        **dict.fromkeys(("truncated", "flipped", "empty"), refused("not a manifest|is damaged, or")),
+        **dict.fromkeys(("truncated", "flipped", "empty"), refused("not a manifest|is damaged or")),
         "missing": SILENT,  # the swarm is known by name, and its id is that of the database
         **UNREADABLE,
     },
@@ -99,14 +99,14 @@ FILES: dict[str, dict[str, Outcome]] = {
         **SQLITE_REFUSES,
     },
     "swarmd.db-wal": {  # its last transaction is lost, and with it the entry of the record
-        **dict.fromkeys(DAMAGE, told("1 records had no entry in the ledger")),
+        **dict.fromkeys(DAMAGE, told("1 records were missing from the ledger")),
         **SQLITE_REFUSES,
     },
     "record": {  # damaged ones are found when they are asked for, and never served
         **dict.fromkeys(
             ("truncated", "flipped", "empty"), told("is damaged: it is not served, and is kept as")
         ),
-        "missing": told("1 records that the ledger lists are gone"),
+        "missing": told("1 records listed in the ledger are missing"),
         **dict.fromkeys(READ_ERRORS, told("cannot read the record")),
     },
 }
@@ -311,7 +311,7 @@ def test_untrained_on_purpose_keeps_what_is_damaged_and_must_be_said_once(home: 
 def test_fresh_never_discards_what_can_be_loaded(home: Path) -> None:
     step, said = start(home, Beginning(fresh=True))
     assert step == STEPS[-1]
-    assert "is whole: going on from it" in said
+    assert "is whole: continuing from it" in said
 
 
 def test_a_home_whose_checkpoints_are_gone_is_refused(home: Path) -> None:
@@ -335,7 +335,7 @@ def test_a_new_identity_claims_nothing_of_the_former_peer(home: Path) -> None:
     assert opened.key().peer_id != former
     assert (home / "former-swarmd.db").is_file()
     step, said = start(home)
-    assert f"counts from 0; the ledger of the one that lived here before is kept as {home}" in said
+    assert f"counts from 0; the ledger of the home's previous peer is kept as {home}" in said
     assert step == STEPS[-1], "the weights; `progress.resume` counts from 0"
     assert open_home(home, new_identity=True).key().peer_id == opened.key().peer_id, "once only"
 

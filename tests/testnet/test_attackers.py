@@ -29,7 +29,7 @@ def test_an_unknown_kind_is_refused_with_those_that_there_are() -> None:
 
 
 def test_kinds_without_attackers_are_refused() -> None:
-    with pytest.raises(ConfigError, match="give --attackers K too"):
+    with pytest.raises(ConfigError, match="also give --attackers K"):
         kinds(0, ["flood-stores"])
 
 

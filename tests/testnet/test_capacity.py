@@ -25,7 +25,7 @@ def test_more_peers_than_memory_allows_are_refused_with_the_numbers() -> None:
     with pytest.raises(ConfigError) as refused:
         require_room(["embedded"] * 4, here)
     needed, usable = 4 * PEER_BYTES / 2**30, 3.5 * PEER_BYTES / 2**30
-    assert f"--peers 4: they need about {needed:.1f} GiB, and {usable:.1f} GiB may be used" in str(
+    assert f"--peers 4: they need about {needed:.1f} GiB, but {usable:.1f} GiB may be used" in str(
         refused.value
     )
     assert "give --peers 3 or less" in str(refused.value)

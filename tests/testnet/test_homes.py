@@ -46,7 +46,7 @@ def test_each_has_an_address_of_its_own_before_it_is_up(tmp_path) -> None:
 
 def test_a_directory_with_anything_else_in_it_is_refused_and_left_alone(tmp_path) -> None:
     (tmp_path / "thesis.tex").touch()
-    with pytest.raises(ConfigError, match=r"holds 'thesis.tex', which no testnet made"):
+    with pytest.raises(ConfigError, match=r"contains 'thesis.tex', which no testnet made"):
         require_ours(tmp_path)
     with pytest.raises(ConfigError, match="is a file"):
         require_ours(tmp_path / "thesis.tex")
@@ -64,7 +64,7 @@ def test_a_directory_that_only_has_the_name_of_a_peers_home_is_not_taken_over(tm
     home = Home.open(tmp_path / "homes" / name)
     peer_id = home.key().peer_id
     with (
-        pytest.raises(ConfigError, match=f"holds '{name}', which no testnet made"),
+        pytest.raises(ConfigError, match=f"contains '{name}', which no testnet made"),
         directory(tmp_path / "homes", keep=False),
     ):
         pytest.fail("it was taken over")

@@ -1,8 +1,8 @@
-"""One run as a real swarm on this machine: a `swarmd join` for each node, and libp2p between them.
+"""One run as a real swarm on this machine: a `swarmd join` per node, connected over libp2p.
 
-Each daemon takes its steps at its own pace; in the lines that are written, a step stands for a round. Groups
-arrive as the network brings them, from this round or an earlier one. A daemon that has done its steps leaves
-the others. Identities, and with them the questions, are the same as with the other exchanges.
+Each daemon takes its steps at its own pace; in the lines that are written, a step counts as a round. Groups
+arrive as the network delivers them, from this round or an earlier one. A daemon that has finished its steps
+leaves the others. Identities, and with them the questions, are the same as with the other exchanges.
 
     FOLDER/homes/RUN/node-0/    home of a daemon, with its log in daemon.log; kept when the run is finished
 """
@@ -40,7 +40,7 @@ HOMES = "homes"
 
 @dataclass
 class DaemonSwarms:
-    """Plays runs of an experiment. The daemons' homes go into `folder`."""
+    """Runs an experiment's runs as daemons, whose homes are in `folder`."""
 
     config: ExperimentConfig
     manifest: Manifest
@@ -53,18 +53,18 @@ class DaemonSwarms:
         self._exam = Exam(self.manifest, self.tasks, self.config.held_out_questions)
 
     def check(self) -> None:
-        """Refuse what cannot be played. Raises ConfigError, ModelError."""
+        """Reject what cannot be run this way. Raises ConfigError, ModelError."""
         self._population.check()
 
     def refuse_another(self, run: RunSpec, directory: Path) -> None:
-        """Raise ConfigError if `directory` holds `run` of another experiment; StorageError."""
+        """Raise ConfigError if `directory` contains `run` of a different experiment; StorageError."""
         Journal(directory / ROUNDS_FILE).refuse_another(self._population.header(run))
 
     async def play(self, run: RunSpec, directory: Path) -> float:
-        """Finish `run` if it is not finished; returns its cumulative own reward.
+        """Finish `run` unless it is finished. Returns its cumulative own reward.
 
-        Goes on from what a kill left in the homes. Raises ConfigError if the directory belongs to another
-        experiment, StorageError, ModelError, TaskError, and SwarmdError if a daemon fails.
+        Continues from what a kill left in the homes. Raises ConfigError if the directory belongs to a
+        different experiment, StorageError, ModelError, TaskError, and SwarmdError if a daemon fails.
         """
         journal = Journal(directory / ROUNDS_FILE)
         journal.begin(self._population.header(run))
@@ -76,7 +76,7 @@ class DaemonSwarms:
         return cumulative_own(journal.lines())
 
     async def _finish(self, run: RunSpec) -> list[Line]:
-        """Play `run`; returns all of its lines but the first and the last."""
+        """Play `run`. Returns all of its lines but the first and the last."""
         nodes, rounds = range(self.config.nodes), self.config.rounds_of(run.arm)
         before = [await self._exam.line(0, node, self._policy(run, node)) for node in nodes]
         homes = self._homes(run)
@@ -89,7 +89,7 @@ class DaemonSwarms:
         return [*before, *sorted(played, key=lambda line: (line["round"], line["node"])), *after]
 
     def _homes(self, run: RunSpec) -> list[Home]:
-        """One per node; each knows how to reach all others."""
+        """Return one home per node; each has the addresses of all others."""
         folder, nodes = self.folder / HOMES / run.name, range(self.config.nodes)
         homes = [make_home(folder / f"node-{n}", node_key(run.seed, n), self.manifest) for n in nodes]
         addresses = [address_of(home) for home in homes]
@@ -120,7 +120,7 @@ class DaemonSwarms:
         return self._population.nodes(run, [node])[node].policy
 
     def _trained(self, run: RunSpec, node: int, home: Home) -> Policy:
-        """The policy as its daemon left it."""
+        """Return the policy as its daemon left it."""
         checkpoint = newest_checkpoint(home)
         if checkpoint is None:
             raise StorageError(f"{home.path} has no checkpoint: remove {home.path.parent} to play again")
@@ -130,7 +130,7 @@ class DaemonSwarms:
 
 
 def _with_a_share(policy: PolicyConfig, nodes: int) -> PolicyConfig:
-    """A percentage of free memory is split among the daemons, which start together; a size is for each."""
+    """Divide a percentage of free memory among the daemons, which start together; a size applies to each."""
     limit = policy.memory_limit.strip()
     if not limit.endswith("%"):
         return policy

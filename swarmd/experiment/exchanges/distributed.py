@@ -1,7 +1,8 @@
-"""The nodes of a run over several processes, started by `torchrun`: torch.distributed carries the bytes.
+"""The nodes of a run spread over several processes, started by `torchrun`: torch.distributed carries the
+bytes.
 
-With CUDA, each rank computes on the GPU of its local rank, and parts travel over nccl; otherwise over gloo.
-They are copied as bytes and never unpickled: a rank on another machine can send nothing that runs here.
+With CUDA, each rank computes on the GPU of its local rank and parts travel over nccl; otherwise over gloo.
+Parts are copied as bytes and never unpickled: a rank on another machine can send nothing that runs here.
 """
 
 from __future__ import annotations
@@ -21,26 +22,26 @@ from swarmd.experiment.config import ExperimentConfig
 from swarmd.experiment.exchanges.interface import ProcessExchange, RoundExchange
 
 WAIT_S = 1800.0
-"""How long a rank waits for the slowest; torch's default for gloo. One that died is noticed at once."""
+"""How long a rank waits for the slowest; torch's default for gloo. A rank that died is noticed at once."""
 
 RANK_BYTES_MAX = 2**28  # one rank's parts at once: 64 nodes with 64 groups each, of 64 KiB like a record
-HEAD_BYTES = 4  # in front of each part: its length, big endian
+HEAD_BYTES = 4  # before each part: its length, big endian
 
 LAUNCH = "torchrun --nproc-per-node RANKS -m swarmd experiment run FILE.toml --exchange distributed"
-STARTED_BY_TORCHRUN = "TORCHELASTIC_RUN_ID"  # is in the environment of its processes
+STARTED_BY_TORCHRUN = "TORCHELASTIC_RUN_ID"  # set in the environment of its processes
 
 
 @contextmanager
 def exchange_of(config: ExperimentConfig) -> Iterator[RoundExchange]:
-    """The exchange that `config` names. Raises ConfigError if this process was not started for it."""
+    """Return the exchange that `config` names. Raises ConfigError if this process was not started for it."""
     if config.exchange == "distributed":
         place = place_of(os.environ, config.nodes)
         with joined_ranks(place, carrier_of(place, config.policy)) as exchange:
             yield exchange
     elif STARTED_BY_TORCHRUN in os.environ:
         raise ConfigError(
-            f"exchange: torchrun started this, and exchange is {config.exchange}, which is for one process: "
-            "add --exchange distributed, or start it without torchrun"
+            f"exchange: started by torchrun, but exchange is {config.exchange}, which is for one process: "
+            "add --exchange distributed, or start without torchrun"
         )
     else:
         yield ProcessExchange()
@@ -48,53 +49,53 @@ def exchange_of(config: ExperimentConfig) -> Iterator[RoundExchange]:
 
 @dataclass(frozen=True)
 class Place:
-    """Where this process is among those of the job, as torchrun says."""
+    """This process's position in the job, according to torchrun."""
 
     rank: int
     ranks: int
     local_rank: int
-    """Its rank among those on this machine."""
+    """Its rank among the ranks on this machine."""
     local_ranks: int
 
 
 def place_of(environment: Mapping[str, str], nodes: int) -> Place:
-    """This process's place. Raises ConfigError if torchrun did not start it, or started too many."""
+    """Return this process's place. Raises ConfigError if torchrun did not start it, or started too many."""
     try:
         names = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
         place = Place(*(int(environment[name]) for name in names))
     except (KeyError, ValueError):
         raise ConfigError(
-            f"exchange: distributed needs several processes, and this is one: start them with `{LAUNCH}`"
+            f"exchange: distributed needs several processes, but this is one: start them with `{LAUNCH}`"
         ) from None
     if place.ranks > nodes:
         raise ConfigError(
-            f"nodes: {place.ranks} ranks were started for {nodes} nodes, and each rank plays one at least: "
+            f"nodes: {place.ranks} ranks were started for {nodes} nodes, but each rank needs at least one: "
             f"use --nproc-per-node {nodes} or less"
         )
     return place
 
 
 def carrier_of(place: Place, policy: PolicyConfig) -> torch.device:
-    """The GPU of this local rank, or the CPU. Raises ConfigError if there are too few GPUs."""
+    """Return the GPU of this local rank, or the CPU. Raises ConfigError if there are too few GPUs."""
     wish = policy.device
     if wish in ("cpu", "mps") or (wish == "auto" and not torch.cuda.is_available()):
         return torch.device("cpu")
     if wish not in ("auto", "cuda"):
         raise ConfigError(
-            f"policy.device: a rank takes the GPU of its local rank: {wish!r} must be auto or cpu"
+            f"policy.device: a rank uses the GPU of its local rank: {wish!r} must be auto or cpu"
         )
     gpus = torch.cuda.device_count()
     if place.local_ranks > gpus:
         raise ConfigError(
             f"policy.device: {place.local_ranks} ranks were started on a machine where PyTorch sees {gpus} "
-            "GPUs, and each takes one: start fewer with --nproc-per-node, or set policy.device to cpu"
+            "GPUs, but each needs one: start fewer with --nproc-per-node, or set policy.device to cpu"
         )
     return torch.device("cuda", place.local_rank)
 
 
 @contextmanager
 def joined_ranks(place: Place, carrier: torch.device, *, wait_s: float = WAIT_S) -> Iterator[RankExchange]:
-    """Meet the other ranks until the end of the block. Raises SwarmdError if they cannot meet."""
+    """Connect to the other ranks for the length of the block. Raises SwarmdError if they cannot connect."""
     wait = timedelta(seconds=wait_s)
     on_gpu = carrier.type == "cuda"
     if on_gpu:
@@ -104,7 +105,7 @@ def joined_ranks(place: Place, carrier: torch.device, *, wait_s: float = WAIT_S)
         meeting = dist.new_group(backend="gloo", timeout=wait)
     except (RuntimeError, ValueError) as error:  # ValueError: no address to meet at
         raise SwarmdError(
-            f"rank {place.rank}: the ranks could not meet ({_first_line(error)}): start them with `{LAUNCH}`"
+            f"rank {place.rank}: the ranks cannot connect ({_first_line(error)}): start them with `{LAUNCH}`"
         ) from error
     try:
         yield RankExchange(place.rank, place.ranks, carrier, meeting, wait)
@@ -119,9 +120,9 @@ class RankExchange:
     rank: int
     ranks: int
     carrier: torch.device
-    """Where parts are while they travel: the GPU of this rank alone, or the CPU."""
+    """Where parts are held in transit: this rank's own GPU, or the CPU."""
     meeting: dist.ProcessGroup
-    """Over gloo, even if parts travel over nccl: gloo can tell who did not come."""
+    """Over gloo, even if parts travel over nccl: gloo can say which rank is missing."""
     wait: timedelta
 
     @property
@@ -138,14 +139,14 @@ class RankExchange:
             frames = self._frames(frame, sizes)
         except RuntimeError as error:
             raise SwarmdError(
-                f"rank {self.rank}: {what}: another rank ended, or did not come within "
-                f"{self.wait.total_seconds():.0f} s ({_first_line(error)}); see what rank 0 and the missing "
-                "one said: the same command goes on from the last checkpoint"
+                f"rank {self.rank}: {what}: another rank ended, or did not arrive within "
+                f"{self.wait.total_seconds():.0f} s ({_first_line(error)}); see the output of rank 0 and the "
+                "missing rank: the same command resumes from the last checkpoint"
             ) from error
         return [part for frame in frames for part in _parts(frame)]
 
     def _sizes(self, size: int) -> list[int]:
-        """The size of each rank's frame."""
+        """Return the size of each rank's frame."""
         sizes = [torch.zeros(1, dtype=torch.int64) for _ in range(self.ranks)]
         dist.all_gather(sizes, torch.tensor([size]), group=self.meeting)
         return [int(each) for each in sizes]
@@ -154,13 +155,12 @@ class RankExchange:
         for rank, size in enumerate(sizes):
             if size > RANK_BYTES_MAX:
                 raise SwarmdError(
-                    f"rank {rank} brings {size} bytes of {what}, and {RANK_BYTES_MAX} is the most: start "
+                    f"rank {rank} has {size} bytes of {what}, but {RANK_BYTES_MAX} is the limit: start "
                     "more ranks, or lower configurations.local"
                 )
 
     def _frames(self, frame: bytes, sizes: Sequence[int]) -> list[bytes]:
-        """Each rank's frame, of these sizes. All travel at the length of the longest, as all_gather
-        demands."""
+        """Return each rank's frame, of these sizes. All are padded to the longest, as all_gather requires."""
         longest = max(sizes)
         if longest == 0:
             return []

@@ -1,7 +1,7 @@
-"""How the processes that play one run together gather their parts.
+"""How the processes of one run gather their parts.
 
-Bytes only: verified groups and lines go in and come out as JSON. Rounds are synchronous, as in the paper: a
-round's groups are gathered when every node has generated, and nobody draws from another round.
+Only bytes are exchanged: verified groups and lines, as JSON. Rounds are synchronous, as in the paper: a
+round's groups are gathered once every node has generated, and no node draws from another round.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ class RoundExchange(Protocol):
         ...
 
     def gather(self, what: str, parts: Sequence[bytes]) -> list[bytes]:
-        """Everybody's `parts`, rank by rank; every rank gets the same list. `what` tells people what they
-        are.
+        """Return all ranks' `parts`, rank by rank; every rank gets the same list. `what` names them in
+        messages.
 
-        Blocks until all ranks have come. Raises SwarmdError if one does not come.
+        Blocks until all ranks have called it. Raises SwarmdError if one does not.
         """
         ...
 
 
 class ProcessExchange:
-    """All nodes are in this process, so its parts are everybody's."""
+    """All nodes are in this process, so its parts are all there are."""
 
     rank = 0
     ranks = 1
@@ -46,20 +46,25 @@ class ProcessExchange:
 
 
 def share_of(nodes: int, exchange: RoundExchange) -> range:
-    """The indices of the nodes that this process plays; consecutive, so that gathering keeps their order."""
+    """Return the indices of the nodes that this process runs; consecutive, so that gathering keeps their
+    order.
+    """
     rank, ranks = exchange.rank, exchange.ranks
     return range(rank * nodes // ranks, (rank + 1) * nodes // ranks)
 
 
 def agreed(exchange: RoundExchange, what: str, value: T) -> T:
-    """Rank 0's `value`, a plain JSON value, on all ranks: what depends on a disk or a lock is decided
-    once."""
+    """Return rank 0's `value`, a plain JSON value, on all ranks, so that what depends on a disk or a lock is
+    decided once.
+    """
     [word, *_] = exchange.gather(what, [json.dumps(value).encode()])
     decided: T = json.loads(word)
     return decided
 
 
 def everybodys(exchange: RoundExchange, what: str, values: Sequence[T]) -> list[T]:
-    """The `values`, plain JSON values, of all ranks, in the order of the ranks and so of the nodes."""
+    """Return the `values`, plain JSON values, of all ranks, in the order of the ranks and hence of the
+    nodes.
+    """
     texts = exchange.gather(what, [json.dumps(value).encode() for value in values])
     return [json.loads(text) for text in texts]

@@ -1,6 +1,7 @@
-"""Runs daemons on this machine as a fleet until each has done its steps; ends all if one fails or none moves.
+"""Run daemons on this machine as a fleet until each has done its steps; stop all if one fails or none makes
+progress.
 
-What they say goes into their logs, and how far they are comes from there. A home goes on where its daemon
+Their output goes into their logs, and their progress is read from it. A home continues where its daemon
 stopped.
 """
 
@@ -26,12 +27,14 @@ from swarmd.storage.durable import remedy
 HOST = "127.0.0.1"
 LOG_FILE = "daemon.log"
 THREADS_VARIABLE = "OMP_NUM_THREADS"
-LOOK_EVERY_S = 2.0  # between two looks whether any moves; a step takes seconds
-STALLED_S = 1800.0  # without a step by any daemon: far longer than a step, or loading a model
-STOP_S = 120.0  # to finish or drop a step and write a checkpoint; after it, the fleet kills them
+LOOK_EVERY_S = 2.0  # between two checks for progress; a step takes seconds
+STALLED_S = 1800.0  # without a step by any daemon: far longer than a step or loading a model
+STOP_S = 120.0  # to finish or drop a step and write a checkpoint; then the fleet kills them
 
 Looked = Callable[[int, float | None], None]
-"""Is told how many steps the slowest has done, and the mean own reward of the last steps."""
+"""Called with the number of steps that the slowest daemon has done, and the mean own reward of the last
+steps.
+"""
 
 
 @dataclass(frozen=True)
@@ -48,8 +51,9 @@ class Daemon:
 
 
 async def live(daemons: Sequence[Daemon], looked: Looked, *, stalled_s: float = STALLED_S) -> None:
-    """Run all to their last step. Raises SwarmdError naming the one that failed, or how far all are, and
-    KeyboardInterrupt after a signal."""
+    """Run all daemons to their last step. Raises SwarmdError naming the one that failed, or how far all have
+    come, and KeyboardInterrupt after a signal.
+    """
     await _LocalSwarm({daemon.home.path.name: daemon for daemon in daemons}, looked, stalled_s).live()
 
 
@@ -81,14 +85,14 @@ class _LocalSwarm:
                 async with asyncio.TaskGroup() as group:
                     await self._watch(fleet, group.create_task(fleet.run(), name="daemons"))
             except* SwarmdError:
-                pass  # the fleet says which daemon failed, and `failed` has heard why
+                pass  # `failed` has recorded which daemon failed, and why
         if self._failure is not None:
-            raise SwarmdError(f"{self._failure}; the same command goes on")
+            raise SwarmdError(f"{self._failure}; the same command resumes")
         if self._is_told_to_stop:
             raise KeyboardInterrupt
 
     async def _watch(self, fleet: Fleet, running: asyncio.Task[int]) -> None:
-        """Wait for the end, and bring it about if no daemon moves."""
+        """Wait for the end, and stop everything if no daemon makes progress."""
         while not running.done():
             await asyncio.wait([running], timeout=LOOK_EVERY_S)
             if time.monotonic() - self._moved_at > self.stalled_s and not running.done():
@@ -104,8 +108,8 @@ class _LocalSwarm:
                 return
 
     def _member(self, name: str) -> Member:
-        """Without the variables of this process: the home has all settings."""
-        share = max(1, (os.cpu_count() or 1) // len(self.daemons))  # each would take all cores
+        """Without this process's variables: the home has all settings."""
+        share = max(1, (os.cpu_count() or 1) // len(self.daemons))  # otherwise each would take all cores
         threads = {} if THREADS_VARIABLE in os.environ else {THREADS_VARIABLE: str(share)}
         unset = dict.fromkeys(variable for variable in os.environ if variable.startswith(ENV_PREFIX))
         return Member(Device(name, "cpu"), self.daemons[name].home, {}, {**threads, **unset})
@@ -139,16 +143,16 @@ class _LocalSwarm:
         self._log(member, line)
 
     def reachable(self, member: Member, *, first: bool) -> None:
-        """All know all from their settings."""
+        """Nothing to do: every daemon knows all others from its settings."""
 
     def failed(self, member: Member, why: str) -> None:
-        if self._failure is None:  # others may fail because they are stopped
+        if self._failure is None:  # others can fail because they are stopped
             self._failure = f"the daemon of {member.home.path} failed: {why}"
 
     def ended(self, member: Member) -> None:
-        """Its last step was heard of."""
+        """Nothing to do: its last step was already reported."""
 
-    def told(self, text: str) -> None:  # noqa: ARG002  a signal came, or `failed` and `_watch` know more
+    def told(self, text: str) -> None:  # noqa: ARG002  a signal, or known to `failed` and `_watch`
         self._is_told_to_stop = True
 
     def _log(self, member: Member, line: str) -> None:

@@ -1,4 +1,5 @@
-"""The home of a node that is a daemon: made from the experiment's settings, and read when the node is done.
+"""The home of a node that is a daemon: created from the experiment's settings, and read when the node is
+done.
 
 A daemon records less about a step than an experiment's own nodes do: no rewards by task, and no seconds by
 phase.
@@ -24,11 +25,11 @@ from swarmd.storage import Checkpoint, Checkpoints, Database, Home
 from swarmd.storage.durable import disk_error, write_whole
 
 HOST = "127.0.0.1"
-CHECKPOINTS_KEPT = 2  # the newest, and one in case it is damaged
+CHECKPOINTS_KEPT = 2  # the newest, and a spare in case it is damaged
 
 
 def make_home(path: Path, key: KeyPair, manifest: Manifest) -> Home:
-    """A home with this identity, in this swarm, with a port; an existing one stays as it is.
+    """Create a home with this identity, in this swarm, with a port; an existing one is left unchanged.
 
     Raises ConfigError, StorageError.
     """
@@ -46,7 +47,7 @@ def make_home(path: Path, key: KeyPair, manifest: Manifest) -> Home:
 
 
 def address_of(home: Home) -> str:
-    """The address of its daemon for the others."""
+    """Return the address at which the others reach its daemon."""
     return f"{listen_address(HOST, home.read_port() or 0)}/p2p/{home.key().peer_id}"
 
 
@@ -65,7 +66,7 @@ def write_settings(
         "policy": policy.model_dump(mode="json", exclude_unset=True, exclude_none=True),
         "learning": learning.model_dump(mode="json", exclude_unset=True, exclude_none=True),
         "storage": {"checkpoint_every": checkpoint_every, "checkpoints_kept": CHECKPOINTS_KEPT},
-        # The experiment asks the held-out questions: its own evaluations would only take time.
+        # The experiment asks the held-out questions, so the daemon's own evaluations would only take time.
         "observe": {"log_format": "json", "evaluate_every": 0},
     }
     lines = [f'swarm = "{manifest.swarm_id.hex()}"']
@@ -78,12 +79,12 @@ def write_settings(
 
 
 def newest_checkpoint(home: Home) -> Checkpoint | None:
-    """The checkpoint from which its daemon would go on. Raises StorageError."""
+    """Return the checkpoint from which its daemon would continue. Raises StorageError."""
     return Checkpoints(home.checkpoints_path, CHECKPOINTS_KEPT).load_latest()
 
 
 def lines_of(home: Home, node: int, rounds: int) -> list[Line]:
-    """A node's lines of its first `rounds` steps, as a run's file has them.
+    """Return a node's lines of its first `rounds` steps, in the format of a run's file.
 
     Raises StorageError if some are missing.
     """
@@ -91,8 +92,8 @@ def lines_of(home: Home, node: int, rounds: int) -> list[Line]:
         rows = sorted(database.steps.metrics(rounds))
     if [step for step, _ in rows] != list(range(1, rounds + 1)):
         raise StorageError(
-            f"{home.database_path} has {len(rows)} of {rounds} steps: the same command goes on with a daemon "
-            f"that was stopped; if it says this again, remove {home.path.parent} to play the run again"
+            f"{home.database_path} has {len(rows)} of {rounds} steps: the same command continues a daemon "
+            f"that was stopped; if this error remains, remove {home.path.parent} to play the run again"
         )
     return [_line(step - 1, node, written) for step, written in rows]
 
@@ -111,7 +112,7 @@ def _line(round_: int, node: int, written: Mapping[str, Any]) -> Line:
         "node": node,
         "swarm_round": written["round"],
         "reward_own": metrics["reward_own"],
-        # All groups of an experiment are of one size, so this is the mean over completions.
+        # All groups of an experiment have the same size, so this is the mean over completions.
         "reward_mixed": rewards / (own + external),
         "groups_generated": own,
         "external_share": metrics["groups_external_used"] / used if used else None,

@@ -1,5 +1,5 @@
 """What finished runs say: results are read, compared at equal cost, tested, tabulated and drawn.
 
-Three commands: `report`, `compare` and `curve`. All read `results`, and compute with `statistics`,
-`measures`, `equal_cost` and `attacks`. They show it with `tables`, `markdown` and `plots`.
+There are three commands: `report`, `compare` and `curve`. All read `results`, compute with `statistics`,
+`measures`, `equal_cost` and `attacks`, and show the result with `tables`, `markdown` and `plots`.
 """

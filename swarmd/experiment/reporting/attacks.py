@@ -30,15 +30,15 @@ class Attacked:
     length_end: Estimate
     """Tokens per own completion in the last rounds."""
     length_ratio: Estimate | None
-    """The same as a multiple of the control's; None without a control or a common seed."""
+    """The same relative to the control's; None without a control or a common seed."""
     own_gain: Estimate | None
-    """Own reward of all rounds against the control's: 0.1 is 10 % more. None as above."""
+    """Own reward of all rounds relative to the control's: 0.1 is 10 % more. None as above."""
     held_out_difference: Estimate | None
     """Held-out success at the end, minus the control's. None as above."""
 
 
 def attacked(results: Results) -> list[Attacked]:
-    """Every configuration with an attack that has finished runs."""
+    """Return every configuration with an attack that has finished runs."""
     config = results.config
     return [
         _attacked(results, arm)
@@ -66,7 +66,7 @@ def _attacked(results: Results, arm: Arm) -> Attacked:
 
 
 def control_of(config: ExperimentConfig, arm: Arm) -> Arm | None:
-    """The configuration that differs only in having no attackers; None if `arm` has none itself."""
+    """Return the configuration that differs only in having no attackers; None if `arm` itself has none."""
     if not arm.attackers:
         return None
     left_out = {"name", "attack", "attackers"}
@@ -81,12 +81,12 @@ def _pairs(runs: Sequence[RunResults], controls: Sequence[RunResults]) -> list[t
 
 
 def payload_end(run: RunResults) -> float:
-    """NaN if nothing was searched for."""
+    """NaN if no payload was searched for."""
     return float(last_rounds(run.payload).mean())
 
 
 def payload_peak(run: RunResults) -> float:
-    """NaN if nothing was searched for."""
+    """NaN if no payload was searched for."""
     by_round = run.payload.mean(axis=1)
     return float(by_round.max())
 

@@ -1,8 +1,8 @@
 """`swarmd experiment compare`: two configurations, of one results folder or of two, pair by pair.
 
 A pair is a seed (the nodes' mean) or a node of a seed. Differences are A's minus B's, each with a 95 %
-bootstrap interval over pairs and the p of a sign-flip permutation test over the same pairs. Over tasks, p is
-corrected by Holm. Writes nothing.
+bootstrap interval over pairs and the p-value of a sign-flip permutation test over the same pairs. Over tasks,
+p is Holm-corrected. Writes nothing.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ Table = dict[str, Any]
 
 Pairs = Literal["seed", "node"]
 """What one observation is. Nodes of a seed are independent only if they share nothing. If they share, `node`
-makes intervals too narrow and p too small."""
+makes intervals too narrow and p too small.
+"""
 
 
 @dataclass(frozen=True)
@@ -64,14 +65,15 @@ class Comparison:
     left_out: tuple[int, ...]
     """Seeds that only one of them has."""
     own: Difference
-    """Mean own reward of the rounds compared; at equal rounds, its gain is that of cumulative own reward."""
+    """Mean own reward over the rounds compared; at equal rounds, its gain is that of cumulative own reward.
+    """
     held_out: Difference
     """Held-out success at the end of the rounds compared."""
     tasks: Mapping[str, Difference]
 
 
 def compare(a: str, b: str, *, basis: Basis = "rounds", pairs: Pairs = "seed") -> Comparison:
-    """Compare two configurations; each is DIR:LABEL, or DIR if that has only one configuration.
+    """Compare two configurations; each is DIR:LABEL, or DIR if it has only one configuration.
 
     Raises ConfigError, naming what differs, if they cannot be paired.
     """
@@ -105,17 +107,17 @@ def compare(a: str, b: str, *, basis: Basis = "rounds", pairs: Pairs = "seed") -
 def _pairs(
     a: str, b: str, one: Side, other: Side, seeds: Sequence[int], basis: Basis
 ) -> list[tuple[RunResults, RunResults]]:
-    """The runs to compare. Those of two folders are charged the same prices, found from both.
+    """Return the runs to compare. Those of two folders are charged the same prices, computed from both.
 
-    Raises ConfigError if costs are to be counted and a side has no counts.
+    Raises ConfigError if costs are to be compared and a side has no counts.
     """
     if basis not in COUNTED:
         return [(one.runs[seed], other.runs[seed]) for seed in seeds]
     for text, side in ((a, one), (b, other)):
         if not all(side.runs[seed].counts for seed in seeds):
             raise ConfigError(
-                f"{text} was run by a version of swarmd that counted no units, so there is no {basis} to be "
-                "equal: use --equal time, or run it again"
+                f"{text} was run by a version of swarmd that counted no units, so {basis} cannot be "
+                "compared: use --equal time, or run it again"
             )
     runs = [*one.runs.values(), *other.runs.values()]
     charged = priced(runs) if one.folder != other.folder else tuple(runs)
@@ -125,7 +127,7 @@ def _pairs(
 
 
 def _side(text: str) -> Side:
-    """The folder and the configuration that `text` names."""
+    """Return the folder and the configuration that `text` names."""
     folder, label = Path(text), ""
     if not folder.exists() and ":" in text:
         before, _, label = text.rpartition(":")
@@ -175,7 +177,7 @@ def _list(seeds: Mapping[int, RunResults]) -> str:
 
 
 def comparison_values(found: Comparison) -> Table:
-    """The comparison as --json prints it: NaN is None."""
+    """Return the comparison as --json prints it: NaN is None."""
     return {
         "a": _side_values(found.a),
         "b": _side_values(found.b),
@@ -200,7 +202,7 @@ def _difference_values(found: Difference) -> Table:
 
 
 def to_text(values: Table) -> str:
-    """The comparison as Markdown, from the values of `comparison_values`."""
+    """Return the comparison as Markdown, from the values of `comparison_values`."""
     a, b = (f"{side['folder']}:{side['label']}" for side in (values["a"], values["b"]))
     count = len(values["own"]["difference"]["values"])
     rows = {"own reward": values["own"], "held-out": values["held_out"], **values["tasks"]}
@@ -219,7 +221,8 @@ def to_text(values: Table) -> str:
     ]
     if values["seeds_left_out"]:
         parts.insert(
-            1, f"left out, as only one has them: seeds {', '.join(map(str, values['seeds_left_out']))}"
+            1,
+            f"left out because only one side has them: seeds {', '.join(map(str, values['seeds_left_out']))}",
         )
     if count <= PAIRS_EXACT:
         parts.append(f"{count} pairs cannot give a p below {2 / 2**count:.4f}.")

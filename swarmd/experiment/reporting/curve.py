@@ -1,6 +1,6 @@
 """`swarmd experiment curve`: what sharing gains, against how good the base policy was, over many experiments.
 
-The base success is the own reward in the first round of the baseline, before anybody has learned.
+The base success is the own reward in the first round of the baseline, before any node has learned.
 """
 
 from __future__ import annotations
@@ -42,13 +42,13 @@ GAINS = {
     "solo_cpu": "equal CPU",
 }
 """Columns: the gains, by how they are measured."""
-LINEAR_PERCENT = 100  # beyond twice the control's reward the plot is logarithmic: one gain hides no others
+LINEAR_PERCENT = 100  # beyond twice the control's reward the plot is logarithmic, to keep all gains visible
 MARKERS = ("o", "s", "^", "D", "v")
-"""By configuration, so that they can be told apart in greyscale: dashes say here what is compared."""
+"""By configuration, so that they differ in greyscale: dashes here say what is compared."""
 
 
 def write_curve(folders: Sequence[Path], out: Path, *, with_plot: bool = True) -> list[Path]:
-    """Write curve.json, curve.md, curve.html and the plot into `out`; returns their paths.
+    """Write curve.json, curve.md, curve.html and the plot into `out`. Returns their paths.
 
     Raises ConfigError for a folder without results, baseline or sharing, StorageError.
     """
@@ -72,12 +72,12 @@ def write_curve(folders: Sequence[Path], out: Path, *, with_plot: bool = True) -
 
 
 def _rows(folder: Path, results: Results) -> list[Row]:
-    """One per configuration that shares."""
+    """Return one row per configuration that shares."""
     label = results.config.baseline_label
     baseline = results.of(label) if label is not None else []
     sharing = [arm.label for arm in results.config.configurations if arm.external and results.of(arm.label)]
     if not baseline or not sharing:
-        raise ConfigError(f"{folder} has no finished runs of both a baseline and a configuration that shares")
+        raise ConfigError(f"{folder} lacks finished runs of a baseline or of a configuration that shares")
     base = {
         "base": plain(estimate([float(run.reward_own[0].mean()) for run in baseline])),
         "base_held_out": plain(estimate([float(run.held_out.success[0].mean()) for run in baseline])),
@@ -101,7 +101,7 @@ def _gains(results: Results, label: str, baseline: str) -> Row:
 
 
 def to_markdown(rows: Sequence[Row], *, with_plot: bool) -> str:
-    """curve.md."""
+    """Return curve.md."""
     head = ["experiment", "", "own reward, first round", "held-out before", *GAINS.values()]
     body = [
         [row["folder"], row["label"], shown(row["base"], "{:.4f}"), shown(row["base_held_out"])]
@@ -115,9 +115,9 @@ def to_markdown(rows: Sequence[Row], *, with_plot: bool) -> str:
 
 
 MEANS = """\
-Means over seeds with 95 % bootstrap intervals, paired by seed. Nobody has learned before the first round: its
-own reward is the success of the base policy. What equal cost and the strongest solo control are is in each
-experiment's report.md."""
+Means over seeds with 95 % bootstrap intervals, paired by seed. No node has learned before the first round, so
+its own reward is the success of the base policy. Equal cost and the strongest solo control are explained in
+each experiment's report.md."""
 
 NOTE = (
     "Mean over seeds. Solid: equal rounds, against the baseline. Dashed: equal tokens, against the "

@@ -1,8 +1,8 @@
 """Runs and configurations compared at equal cost, seed by seed; and the strongest solo control. Pure.
 
-Both runs of a pair are looked at up to what the cheaper one spent in all. Costs are of all nodes together,
-without evaluations: rounds, generated tokens, seconds on the clock, CPU seconds counted by unit prices, or
-the same at the prices of another model (`pricing`).
+Both runs of a pair are cut at what the cheaper one spent in all. Costs are of all nodes together, without
+evaluations: rounds, generated tokens, wall-clock seconds, CPU seconds computed from unit prices, or the same
+at the prices of another model (`pricing`).
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from swarmd.experiment.reporting.statistics import Estimate, estimate, gain
 Basis = Literal["rounds", "tokens", "time", "cpu", "smollm2-135m", "qwen2.5-0.5b"]
 BASES: tuple[Basis, ...] = get_args(Basis)
 COUNTED: tuple[Basis, ...] = ("cpu", *MACHINE_NAMES)
-"""What only runs that counted their units can be compared by."""
+"""Bases that need runs that counted their units."""
 
-SAME = 1e-3  # totals that differ by less than a thousandth are equal: neither run ended first
+SAME = 1e-3  # totals that differ by less than a thousandth count as equal: neither run ended first
 
 
 # Two runs -----------------------------------------------------------------------------------------
@@ -36,18 +36,19 @@ class Cut:
     rounds: float
     """Rounds that the budget paid for, the last one perhaps in part."""
     own: Array
-    """Mean own reward of these rounds, each counting the same. Not their sum, because equal cost does not
-    mean equally many rounds."""
+    """Mean own reward of these rounds, equally weighted. Not their sum, because equal cost does not mean
+    equally many rounds.
+    """
     mixed: float
     """The same for what was trained on, over all nodes. Training on nothing counts as earning nothing."""
     held_out: Array
-    """Held-out success; between two evaluations, on the line between them."""
+    """Held-out success, interpolated linearly between two evaluations."""
     tasks: Mapping[str, Array]
     """The same by task."""
 
 
 def cost(run: RunResults, basis: Basis) -> Array:
-    """What each round cost: [rounds]. A basis of `COUNTED` needs a run with counts (`bases_of`)."""
+    """Return the cost of each round: [rounds]. A basis of `COUNTED` needs a run with counts (`bases_of`)."""
     match basis:
         case "rounds":
             return np.ones(len(run.reward_own))
@@ -64,19 +65,19 @@ def cost(run: RunResults, basis: Basis) -> Array:
 
 
 def bases_of(runs: Sequence[RunResults]) -> tuple[Basis, ...]:
-    """What these runs can be compared by."""
+    """Return the bases by which these runs can be compared."""
     counted = all(run.counts for run in runs)
     return tuple(basis for basis in BASES if counted or basis not in COUNTED)
 
 
 def cut_pair(one: RunResults, other: RunResults, basis: Basis) -> tuple[Cut, Cut]:
-    """Both runs up to what the cheaper one spent in all."""
+    """Return both runs, cut at what the cheaper one spent in all."""
     budget = min(float(cost(run, basis).sum()) for run in (one, other))
     return cut(one, basis, budget), cut(other, basis, budget)
 
 
 def cut(run: RunResults, basis: Basis, budget: float) -> Cut:
-    """`run` up to `budget`, which is more than 0."""
+    """Return `run` up to `budget`, which must be more than 0."""
     paid = rounds_paid(cost(run, basis), budget)
     rounds = float(paid.sum())
 
@@ -93,9 +94,9 @@ def cut(run: RunResults, basis: Basis, budget: float) -> Cut:
 
 
 def rounds_paid(costs: Array, budget: float) -> Array:
-    """The part of each round, 0..1, that `budget` pays for. Both are [rounds].
+    """Return the part of each round, 0..1, that `budget` pays for. Both are [rounds].
 
-    A mean over rounds takes these as weights, not the costs. Where groups that teach nothing are replaced, a
+    A mean over rounds uses these as weights, not the costs. Where groups that teach nothing are replaced, a
     round of bad luck costs more, and weights by cost would make replacing look worse than it is.
     """
     left = budget - (np.cumsum(costs) - costs)
@@ -118,8 +119,9 @@ class Against:
     """Rounds of the arm that were compared."""
     control_rounds: Estimate
     ended_first: str | None
-    """Which of the two had spent all its rounds before the other; comparing further needs more `rounds` of
-    it. `either` if it differs by seed, None if both end together."""
+    """Which of the two had spent all its rounds first; to compare further, give it more `rounds`. `either` if
+    it differs by seed, None if both end together.
+    """
     own: Estimate
     """Mean own reward of the rounds compared."""
     control_own: Estimate
@@ -131,7 +133,7 @@ class Against:
 
 
 def against(runs: Sequence[RunResults], control: Sequence[RunResults], basis: Basis) -> Against | None:
-    """`runs` of one configuration against those of another; None without a common seed."""
+    """Compare `runs` of one configuration with those of another; None without a common seed."""
     of = {run.seed: run for run in control}
     pairs = [(run, of[run.seed]) for run in runs if run.seed in of]
     if not pairs:
@@ -158,7 +160,7 @@ def against(runs: Sequence[RunResults], control: Sequence[RunResults], basis: Ba
 
 
 def against_solo(results: Results, label: str, basis: Basis) -> list[Against]:
-    """The configuration `label` against every one that shares nothing, the strongest of those first.
+    """Compare the configuration `label` with every one that shares nothing, the strongest of those first.
 
     The strongest is the one against which the gain in mean own reward over seeds is smallest. It is chosen on
     the seeds that it is reported on, which favours the control a little.

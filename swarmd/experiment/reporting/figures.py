@@ -1,4 +1,4 @@
-"""The curves of a report as numbers: what each shows, over what it is smoothed, what its band is.
+"""The curves of a report as numbers: what each shows, how it is smoothed, what its band is.
 
 A line is the mean over seeds of the mean over the nodes that learn. Its band goes from the lowest to the
 highest seed or, if no configuration has two seeds, from the lowest to the highest node. The note of a figure
@@ -19,7 +19,7 @@ from swarmd.experiment.reporting.statistics import smoothed
 
 ROUND = "round"
 ROUNDS_DONE = "rounds done"
-WINDOWS = 10  # a curve is a moving mean over a tenth of the rounds: single rounds are mostly noise
+WINDOWS = 10  # a curve is a moving mean over a tenth of the rounds, because single rounds are mostly noise
 
 
 @dataclass(frozen=True)
@@ -43,15 +43,15 @@ class Figure:
     across: str
     up: str
     lines: Mapping[str, Sequence[Line]]
-    """One per configuration; of specialists there are two."""
+    """One per configuration; two for specialists."""
     whole: bool = True
-    """Whether the values across are whole numbers."""
+    """Whether the values on the x axis are whole numbers."""
     level: tuple[str, float] | None = None
     """A value to compare with, and its name."""
     measured_at_points: bool = False
-    """Whether there are values only where the lines have points."""
+    """Whether only the points of the lines are measured, not the segments between them."""
     by_attack: bool = False
-    """Whether values can be compared only where the same attack is made or looked for."""
+    """Whether values can only be compared for the same attack, made or searched for."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class _Kind:
     of: Callable[[RunResults], Array]
     """[rounds, nodes]"""
     untrained: bool = False
-    """Whether to show the value of the first round, in which nobody has learned yet."""
+    """Whether to show the value of the first round, in which no node has learned yet."""
 
 
 SMOOTHED: Mapping[str, _Kind] = {
@@ -80,11 +80,11 @@ SMOOTHED: Mapping[str, _Kind] = {
         "Completions that carry the payload", "share of own completions", lambda run: run.payload
     ),
     "external_share": _Kind(
-        "Share of others' groups among those trained on", "share", lambda run: run.external_share
+        "Share of external groups among those trained on", "share", lambda run: run.external_share
     ),
-    "surprisal": _Kind("Surprisal of others' text", "nats per byte", lambda run: run.surprisal),
+    "surprisal": _Kind("Surprisal of external text", "nats per byte", lambda run: run.surprisal),
 }
-"""By name, over rounds. Those that no run has values for are left out."""
+"""By name, over rounds. Those for which no run has values are left out."""
 
 CUMULATIVE: Mapping[str, tuple[str, Callable[[RunResults], Array]]] = {
     "cumulative_mixed": (
@@ -106,7 +106,7 @@ COSTS: Mapping[str, tuple[str, str, Callable[[RunResults], Array]]] = {
 
 
 def figures(results: Results) -> list[Figure]:
-    """All figures that `results` has values for, the most important first."""
+    """Return all figures that `results` has values for, the most important first."""
     runs = {arm.label: found for arm in results.config.configurations if (found := results.of(arm.label))}
     made = _Maker(runs, max(1, results.config.rounds // WINDOWS))
     drawn = [made.smoothed("reward_own"), made.held_out()]
@@ -119,7 +119,7 @@ def figures(results: Results) -> list[Figure]:
 
 
 def plain_figure(figure: Figure) -> dict[str, Any]:
-    """A figure as report.json holds it."""
+    """Return a figure as report.json holds it."""
     return {
         "title": figure.title,
         "note": figure.note,
@@ -139,7 +139,7 @@ def _plain_line(line: Line) -> dict[str, Any]:
 
 
 class _Maker:
-    """Makes the figures of the same runs, smoothed over the same window."""
+    """Builds the figures of the same runs, smoothed over the same window."""
 
     def __init__(self, runs: Mapping[str, list[RunResults]], window: int) -> None:
         self._runs = runs
@@ -208,7 +208,7 @@ class _Maker:
             spent = np.mean([np.cumsum(of(run).sum(axis=1)) for run in runs], axis=0)
             rewards = [self._smooth(run.reward_own) for run in runs]
             if (line := self._line(label, rewards, spent)) is not None:
-                lines[label] = [replace(line, low=None, high=None)]  # seeds spent unequal amounts
+                lines[label] = [replace(line, low=None, high=None)]  # seeds spent different amounts
         return Figure(
             name, title, f"{self._mean_of()} {self._smoothing()}", across, "mean reward of own groups", lines,
             whole=False,
@@ -218,8 +218,9 @@ class _Maker:
         return smoothed(values, self._window)
 
     def _line(self, label: str, runs: Sequence[Array], across: Array | None = None) -> Line | None:
-        """From one array [points, nodes] per seed; None if there is no value at all. Points without one are
-        left out."""
+        """Build a line from one array [points, nodes] per seed; None if there is no value at all. Points
+        without a value are left out.
+        """
         seeds = np.array([_mean(run, axis=1) for run in runs])  # [seeds, points]
         spread = seeds if self._band_of_seeds else runs[0].T
         at = np.arange(1.0, seeds.shape[1] + 1) if across is None else across
@@ -257,7 +258,7 @@ class _Maker:
 
 
 def _mean(values: Array, axis: int) -> Array:
-    """The mean of what is not NaN; NaN where all is."""
+    """Return the mean of what is not NaN; NaN where everything is."""
     there = ~np.isnan(values)
     totals = np.where(there, values, 0.0).sum(axis=axis)
     counts = there.sum(axis=axis)

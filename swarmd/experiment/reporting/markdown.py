@@ -13,18 +13,18 @@ from swarmd.observe.text import printable
 NOTHING = "–"
 
 _MARKUP = re.compile(r"[\\`*\[\]<>|&~]|(?<!\w)_|_(?!\w)")
-"""What Markdown could take for something else than text. An underscore inside a word is none."""
+"""Characters that Markdown could interpret. An underscore inside a word is not interpreted."""
 
 
 def plain(estimated: Estimate) -> dict[str, Any]:
-    """An estimate as JSON holds it."""
+    """Return an estimate as JSON holds it."""
     values = [value if math.isfinite(value) else None for value in estimated.values]
     mean = estimated.mean if math.isfinite(estimated.mean) else None
     return {"mean": mean, "low": estimated.low, "high": estimated.high, "values": values}
 
 
 def shown(estimated: dict[str, Any], form: str = "{:.3f}") -> str:
-    """The mean and its interval: 0.125 (0.101 to 0.150)."""
+    """Return the mean and its interval: 0.125 (0.101 to 0.150)."""
     if estimated["mean"] is None:
         return NOTHING
     text = form.format(estimated["mean"])
@@ -47,19 +47,19 @@ def percent(estimated: dict[str, Any]) -> str:
 
 
 def table(head: Sequence[str], body: Sequence[Sequence[str]]) -> str:
-    """A Markdown table of plain text."""
+    """Return a Markdown table of plain text."""
     lines = [[escaped(cell) for cell in cells] for cells in (head, *body)]
     lines.insert(1, ["---"] * len(head))
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
 def escaped(text: str) -> str:
-    """`text` as Markdown that shows it as it is, in one line."""
+    """Return `text` as one line of Markdown that shows it verbatim."""
     return _MARKUP.sub(r"\\\g<0>", printable(text))
 
 
 def fenced(text: str) -> str:
-    """A block of code. Lines stay lines; a fence longer than any in `text` closes it."""
+    """Return a code block. Line breaks are kept; its fence is longer than any in `text`."""
     longest = max((len(run) for run in re.findall("`+", text)), default=0)
     fence = "`" * max(3, longest + 1)
     shown_text = "\n".join(printable(line) for line in text.split("\n"))

@@ -1,4 +1,4 @@
-"""What one run is judged by on its own: measures, spending, stability and specialists. Pure.
+"""Measures of a single run: rewards, spending, stability and specialists. Pure.
 
 Comparisons of two runs are in `equal_cost`.
 """
@@ -27,7 +27,7 @@ class Measure:
 
 
 def _mean(values: Array) -> float:
-    """Mean of the values that are there; NaN if there are none."""
+    """Mean of the values that exist; NaN if there are none."""
     there = values[~np.isnan(values)]
     return float(there.mean()) if there.size else float("nan")
 
@@ -35,27 +35,27 @@ def _mean(values: Array) -> float:
 MEASURES: Mapping[str, Measure] = {
     "mixed": Measure(
         "cumulative reward, paper's",
-        "sum over rounds and nodes of the mean reward of what was trained on, others' groups included",
+        "sum over rounds and nodes of the mean reward of what was trained on, including external groups",
         lambda run: float(np.nansum(run.reward_mixed)),
     ),
     "own": Measure(
         "cumulative own reward",
-        "the same over what the nodes generated themselves; where groups were replaced, over the first I",
+        "the same over what the nodes generated themselves; if groups were replaced, over the first I",
         lambda run: float(run.reward_own.sum()),
     ),
     "held_out": Measure(
         "held-out, end",
-        "greedy success on questions nobody trains on, mean over nodes, after the last round",
+        "greedy success on questions that no node trains on, mean over nodes, after the last round",
         lambda run: float(run.held_out.success[-1].mean()),
     ),
     "external_share": Measure(
         "external share",
-        "share of others' groups among those with an advantage that were trained on",
+        "share of external groups among those with an advantage that were trained on",
         lambda run: _mean(run.external_share),
     ),
     "surprisal": Measure(
         "surprisal",
-        "nats a byte of others' text under the policy that trains on it",
+        "nats per byte of external text under the policy that trains on it",
         lambda run: _mean(run.surprisal),
     ),
     "tokens": Measure("tokens", "generated, over all rounds and nodes", lambda run: float(run.tokens.sum())),
@@ -67,18 +67,19 @@ MEASURES: Mapping[str, Measure] = {
 
 # Spending -----------------------------------------------------------------------------------------
 #
-# Per node over all rounds, mean over nodes. This is why equal time and equal tokens differ: others' groups
-# are verified and trained on, but not generated.
+# Per node over all rounds, mean over nodes. Equal time and equal tokens differ because external groups are
+# verified and trained on, but not generated.
 
 
 def seconds_by_phase(run: RunResults) -> dict[str, float]:
-    """Seconds by phase, as the run's lines name them; daemons only tell the whole `step`."""
+    """Seconds by phase, as the run's lines name them; daemons only report the whole `step`."""
     return {phase: _of_a_node(seconds) for phase, seconds in run.phases.items()}
 
 
 def cpu_by_phase(run: RunResults) -> dict[str, float]:
-    """CPU seconds of a node's round by phase, counted from its units at the experiment's prices. Only for a
-    run with `counts`."""
+    """CPU seconds of a node's round by phase, computed from its units at the experiment's prices. Only for a
+    run with `counts`.
+    """
     nodes = [
         by_phase(
             {unit: found[:, column] for unit, found in run.counts.items()}, run.prices[run.model_of(column)]
@@ -89,8 +90,9 @@ def cpu_by_phase(run: RunResults) -> dict[str, float]:
 
 
 def tokens_by_use(run: RunResults) -> dict[str, float]:
-    """Tokens generated, and tokens in the groups trained on, own and others'. NaN if the lines do not
-    tell."""
+    """Tokens generated, and tokens in the groups trained on, own and external. NaN if the lines do not
+    say.
+    """
     return {
         "generated": _of_a_node(run.tokens),
         "trained_own": _of_a_node(run.trained_own),
@@ -105,11 +107,11 @@ def _of_a_node(spent: Array) -> float:
 # What nodes write ---------------------------------------------------------------------------------
 
 END_SHARE = 0.1
-"""Share of the rounds, the last ones, that "at the end" is a mean over."""
+"""Share of the rounds, the last ones, over which "at the end" is a mean."""
 
 
 def last_rounds(values: Array) -> Array:
-    """The rounds that are "at the end"; the first axis is the rounds."""
+    """Return the rounds that are "at the end"; the first axis is the rounds."""
     rounds = max(1, round(END_SHARE * len(values)))
     last: Array = np.asarray(values[-rounds:])
     return last
@@ -123,7 +125,8 @@ def length(tokens: Array, completions: Array) -> float:
 
 def writing(run: RunResults) -> dict[str, dict[str, float]]:
     """Length of own completions in tokens, the share that ended by themselves, and their entropy in nats per
-    token: in the first round, in which nobody has learned yet, and at the end."""
+    token: in the first round, in which no node has learned yet, and at the end.
+    """
     first, end = run.tokens[:1], last_rounds(run.tokens)
     return {
         "finished": {"first": _mean(run.finished[:1]), "end": _mean(last_rounds(run.finished))},
@@ -142,8 +145,8 @@ def writing(run: RunResults) -> dict[str, dict[str, float]]:
 #     falls   all falls of the curve together: 0 if it only rises, large if it oscillates
 #
 # All three are in units of the reward or success. A noisy curve has falls, and a peak that is too high,
-# without losing anything. So compare own reward only between configurations with as many rounds and own
-# groups; held-out success is of the same questions everywhere.
+# without losing anything. Own reward can therefore be compared only between configurations with equally
+# many rounds and own groups; held-out success uses the same questions everywhere.
 
 CURVES: Mapping[str, Callable[[RunResults], Array]] = {
     "own": lambda run: smoothed(run.reward_own.mean(axis=1), window_of(len(run.reward_own))),
@@ -173,9 +176,9 @@ class Split:
 def split(run: RunResults, specialities: Sequence[Sequence[str]]) -> Split:
     """`specialities` has one list of task names per node, attackers included, whose lists are not used.
 
-    Each node has at least one task and lacks one.
+    Each node has at least one task and lacks at least one.
 
-    Every task counts the same, however many questions it has, and so does every node. NaN if nothing was
+    Every task counts the same, however many questions it has, and so does every node. NaN if no question was
     asked about a node's tasks: not every task has held-out questions.
     """
     asked, nothing = run.held_out.tasks.items(), [np.full(len(run.held_out.rounds), np.nan)]
@@ -189,18 +192,18 @@ def split(run: RunResults, specialities: Sequence[Sequence[str]]) -> Split:
 
 @dataclass(frozen=True)
 class HandedOn:
-    """Held-out success on one task: what its specialists could do at the start, and others at the end."""
+    """Held-out success on one task: the specialists' at the start, and the other nodes' at the end."""
 
     level: float
     """Mean over the specialists, before the first round."""
     others: float
     """Mean over all other nodes, after the last round."""
     least: float
-    """Of the node among them that does worst."""
+    """Of the other node that does worst."""
 
 
 def handed_on(run: RunResults, specialities: Sequence[Sequence[str]]) -> dict[str, HandedOn]:
-    """By task, for those that have both specialists and others among the nodes that learn."""
+    """By task, for those with both specialists and others among the nodes that learn."""
     found = {}
     for name, success in run.held_out.tasks.items():
         knows = np.array([name in specialities[node] for node in run.learners])

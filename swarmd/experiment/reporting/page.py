@@ -1,7 +1,7 @@
-"""A report as one HTML page that needs no other file, from its Markdown; light or dark as its reader likes.
+"""A report as one self-contained HTML page, built from its Markdown; light or dark, as the reader prefers.
 
-Everything in the Markdown stays text: HTML in it is shown, not obeyed. The page's policy refuses scripts and
-anything from elsewhere, so a mistake here could not load or run anything either.
+Everything in the Markdown stays text: HTML in it is shown, not interpreted. The page's policy forbids scripts
+and external resources, so a mistake here could not load or run anything either.
 """
 
 from __future__ import annotations

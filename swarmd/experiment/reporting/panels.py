@@ -1,8 +1,8 @@
-"""How the lines of a figure are dealt out to panels, so that no panel is crowded. Draws nothing.
+"""How the lines of a figure are distributed over panels, so that no panel is crowded. Draws nothing.
 
 - Few configurations share one panel.
-- Configurations with attackers: one panel per attack, and the swarm without attackers behind each.
-- Else, and for specialists: one panel per configuration, and the baseline behind each.
+- Configurations with attackers: one panel per attack, with the swarm without attackers behind each.
+- Otherwise, and for specialists: one panel per configuration, with the baseline behind each.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from swarmd.experiment.reporting.attacks import control_of
 from swarmd.experiment.reporting.figures import Figure, Line
 
 LINES_MAX = 5
-"""In one panel: as many as there are colours that everybody can tell apart."""
+"""Lines in one panel: as many as there are colours that everyone can tell apart."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Panel:
 
 
 def panels_of(figure: Figure, config: ExperimentConfig) -> list[Panel]:
-    """The panels of `figure`, in the order of the experiment's file."""
+    """Return the panels of `figure`, in the order of the experiment's file."""
     arms = [arm for arm in config.configurations if arm.label in figure.lines]
     behind = _first(figure, config.baseline_label)
     if max(len(lines) for lines in figure.lines.values()) > 1:
@@ -47,7 +47,7 @@ def panels_of(figure: Figure, config: ExperimentConfig) -> list[Panel]:
 
 
 def _by_attack(figure: Figure, config: ExperimentConfig, arms: Sequence[Arm]) -> list[Panel]:
-    """Those without attackers first, then by attack, as many panels for each as it needs."""
+    """Return the panels without attackers first, then as many panels per attack as needed."""
     groups: dict[str, list[Arm]] = {}
     for arm in arms:
         attack = arm.attack if arm.attackers or figure.by_attack else None

@@ -1,5 +1,6 @@
-"""Draws figures: their panels, and the name of each line at its end. Needs matplotlib, which is imported only
-when something is drawn. How all of it looks is in `style`."""
+"""Draw figures: their panels, and the name of each line at its end. Needs matplotlib, which is imported only
+when something is drawn. The look is defined in `style`.
+"""
 
 from __future__ import annotations
 
@@ -33,22 +34,22 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.text import Annotation
 
-ONE_INCHES = 3.6  # height of a figure of one panel: half as high as it is wide
-ROW_INCHES = 1.75  # of a row of small panels
-HEAD_INCHES = 0.9  # of title, note and the name of the lower axis, beside the rows
+ONE_INCHES = 3.6  # height of a figure with one panel: half its width
+ROW_INCHES = 1.75  # height of a row of small panels
+HEAD_INCHES = 0.9  # height of title, note and x label, in addition to the rows
 COLUMNS = {False: 4, True: 2}
-"""Small panels in a row; fewer if lines are named at their ends."""
-NOTE_CHARACTERS = 132  # of SMALL text in the width of a figure
-LABEL_CHARACTERS = 24  # a longer name would take the room of the lines; the tables have it whole
+"""Small panels per row; fewer if lines are named at their ends."""
+NOTE_CHARACTERS = 132  # of SMALL text that fit the width of a figure
+LABEL_CHARACTERS = 24  # a longer name would crowd out the lines; the tables show it in full
 LABEL_OFFSET = 6.0  # points from the end of a line to its name
-LABEL_GAP = 1.25  # between two names, in heights of their text
-LINE_SPACING = 1.35  # of the note, in heights of its text
+LABEL_GAP = 1.25  # between two names, in text heights
+LINE_SPACING = 1.35  # of the note, in text heights
 MARGIN = 5.0  # points around the title
 POINTS_PER_INCH = 72
 
 
 def draw_figures(figures: Sequence[Figure], config: ExperimentConfig, folder: Path) -> list[Path]:
-    """Write every figure into `folder`; returns the files. Raises ConfigError without matplotlib, OSError."""
+    """Write every figure into `folder`. Returns the files. Raises ConfigError without matplotlib, OSError."""
     files = []
     for figure in figures:
         panels = panels_of(figure, config)
@@ -58,7 +59,7 @@ def draw_figures(figures: Sequence[Figure], config: ExperimentConfig, folder: Pa
 
 
 def height_of(panels: Sequence[Panel]) -> float:
-    """Inches."""
+    """Return the height in inches."""
     if len(panels) == 1:
         return ONE_INCHES
     return HEAD_INCHES + ROW_INCHES * math.ceil(len(panels) / _columns(panels))
@@ -69,7 +70,7 @@ def _columns(panels: Sequence[Panel]) -> int:
 
 
 def _named(panels: Sequence[Panel]) -> bool:
-    """Whether lines are named at their ends. A panel's only line has the panel's title."""
+    """Whether lines are named at their ends. The only line of a panel has the panel's title instead."""
     return any(len(panel.lines) > 1 or not panel.title for panel in panels)
 
 
@@ -86,20 +87,20 @@ def draw_figure(figure: mpl.Figure, what: Figure, panels: Sequence[Panel]) -> No
     _scales(grid.flat[0], what)
     for unused in grid.flat[len(panels) :]:
         unused.set_visible(False)
-    for column in range(columns):  # the lowest panel of each column shows the numbers of the lower axis
+    for column in range(columns):  # the lowest panel of each column shows the x axis labels
         last = max(row for row in range(rows) if row * columns + column < len(panels))
         grid[last, column].tick_params(labelbottom=True)
     title_and_note(figure, what.title, _note(what, panels))
     figure.supxlabel(what.across, size=SMALL, color=QUIET)
     figure.supylabel(what.up, size=SMALL, color=QUIET)
     figure.draw_without_rendering()
-    figure.set_layout_engine("none")  # it is known now, and costs most of the drawing
+    figure.set_layout_engine("none")  # the layout is known now, and computing it costs most of the drawing
     for axes, texts in labels:
         spread_labels(axes, texts)
 
 
 def title_and_note(figure: mpl.Figure, title: str, note: str) -> None:
-    """The title of a figure and, smaller, what its lines are, above the room that is left to the axes."""
+    """Write the title of a figure and, smaller, what its lines are, above the space left for the axes."""
     lines = wrap(note, NOTE_CHARACTERS)
     height = figure.get_size_inches()[1] * POINTS_PER_INCH
     below_title = 1 - (MARGIN + LARGE * LABEL_GAP) / height
@@ -112,11 +113,11 @@ def title_and_note(figure: mpl.Figure, title: str, note: str) -> None:
 
 
 def _note(what: Figure, panels: Sequence[Panel]) -> str:
-    """The note of the figure, and what its grey lines are."""
+    """Return the note of the figure, and what its grey lines are."""
     parts = [what.note]
     behind = dict.fromkeys(short(panel.behind.label) for panel in panels if panel.behind is not None)
     if behind:
-        parts.append(f"Grey, to compare with: {', '.join(behind)}.")
+        parts.append(f"Grey, for comparison: {', '.join(behind)}.")
     if what.level is not None:
         name, value = what.level
         parts.append(f"Dotted: {name}, {float(f'{value:.3g}'):g}.")
@@ -124,7 +125,7 @@ def _note(what: Figure, panels: Sequence[Panel]) -> str:
 
 
 def _draw_panel(axes: Axes, what: Figure, panel: Panel, *, named: bool) -> list[Annotation]:
-    """Returns the names at the ends of the lines."""
+    """Draw a panel. Returns the names at the ends of its lines."""
     if what.level is not None:
         axes.axhline(what.level[1], color=QUIET, linewidth=THIN, linestyle=":")
     dots: dict[str, Any] = (
@@ -138,13 +139,15 @@ def _draw_panel(axes: Axes, what: Figure, panel: Panel, *, named: bool) -> list[
         axes.plot(line.across, line.mean, color=colour, linestyle=dashes, **dots)
         if line.low is not None and line.high is not None:
             axes.fill_between(line.across, line.low, line.high, color=colour, alpha=BAND_ALPHA, linewidth=0)
-    # Only lines that end at different places have names that lie on other lines.
+    # Only lines that end at different points can have names that overlap other lines.
     halo = 0 if what.whole else HALO
     return [name_at_end(axes, line, colour, halo) for line, colour, _ in looks] if named else []
 
 
 def name_at_end(axes: Axes, line: Line, colour: str, halo: float = HALO) -> Annotation:
-    """The label of `line`, to the right of its last point; `halo` points of paper set it off from lines."""
+    """Write the label of `line` to the right of its last point; a halo of `halo` points sets it off from
+    lines.
+    """
     from matplotlib.patheffects import withStroke
 
     return axes.annotate(
@@ -155,12 +158,12 @@ def name_at_end(axes: Axes, line: Line, colour: str, halo: float = HALO) -> Anno
 
 
 def short(label: str) -> str:
-    """`label`, or its beginning."""
+    """Return `label`, or its beginning."""
     return label if len(label) <= LABEL_CHARACTERS else f"{label[: LABEL_CHARACTERS - 1]}…"
 
 
 def spread_labels(axes: Axes, texts: Sequence[Annotation]) -> None:
-    """Move names apart that lie on each other. The layout of the figure must be known."""
+    """Move overlapping names apart. The layout of the figure must be known."""
     to_points = POINTS_PER_INCH / axes.figure.dpi
     low, high = (float(axes.transData.transform((0, end))[1]) * to_points for end in axes.get_ylim())
     wanted = [float(axes.transData.transform(text.xy)[1]) * to_points for text in texts]
@@ -169,11 +172,12 @@ def spread_labels(axes: Axes, texts: Sequence[Annotation]) -> None:
 
 
 def spread(wanted: Sequence[float], gap: float, low: float, high: float) -> list[float]:
-    """Places as near to those wanted as `gap` between any two allows, in the same order, within `low` and
-    `high` while there is room."""
+    """Return positions as close to the wanted ones as `gap` between any two allows, in the same order, within
+    `low` and `high` while there is room.
+    """
     order = sorted(range(len(wanted)), key=wanted.__getitem__)
-    # Wanted minus its rank times the gap must not fall. Pooling neighbours that would fall gives the places
-    # nearest to those wanted by least squares (isotonic regression).
+    # The wanted position minus its rank times the gap must not decrease. Pooling neighbours that would
+    # decrease gives the positions nearest to the wanted ones by least squares (isotonic regression).
     blocks: list[tuple[float, int]] = []  # mean, count
     for rank, index in enumerate(order):
         mean, count = wanted[index] - rank * gap, 1
@@ -190,7 +194,7 @@ def spread(wanted: Sequence[float], gap: float, low: float, high: float) -> list
 
 
 def _scales(axes: Axes, what: Figure) -> None:
-    """The ends and steps of the axes, which all panels share."""
+    """Set the limits and ticks of the axes, which all panels share."""
     from matplotlib.ticker import EngFormatter, MaxNLocator
 
     axes.xaxis.set_major_locator(MaxNLocator(nbins="auto", integer=what.whole, steps=[1, 2, 5, 10]))

@@ -1,10 +1,12 @@
-"""What a unit of work costs, found from all rounds of an experiment, and what a round costs at such prices.
+"""The cost of a unit of work, computed from all rounds of an experiment, and the cost of a round at such
+prices.
 
-CPU seconds that were measured beside different loads do not compare: caches and memory are shared. So the
-prices are found from all runs together, and each run is charged its units at the same prices.
+CPU seconds that were measured under different loads cannot be compared, because caches and memory are shared.
+The prices are therefore computed from all runs together, and each run is charged its units at the same
+prices.
 
 Prices are least squares without negative coefficients: the CPU seconds of a phase as a sum over the units
-that it grows with (`metering.UNITS_OF`). Another machine has other prices (`MACHINES`). Pure.
+that it grows with (`metering.UNITS_OF`). Other machines have other prices (`MACHINES`). Pure.
 """
 
 from __future__ import annotations
@@ -40,17 +42,18 @@ MACHINES: Mapping[Machine, Prices] = {
         "tokens_trained_external": 3.89 / 128,
     },
 }
-"""Seconds per unit of a step of these models on two cores, without what does not depend on the model. From
-the rows "ours, float32 fixed" of docs/benchmarks.md, 8 x 64 and 4 x 32 tokens; `python -m benchmarks.prices`
-makes them from a new `python -m benchmarks.trainer --save`."""
+"""Seconds per unit of a step of these models on two cores, without the parts that do not depend on the model.
+Taken from the rows "ours, float32 fixed" of docs/benchmarks.md, 8 x 64 and 4 x 32 tokens; `python -m
+benchmarks.prices` computes them from a new `python -m benchmarks.trainer --save`.
+"""
 
 MACHINE_NAMES: tuple[Machine, ...] = get_args(Machine)
 
 
 def find_prices(counts: Mapping[str, Array], seconds: Mapping[str, Array]) -> dict[Unit, float]:
-    """The price of each unit. `counts` by unit and `seconds` by phase are [rounds of nodes] each.
+    """Return the price of each unit. `counts` by unit and `seconds` by phase are [rounds of nodes] each.
 
-    A unit that nobody used has the price 0.
+    A unit that no node used has the price 0.
     """
     prices: dict[Unit, float] = {}
     for phase, units in UNITS_OF.items():
@@ -61,10 +64,10 @@ def find_prices(counts: Mapping[str, Array], seconds: Mapping[str, Array]) -> di
 
 
 def non_negative_least_squares(columns: Array, target: Array) -> Array:
-    """x >= 0 [units] that minimises ||columns x - target||; `columns` is [rows, units] with few units.
+    """Return x >= 0 [units] that minimises ||columns x - target||; `columns` is [rows, units] with few units.
 
-    The minimum has some coefficients at 0 and is an ordinary least-squares solution in the others. So it is
-    the best of those solutions that are not negative.
+    The minimum has some coefficients at 0 and is an ordinary least-squares solution in the others. It is
+    therefore the best of those solutions that are not negative.
     """
     units = columns.shape[1]
     best, least = np.zeros(units), float(target @ target)
@@ -79,7 +82,7 @@ def non_negative_least_squares(columns: Array, target: Array) -> Array:
 
 
 def charged(counts: Mapping[str, Array], prices: Prices) -> Array:
-    """What `counts` by unit, of any one shape, cost at `prices`."""
+    """Return what `counts` by unit, of any one shape, cost at `prices`."""
     total: Array = np.sum([counts[unit] * price for unit, price in prices.items()], axis=0)
     return total
 
@@ -92,11 +95,12 @@ def by_phase(counts: Mapping[str, Array], prices: Prices) -> dict[str, Array]:
 
 
 def on_machine(prices: Prices, machine: Machine) -> Prices:
-    """`prices` with those of another model. Questions, scoring and records are the same work for every
-    model."""
+    """Return `prices` with those of another model. Questions, scoring and records cost the same for every
+    model.
+    """
     return {**prices, **MACHINES[machine]}
 
 
 def pooled(arrays: Sequence[Mapping[str, Array]]) -> dict[str, Array]:
-    """All values of several runs in one row, by key."""
+    """Concatenate the values of several runs, by key."""
     return {key: np.concatenate([each[key].ravel() for each in arrays]) for key in arrays[0]}

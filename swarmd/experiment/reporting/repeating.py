@@ -1,4 +1,4 @@
-"""How an experiment can be run again: commands, settings, and what its runs ran with."""
+"""How to run an experiment again: commands, settings, and what its runs ran with."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ARRAYS = ("attacks", "configurations")
 
 
 def repeating(results: Results) -> dict[str, Any]:
-    """As report.json holds it: `commands`, `settings` as TOML, and what the runs ran with."""
+    """Return it as report.json holds it: `commands`, `settings` as TOML, and what the runs ran with."""
     config = results.config
     name = config.name.replace(" ", "-")
     start = "torchrun --nproc-per-node RANKS -m swarmd" if config.exchange == "distributed" else "swarmd"
@@ -34,7 +34,7 @@ def repeating(results: Results) -> dict[str, Any]:
 
 
 def to_toml(config: ExperimentConfig) -> str:
-    """The settings that are not defaults, as a file that `swarmd experiment run` takes."""
+    """Return the settings that are not defaults, as a file that `swarmd experiment run` accepts."""
     plain = config.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
     lines = [_line(key, value) for key, value in plain.items() if key not in (*TABLES, *ARRAYS)]
     for name in TABLES:

@@ -1,7 +1,7 @@
 """`swarmd experiment report`: the tables and plots of a results folder, written into it.
 
-report.json holds all figures, and report.md and report.html say the same for people. The page needs no other
-file, and the plots are in it. Computes nothing.
+report.json holds all numbers, and report.md and report.html present them to people. The page is
+self-contained and includes the plots. Computes nothing.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ JSON_FILE, MARKDOWN_FILE, PAGE_FILE = "report.json", "report.md", "report.html"
 
 
 def write_report(folder: Path, *, with_plots: bool = True) -> list[Path]:
-    """Write report.json, report.md, report.html and the plots; returns their paths.
+    """Write report.json, report.md, report.html and the plots. Returns their paths.
 
-    Raises ConfigError for a folder without finished runs or plots without matplotlib, StorageError.
+    Raises ConfigError for a folder without finished runs or for plots without matplotlib, StorageError.
     """
     results = read_results(folder)
     curves = figures(results)
@@ -55,7 +55,7 @@ def write_report(folder: Path, *, with_plots: bool = True) -> list[Path]:
 
 
 def to_markdown(tables: Table, curves: Sequence[Figure]) -> str:
-    """report.md; `curves` are those that were drawn."""
+    """Return report.md; `curves` are the figures that were drawn."""
     parts = (
         _beginning(tables),
         answers(tables),
@@ -75,11 +75,11 @@ def _beginning(tables: Table) -> Iterator[str]:
         "seed. With fewer than five seeds the intervals are too narrow."
     )
     if tables["unfinished_runs"]:
-        yield f"**{tables['unfinished_runs']} runs are not finished and not in here.**"
+        yield f"**{tables['unfinished_runs']} runs are not finished and not included.**"
     if tables["superseded_runs"]:
         yield (
-            f"{tables['superseded_runs']} runs are left out: their configuration or learning rate is not the "
-            "experiment's any more."
+            f"{tables['superseded_runs']} runs are left out: their configuration or learning rate is no "
+            "longer part of the experiment."
         )
 
 
@@ -93,8 +93,8 @@ def _pictures(curves: Sequence[Figure]) -> Iterator[str]:
 def _repeating(found: Table) -> Iterator[str]:
     yield "## How to run it again"
     yield (
-        "The settings are below. A setting that is not named has its default. A model or a swarm that is "
-        "named as a path has to be there."
+        "The settings are below. Settings that are not listed have their defaults. A model or swarm that is "
+        "given as a path must exist."
     )
     yield fenced("\n".join(found["commands"]))
     yield fenced(found["settings"])

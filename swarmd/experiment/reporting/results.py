@@ -26,7 +26,9 @@ from swarmd.experiment.seeding import SWEEP
 Array = NDArray[np.float64]
 
 ASKED = ("swarm_id", "nodes", "node_tasks", "held_out_questions")
-"""Settings that decide, together with the seed, which questions a run's nodes are trained and judged on."""
+"""Settings that determine, together with the seed, which questions a run's nodes are trained and evaluated
+on.
+"""
 
 
 @dataclass(frozen=True)
@@ -43,14 +45,15 @@ class HeldOut:
 @dataclass(frozen=True)
 class RunResults:
     """One finished run. Arrays are [rounds, learners]: attackers have no column. NaN where there was nothing
-    to measure."""
+    to measure.
+    """
 
     label: str
     rate: float
     seed: int
     sweep: bool
     learners: tuple[int, ...]
-    """The number of each column's node."""
+    """The index of each column's node."""
     reward_own: Array
     reward_mixed: Array
     tokens: Array
@@ -64,15 +67,15 @@ class RunResults:
     payload: Array
     """Share of the completions that carry the payload of an attack."""
     phases: Mapping[str, Array]
-    """Seconds on the clock by phase."""
+    """Wall-clock seconds by phase."""
     cpu: Mapping[str, Array]
     """CPU seconds by phase, as measured; empty for runs that did not measure them."""
     counts: Mapping[str, Array]
-    """What they were spent on, by unit; empty likewise."""
+    """The work done in them, by unit; empty in the same case."""
     trained_own: Array
     """Tokens in the own groups trained on."""
     trained_external: Array
-    """Tokens in others' groups trained on."""
+    """Tokens in the external groups trained on."""
     external_share: Array
     surprisal: Array
     """Nats per byte of external text under the node's policy."""
@@ -80,7 +83,7 @@ class RunResults:
     asked: Mapping[str, Any]
     """The settings named in ASKED."""
     versions: Mapping[str, str]
-    """Of the packages, and the machine, as the run's first line has them."""
+    """Of the packages, and the machine, as in the run's first line."""
     models: tuple[str, ...]
     """SHA-256 of the files of each model that nodes started from, in hex."""
     reasons: tuple[str, ...]
@@ -89,7 +92,9 @@ class RunResults:
     """CPU seconds per unit, by model; empty if they were not measured."""
 
     def model_of(self, column: int) -> str:
-        """The model of the node of this column: one of `models`, which has one for all nodes or one each."""
+        """Return the model of this column's node: one of `models`, which has one for all nodes or one per
+        node.
+        """
         if not self.models:
             return ""
         return self.models[self.learners[column]] if len(self.models) > 1 else self.models[0]
@@ -101,8 +106,9 @@ class RunResults:
         return np.divide(self.tokens, self.completions, out=found, where=self.completions > 0)
 
     def charged(self, machine: Machine | None = None) -> Array:
-        """CPU seconds that each round costs at the prices of this experiment; of `machine`, if one is
-        named: [rounds, learners]. Only for a run with `counts`."""
+        """Return the CPU seconds that each round costs at the prices of this experiment, or of `machine` if
+        given: [rounds, learners]. Only for a run with `counts`.
+        """
         columns = []
         for column in range(len(self.learners)):
             prices = self.prices[self.model_of(column)]
@@ -112,48 +118,51 @@ class RunResults:
 
     @property
     def seconds(self) -> Array:
-        """On the clock, of all phases together."""
+        """Wall-clock seconds of all phases together."""
         together: Array = np.sum(list(self.phases.values()), axis=0)
         return together
 
 
 @dataclass(frozen=True)
 class Results:
-    """What a results folder holds."""
+    """The contents of a results folder."""
 
     config: ExperimentConfig
     runs: tuple[RunResults, ...]
     unfinished: int
     superseded: int = 0
-    """Runs left out, because the experiment no longer has their configuration or learning rate."""
+    """Number of runs left out because the experiment no longer has their configuration or learning rate."""
 
     def of(self, label: str, *, sweep: bool = False) -> list[RunResults]:
-        """The finished runs of a configuration, by seed: those of its figures, or of its sweep."""
+        """Return the finished runs of a configuration, by seed: the final ones, or those of its sweep."""
         found = [run for run in self.runs if run.label == label and run.sweep == sweep]
         return sorted(found, key=lambda run: (run.rate, run.seed))
 
 
 def read_results(folder: Path) -> Results:
-    """Everything in `folder`. Raises ConfigError if it holds no results, StorageError for damaged ones."""
+    """Read everything in `folder`. Raises ConfigError if it contains no results, StorageError for damaged
+    ones.
+    """
     try:
         text = (folder / EXPERIMENT_FILE).read_text(encoding="utf-8")
         config = ExperimentConfig.model_validate(json.loads(text))
     except (OSError, json.JSONDecodeError, ValidationError) as error:
         raise ConfigError(
-            f"{folder} holds no results of `swarmd experiment run` ({EXPERIMENT_FILE} is missing or damaged)"
+            f"{folder} has no results of `swarmd experiment run` ({EXPERIMENT_FILE} is missing or damaged)"
         ) from error
     paths = sorted((folder / RUNS).glob(f"*/{ROUNDS_FILE}"))
     found = [_finished(path) for path in paths]
     runs = tuple(run for run in found if run is not None)
     if not runs:
-        raise ConfigError(f"{folder}: no run is finished yet: go on with `swarmd experiment run`")
+        raise ConfigError(f"{folder}: no run is finished yet: continue with `swarmd experiment run`")
     current = _current(config, runs)
     return Results(config, priced(current), len(paths) - len(runs), len(runs) - len(current))
 
 
 def priced(runs: Sequence[RunResults]) -> tuple[RunResults, ...]:
-    """`runs` with the prices that all of them together give, model by model. Runs without CPU seconds stay as
-    they are."""
+    """Return `runs` with the prices computed from all of them together, model by model. Runs without CPU
+    seconds are unchanged.
+    """
     measured = [run for run in runs if run.counts]
     parts: defaultdict[str, list[tuple[dict[str, Array], dict[str, Array]]]] = defaultdict(list)
     for run in measured:
@@ -168,10 +177,10 @@ def priced(runs: Sequence[RunResults]) -> tuple[RunResults, ...]:
 
 
 def _current(config: ExperimentConfig, runs: tuple[RunResults, ...]) -> tuple[RunResults, ...]:
-    """`runs` without figures of a learning rate that the sweep would not choose now.
+    """Return `runs` without final runs at a learning rate that the sweep would not choose now.
 
-    More `sweep_seeds` or other `learning_rates` in an existing folder may change the choice. Runs of one seed
-    with two rates must not be taken for two seeds.
+    More `sweep_seeds` or other `learning_rates` in an existing folder can change the choice. Runs of one seed
+    at two rates must not count as two seeds.
     """
     arms = {arm.label: arm for arm in config.configurations}
     swept = [
@@ -188,11 +197,11 @@ def _current(config: ExperimentConfig, runs: tuple[RunResults, ...]) -> tuple[Ru
 
 
 def _finished(path: Path) -> RunResults | None:
-    """The run in `path`; None if it is not finished. Raises StorageError."""
+    """Return the run in `path`; None if it is not finished. Raises StorageError."""
     lines = read_lines(path)
     try:
         return _run(lines) if lines and lines[-1]["kind"] == "end" else None
-    except (KeyError, TypeError, ValueError) as error:  # valid lines, but not those of a whole run
+    except (KeyError, TypeError, ValueError) as error:  # valid lines, but not of a whole run
         raise StorageError(f"{path} is damaged ({error}): remove it to run this part again") from error
 
 
@@ -207,8 +216,9 @@ def _run(lines: list[Line]) -> RunResults:
         return np.array([value(line) for line in nodes], dtype=np.float64).reshape(shape)  # None becomes NaN
 
     def grids_of(table: str) -> dict[str, Array]:
-        """By the keys of the lines' `table`; empty if a version that did not write it played some rounds. A
-        phase that was not timed took 0 seconds."""
+        """By the keys of the lines' `table`; empty if some rounds were played by a version that did not write
+        it. A phase that was not timed took 0 seconds.
+        """
         if not all(table in line for line in nodes):
             return {}
         names = dict.fromkeys(name for line in nodes for name in line[table])

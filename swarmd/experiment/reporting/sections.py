@@ -34,7 +34,7 @@ UNIT_NAMES: dict[Unit, str] = {
     "records_verified": "record verified",
     "updates": "update of the weights",
     "tokens_trained_own": "own token trained on",
-    "tokens_trained_external": "token of others trained on",
+    "tokens_trained_external": "external token trained on",
 }
 CURVE_TITLES = {"own": "own reward", "held_out": "held-out"}
 
@@ -77,61 +77,60 @@ def details(tables: Table) -> Iterator[str]:
 
 
 AT_EQUAL = {"rounds": "rounds", "tokens": "tokens", "time": "time", "cpu": "CPU"}
-"""By basis, as columns say it."""
+"""Names of the bases in column heads."""
 
 EQUAL = """\
-At equal rounds, tokens, time or CPU both runs of a pair are looked at up to what the cheaper one spent in
-all. Time is on the clock, with whatever else the machine did. CPU is counted from unit prices (below), and so
-does not depend on that. Gains are in mean reward a round of the rounds compared, each counting the same;
-held-out differences are in success."""
+At equal rounds, tokens, time or CPU, both runs of a pair are cut at what the cheaper one spent in all. Time
+is wall-clock time, with whatever else the machine did. CPU is computed from unit prices (below), and so does
+not depend on that. Gains are in mean reward per round over the rounds compared, equally weighted; held-out
+differences are in success."""
 
 REAL_MODELS = """\
-Own reward, if generating and training cost what they cost a real model on two cores (docs/benchmarks.md), and
-all else what it cost here. The lengths of answers are those of these runs. The longer answers are, the less
-questions, scoring and verifying weigh."""
+Own reward, if generating and training cost what they cost with a real model on two cores (docs/benchmarks.md)
+and everything else costs what it cost here. The lengths of answers are those of these runs. The longer the
+answers, the less questions, scoring and verifying matter."""
 
 ROUNDS_COST = """\
-CPU milliseconds, mean over nodes and rounds, counted from units at the prices below. A node is charged the
-verifying of every record that a peer in its place would pull. The prices are found from all runs together
+CPU milliseconds, mean over nodes and rounds, computed from units at the prices below. A node is charged for
+verifying every record that a peer in its place would pull. The prices are computed from all runs together
 (least squares without negative prices), because the same work takes more CPU seconds on a busier machine."""
 
 STRONGEST = """\
-Every configuration that shares nothing is a solo control, with its own best learning rate; the strongest
-is the one that leaves the least gain in own reward, of means over seeds, at that budget. It is chosen on
-the seeds that it is reported on, which favours it a little; report.json has all of them. Own reward is
-the mean of the rounds compared. A configuration that *ended first* had spent all its rounds before the
-other: give it more `rounds` to compare further on."""
+Every configuration that shares nothing is a solo control, with its own best learning rate. The strongest is
+the one that leaves the smallest gain in own reward, in means over seeds, at that budget. It is chosen on the
+seeds that it is reported on, which favours it a little; report.json has all of them. Own reward is the mean
+of the rounds compared. A configuration that *ended first* had spent all its rounds before the other: give it
+more `rounds` to compare further."""
 
 ATTACKS = """\
-On the nodes that learn; attackers count in no figure of this report. *Success*: the share of a node's own
-sampled completions that carry the payload; *end*: mean over the last tenth of the rounds; *peak*: of the
-round in which it is highest. *Length*: tokens of a completion at the end. The control has the same settings
-and no attackers, and its own reward and held-out success are what the differences are against, paired by
-seed."""
+On the nodes that learn; attackers are left out of all numbers in this report. *Success*: the share of a
+node's own sampled completions that carry the payload; *end*: mean over the last tenth of the rounds; *peak*:
+of the round in which it is highest. *Length*: tokens per completion at the end. The control has the same
+settings and no attackers; the differences are from its own reward and held-out success, paired by seed."""
 
 SPENDING = """\
-Of a node over the whole run, mean over nodes; held-out questions are not in it. *Trained on*: in the
-completions of the groups with an advantage. Others' groups are verified and trained on, and cost no
-generating: that is why equal tokens and equal time differ."""
+Per node over the whole run, mean over nodes, without held-out questions. *Trained on*: tokens in the
+completions of the groups with an advantage. External groups are verified and trained on but not generated,
+which is why equal tokens and equal time differ."""
 
 WRITING = """\
-Own completions. *First*: in the first round, in which nobody has learned yet; *end*: mean over the last tenth
-of the rounds. Texts that grow, or end by themselves less often, while own reward does not rise are a warning:
-something other than the answer is being learned. Entropy near 0 means that nodes hardly try anything new."""
+Own completions. *First*: in the first round, in which no node has learned yet; *end*: mean over the last
+tenth of the rounds. Texts that grow, or end by themselves less often, while own reward does not rise are a
+warning: something other than the answer is being learned. Entropy near 0 means that nodes hardly explore."""
 
 SPECIALISTS = """\
-Held-out success, mean over nodes, on the tasks a node's model was good at from the start
-(`specialities`) and on the tasks of the others; each task counts the same."""
+Held-out success, mean over nodes, on the tasks a node's model was good at from the start (`specialities`) and
+on the tasks of the others; each task counts the same."""
 
 HANDED_ON = """\
-Held-out success. *Level*: mean over the task's specialists before the first round. Of each configuration:
-mean over all other nodes at the end, and behind the comma the node that does worst."""
+Held-out success. *Level*: mean over the task's specialists before the first round. For each configuration:
+mean over all other nodes at the end and, after the comma, the node that does worst."""
 
 STABILITY = """\
-Of means over nodes. *Peak*: the highest point; *drop*: from there to the end, so forgetting where it is
-held-out success; *falls*: all falls together, which are 0 if the curve only rises and large if it
-oscillates. Own reward is smoothed over a twentieth of the rounds; with fewer own groups a round it is
-noisier and so has more falls, whatever was learned."""
+Of means over nodes. *Peak*: the highest point; *drop*: from there to the end, which is forgetting in held-out
+success; *falls*: all falls together, 0 if the curve only rises and large if it oscillates. Own reward is
+smoothed over a twentieth of the rounds; with fewer own groups per round it is noisier and so has more falls,
+whatever was learned."""
 
 
 def _measures(rows: list[Table], measures: Table) -> str:
@@ -176,7 +175,7 @@ def _on_machines(rows: list[Table]) -> str:
 
 def _ratio(machine: Machine) -> str:
     prices = MACHINES[machine]
-    return f"generated : trained {prices['tokens_generated'] / prices['tokens_trained_own']:.2f} a token"
+    return f"generated : trained {prices['tokens_generated'] / prices['tokens_trained_own']:.2f} per token"
 
 
 def _against_solo(pairs: list[Table]) -> str:
@@ -292,7 +291,7 @@ def _handed_on(rows: list[Table]) -> str:
 
 
 def _learned(found: Table | None) -> str:
-    """Nothing where the task's specialists, or all others, attack."""
+    """Empty if the task's specialists, or all others, attack."""
     return NOTHING if found is None else f"{shown(found['others'])}, {shown(found['least'])}"
 
 

@@ -2,7 +2,7 @@
 
 Pure and repeatable: the same results give the same numbers. Intervals are 95 % bootstrap intervals
 (percentile, Efron 1979) over seeds or other pairs. With few seeds they are too narrow: a resample of three
-holds only what the three held.
+values contains only those three.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 
 from swarmd.experiment.reporting.results import Array
 
-RESAMPLES = 10_000  # the ends of an interval then vary by about a hundredth of its width
-RESAMPLING_SEED = 0  # a report of the same results is the same report
+RESAMPLES = 10_000  # the ends of an interval then vary by about 1 % of its width
+RESAMPLING_SEED = 0  # the same results give the same report
 PERCENTILES = (2.5, 97.5)
-PAIRS_EXACT = 13  # 2**13 = 8,192 patterns of signs, about as many as are drawn where there are more pairs
-TOLERANCE = 1e-9  # the same numbers summed in another order have the same mean
+PAIRS_EXACT = 13  # 2**13 = 8,192 sign patterns, about as many as are drawn for more pairs
+TOLERANCE = 1e-9  # absorbs rounding when the same numbers are summed in a different order
 WINDOWS = 20  # a smoothed curve is a moving mean over a twentieth of the rounds
 
 
@@ -38,14 +38,14 @@ class Estimate:
 
 
 def estimate(values: Sequence[float] | Array) -> Estimate:
-    """The mean of one value per seed."""
+    """Return the mean of one value per seed."""
     data = np.asarray(values, dtype=np.float64)
     return _with_interval(data, lambda picks: data[picks].mean(axis=1), float(data.mean()))
 
 
 def gain(values: Sequence[float] | Array, baseline: Sequence[float] | Array) -> Estimate:
-    """How much larger the mean of `values` is than that of `baseline`, as a share of the latter: 0.5 is +50
-    %.
+    """Return how much larger the mean of `values` is than that of `baseline`, as a share of the latter: 0.5
+    is +50 %.
 
     Paired: the same position in both is the same seed, and they are resampled together.
     """
@@ -63,7 +63,7 @@ def _ratio(ours: Array, theirs: Array) -> Array:
 
 
 def _with_interval(values: Array, statistic: Callable[[NDArray[np.intp]], Array], mean: float) -> Estimate:
-    """`statistic` takes indices [resamples, seeds] and gives one number per resample."""
+    """`statistic` takes indices [resamples, seeds] and returns one number per resample."""
     low = high = None
     if len(values) > 1 and np.isfinite(mean):
         picks = np.random.default_rng(RESAMPLING_SEED).integers(0, len(values), (RESAMPLES, len(values)))
@@ -77,12 +77,12 @@ def _with_interval(values: Array, statistic: Callable[[NDArray[np.intp]], Array]
 
 
 def sign_flip_p(differences: Array) -> float:
-    """Two-sided p of a mean this far from 0, if each difference could equally well have the other sign.
+    """Return the two-sided p of a mean this far from 0, if each difference could equally well have the other
+    sign.
 
     Fisher's randomisation test (1935) over `differences` [pairs], at least one. Up to PAIRS_EXACT pairs, it
-    tries all patterns of signs, so p is never less than 2 / 2**pairs: five pairs cannot give less than
-    0.0625. Beyond that, it draws RESAMPLES random patterns, with the observed one among them (Phipson and
-    Smyth 2010).
+    tries all sign patterns, so p is never less than 2 / 2**pairs: five pairs cannot give less than 0.0625.
+    Beyond that, it draws RESAMPLES random patterns, including the observed one (Phipson and Smyth 2010).
     """
     pairs = len(differences)
     if pairs <= PAIRS_EXACT:
@@ -96,9 +96,9 @@ def sign_flip_p(differences: Array) -> float:
 
 
 def holm(p: Sequence[float]) -> list[float]:
-    """The `p` of a family of tests, corrected for their number (Holm 1979, step-down).
+    """Return the `p` of a family of tests, corrected for their number (Holm 1979, step-down).
 
-    Calling everything below 0.05 significant is then wrong about any of them in at most 5 % of cases.
+    If everything below 0.05 is then called significant, the probability of any error is at most 5 %.
     """
     corrected = [0.0] * len(p)
     least = 0.0
@@ -112,12 +112,14 @@ def holm(p: Sequence[float]) -> list[float]:
 
 
 def window_of(rounds: int) -> int:
-    """Over how many rounds a curve of `rounds` rounds is smoothed."""
+    """Return the number of rounds over which a curve of `rounds` rounds is smoothed."""
     return max(1, rounds // WINDOWS)
 
 
 def smoothed(values: Array, window: int) -> Array:
-    """Moving mean over the first axis, of `window` values and fewer at the beginning; NaN is left out."""
+    """Return the moving mean over the first axis, of `window` values and fewer at the beginning; NaN is left
+    out.
+    """
     there = ~np.isnan(values)
     totals = np.cumsum(np.where(there, values, 0.0), axis=0)
     counts = np.cumsum(there, axis=0).astype(np.float64)

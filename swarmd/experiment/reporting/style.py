@@ -1,11 +1,11 @@
-"""How our plots look: size, fonts, colours, dashes. The one place to change any of it.
+"""How our plots look: size, fonts, colours, dashes. The only place to change any of it.
 
-Colours are of the palette of Okabe and Ito (2008), which people with any colour blindness can tell apart. We
-leave out its black, because text is black, and its yellow and sky blue, which are too pale as lines on white.
-Each colour has its own dashes, so a plot can be read in greyscale.
+Colours are from the palette of Okabe and Ito (2008), which people with any kind of colour blindness can tell
+apart. We leave out its black, because text is black, and its yellow and sky blue, which are too pale for
+lines on white. Each colour has its own dashes, so a plot can be read in greyscale.
 
-An SVG is drawn for light pages, and holds rules with which it turns dark where the reader prefers dark. A PNG
-is always light.
+An SVG is drawn for light pages, and contains rules that turn it dark if the reader prefers dark. A PNG is
+always light.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 FORMATS = ("svg", "png")
 
 INK, QUIET, GRID, PAPER = "#1f2328", "#656d76", "#e4e7ea", "#ffffff"
-"""Titles and axes; notes and lines to compare with; the grid; the page."""
+"""Titles and axes; notes and reference lines; the grid; the page."""
 SERIES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00")
 """Blue, vermilion, bluish green, reddish purple, orange."""
 DASHES: tuple[Any, ...] = ("-", (0, (6, 1.6)), (0, (2.4, 1.2)), (0, (6, 1.4, 1.2, 1.4)), (0, (1, 1)))
-"""One for each colour of SERIES: on and off, in widths of the line."""
+"""One for each colour of SERIES: on and off, in line widths."""
 DARK = {
     INK: "#e6edf3", QUIET: "#9198a1", GRID: "#30363d", PAPER: "#0d1117",
     "#0072b2": "#4aa8e0", "#d55e00": "#f0803c", "#009e73": "#33c39b", "#cc79a7": "#dc94ba",
@@ -34,21 +34,21 @@ DARK = {
 }  # fmt: skip
 """What each colour becomes on a dark page: the same hue, lighter."""
 
-WIDTH_INCHES = 7.2  # a text column of a page; text of 8 points in it is as large as a caption
-PNG_DOTS_PER_INCH = 160  # sharp on a screen of double density at half of its size
+WIDTH_INCHES = 7.2  # a text column of a page, in which 8-point text has the size of a caption
+PNG_DOTS_PER_INCH = 160  # sharp on a double-density screen at half size
 FONTS = ("Inter", "Source Sans 3", "Helvetica Neue", "Arial", "Liberation Sans", "DejaVu Sans")
-"""The first that the machine has. matplotlib brings the last."""
+"""The first that the machine has. matplotlib ships with the last."""
 SMALL, NORMAL, LARGE = 7.5, 8.5, 11.0
 """Points: labels and notes, axes and panels, the title."""
 LINE, THIN = 1.6, 0.8
-"""Points: a line, and one to compare with."""
+"""Points: a line, and a reference line."""
 DOT = 3.5  # points: where something was measured
-HALO = 2.5  # points of paper round a name
-BAND_ALPHA = 0.16  # the bands of five configurations still show through each other
+HALO = 2.5  # points of paper around a name
+BAND_ALPHA = 0.16  # overlapping bands of five configurations stay visible
 
 
 def write_figure(path: Path, height_inches: float, draw: Callable[[Figure], None]) -> list[Path]:
-    """Write what `draw` puts on a figure to `path`, once per suffix of FORMATS; returns the files.
+    """Write what `draw` puts on a figure to `path`, once per suffix of FORMATS. Returns the files.
 
     Raises ConfigError without matplotlib, OSError.
     """
@@ -69,7 +69,7 @@ def write_figure(path: Path, height_inches: float, draw: Callable[[Figure], None
 
 
 def _settings() -> Any:
-    """Our settings of matplotlib. Raises ConfigError without matplotlib."""
+    """Our settings for matplotlib. Raises ConfigError without matplotlib."""
     try:
         from matplotlib import font_manager
     except ImportError as error:
@@ -113,7 +113,9 @@ def _settings() -> Any:
 
 
 def with_dark_rules(svg: str) -> str:
-    """`svg` with rules that replace our colours on dark pages. A reader without them sees it light."""
+    """Return `svg` with rules that replace our colours on dark pages. Viewers that ignore them show it
+    light.
+    """
     rules = "".join(
         f'[style*="{what}: {light}"]{{{what}:{dark} !important}}'
         for light, dark in DARK.items()

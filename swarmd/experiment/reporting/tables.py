@@ -24,11 +24,11 @@ from swarmd.experiment.reporting.statistics import estimate
 Table = dict[str, Any]
 
 PROMISED: tuple[Basis, ...] = ("tokens", "time", "cpu")
-"""The costs at which sharing is compared with the strongest solo control: what a person pays."""
+"""The costs at which sharing is compared with the strongest solo control: what an operator pays."""
 
 
 def make_tables(results: Results) -> Table:
-    """Everything that report.md says, as JSON holds it: NaN is None."""
+    """Return everything that report.md says, as JSON values: NaN is None."""
     config = results.config
     labels = [arm.label for arm in config.configurations if results.of(arm.label)]
     sharing = [arm.label for arm in config.configurations if arm.external]
@@ -141,7 +141,8 @@ def _stability(runs: list[RunResults]) -> Table:
 
 def _specialists(results: Results, label: str) -> Table:
     """Held-out success on a node's own tasks and on others' tasks: before, after, and after minus the
-    baseline's."""
+    baseline's.
+    """
     lists = results.config.specialities
     after = {run.seed: split(run, lists) for run in results.of(label)}
     of = {run.seed: split(run, lists) for run in results.of(results.config.baseline_label or "")}

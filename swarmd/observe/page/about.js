@@ -1,16 +1,16 @@
-// How others join, what this peer is, and how it was set.
+// How others join, what this peer is, and its settings.
 import { bytes, count, duration, empty, facts, h, rate, table } from "./text.js";
 
 export function joinSection() {
   const command = h("code", { id: "join-command" }), said = h("span", { role: "status", class: "dim" });
   const button = h("button", { type: "button", onclick: copy }, "Copy");
-  const box = h("div", { class: "command" }, command, button), none = empty("This peer has no address yet through which others could join. It looks for one; see “Is it well?”.");
+  const box = h("div", { class: "command" }, command, button), none = empty("This peer has no address yet that others could join through. It is looking for one; see “Is it well?”.");
   const element = h("section", { id: "join", "aria-labelledby": "join-title" }, h("h2", { id: "join-title" }, "Join this swarm"),
     h("p", { class: "dim" }, "On another machine with swarmd:"), box, none, said);
 
   async function copy() {
     try {
-      await navigator.clipboard.writeText(command.textContent);  // absent where the page is not on https or loopback
+      await navigator.clipboard.writeText(command.textContent);  // missing unless the page is on https or loopback
     } catch {
       getSelection().selectAllChildren(command);
       document.execCommand("copy");
@@ -44,14 +44,14 @@ export function aboutSection() {
     const always = [...reached(status.reach), ["swarm", status.swarm], ["round", count(status.round)], ["sandbox", status.sandbox?.length ? status.sandbox.join("; ") : "all layers"],
       ["version", status.version], ["peer id", status.peer_id]];
     now.replaceChildren(facts(status.swarm_view ? always : [...always.slice(0, 2), ["model", status.model], ["device", `${status.device}, ${status.dtype}`],
-      ["trained", status.lora ? `LoRA ${status.lora}` : "all weights"], ["tokens a second", rate(status.tokens_per_s)],
-      ["written a day", bytes(status.disk?.bytes_a_day)], ["checkpoint every", duration(status.disk?.save_every_s || null)],
+      ["trained", status.lora ? `LoRA ${status.lora}` : "all weights"], ["tokens per second", rate(status.tokens_per_s)],
+      ["written per day", bytes(status.disk?.bytes_a_day)], ["checkpoint every", duration(status.disk?.save_every_s || null)],
       ...machine(status), ...always.slice(2)]));
     if (asked !== status.pid) ask(status.pid);  // settings change only with the process
   } };
 }
 
-/** How others reach it, and which way groups came; nothing of a peer that does not say so. */
+/** How others reach this peer, and how groups arrived; empty if the status does not say. */
 function reached(reach) {
   if (!reach?.says) return [];
   const ways = reach.ways ?? {}, came = `${count(ways.direct ?? 0)} directly, ${count(ways.relay ?? 0)} through relays, ${count(ways.inline ?? 0)} from the DHT`;
@@ -59,7 +59,7 @@ function reached(reach) {
   return [["reached", reach.remedy ? `${reach.says}. To improve it: ${reach.remedy}` : reach.says], ["groups came", came], ...relaying];
 }
 
-/** What a peer that counts it says of memory and traffic. */
+/** Memory and traffic; empty if the status has neither. */
 function machine({ memory, traffic }) {
   const used = memory ? [["memory", bytes(memory.process) + (memory.limit ? `, ${bytes(memory.limit)} allowed on the device` : "")]] : [];
   return traffic ? [...used, ["groups in, out", `${bytes(traffic.pulled_bytes)}, ${bytes(traffic.served_bytes)}`]] : used;

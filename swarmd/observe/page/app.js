@@ -1,4 +1,4 @@
-// The page: which sections there are, and what makes each of them draw again.
+// The page: its sections, and what makes each of them redraw.
 import { aboutSection, joinSection } from "./about.js";
 import { eventsSection } from "./happenings.js";
 import { lessons } from "./helping.js";
@@ -25,7 +25,7 @@ for (const element of later) element.hidden = true;
 
 const drawn = new Map();
 
-/** Draw again only what changed, and never under a person's selection or focus. */
+/** Redraw only what changed, and never under the user's selection or focus. */
 function redraw(box, state, render, ...from) {
   const key = JSON.stringify(from);
   if (drawn.get(box) === key || isInUse(box)) return;
@@ -40,7 +40,7 @@ function isInUse(box) {
   return box.contains(document.activeElement) || (!selection.isCollapsed && box.contains(selection.anchorNode));
 }
 
-/** Without the ages, which change all the time. */
+/** The lessons without ages, which change constantly. */
 const lessonsKey = (status) => [...lessons(status)].map(([learner, teachers]) => [learner, ...teachers]);
 
 function onState(state) {
@@ -52,7 +52,7 @@ function onState(state) {
   const observes = Boolean(status.swarm_view);
   redraw(top, state, observes ? swarmAnswers : answers, status);
   if (!status.health) return;  // still starting: the answers say so
-  for (const element of later) if (element !== play.element) element.hidden = false;  // it is there only where a person may play
+  for (const element of later) if (element !== play.element) element.hidden = false;  // shown only where a person can play
   swarm.element.hidden = !observes;
   learning.element.hidden = togetherBox.hidden = observes;
   navigate(observes ? OBSERVED : TRAINING);
@@ -78,7 +78,7 @@ function onLink(since) {
   const link = at("link");
   link.className = "link " + (since === null ? "good" : "bad");
   link.textContent = since === null ? "live" : since === "unauthorised" ? "needs its token: open the address that swarmd printed"
-    : `the peer does not answer since ${clock(since / 1000)}`;
+    : `the peer has not answered since ${clock(since / 1000)}`;
   document.body.classList.toggle("stale", since !== null);
 }
 

@@ -4,7 +4,7 @@ import { count, h, table } from "./text.js";
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue("--" + name).trim();
 const FONT = "12px system-ui, sans-serif";
 const LABEL_PX = 74;    // room for labels right of the last point
-const SMOOTHED = 12;  // a curve of more points than this many times two is smoothed over one in so many of them
+const SMOOTHED = 12;  // a curve is smoothed over one in this many of its points
 const TABLE_ROWS = 24;  // rows of a chart's table; a longer curve is thinned out
 const STEPS = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1e3, 2e3, 5e3, 1e4, 2e4, 5e4, 1e5, 2e5, 5e5, 1e6, 1e7];
 
@@ -108,14 +108,14 @@ export function bandChart({ title, unit, format, tone, label, time = false }) {
   }
 }
 
-/** The time of day, or the day where the axis spans several. */
+/** The time of day, or the date if the axis spans several days. */
 function moment(x, values) {
   const date = new Date(1000 * x);
   return values.at(-1) - values[0] > 2 * 86400 ? date.toLocaleDateString("en-GB", { day: "numeric", month: "short" })
     : date.toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit" });
 }
 
-/** Centred means over about one in SMOOTHED of the points, so that a trend shows; `window` says over how many. */
+/** Centred means over about one in SMOOTHED of the points, so that a trend shows; `steps` says over how many. */
 export function smoothed({ step, mean, low, high }) {
   const window = Math.max(1, Math.floor(mean.length / SMOOTHED)), half = Math.floor(window / 2);
   const smooth = (values) => values.map((_, i) => {
@@ -126,7 +126,7 @@ export function smoothed({ step, mean, low, high }) {
   return { step, mean: smooth(mean), low: smooth(low), high: smooth(high), steps: Math.max(1, steps) };
 }
 
-/** A little above everything shown, so that curves use the height and 0 stays in sight: rates end at the next tenth. */
+/** The top of the y axis: a little above all values, so that curves use the height. Rates end at the next tenth. */
 function ceiling({ high, baseline }) {
   const top = Math.max(0.15, baseline?.value ?? 0, ...high);
   return top > 1 ? Math.ceil(1.1 * top) + 1 : Math.min(1.02, Math.ceil(10.5 * top) / 10);

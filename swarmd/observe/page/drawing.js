@@ -1,4 +1,4 @@
-// A grid of letters as coloured cells. A stranger's text only chooses between five known classes.
+// A grid of letters as coloured cells. A stranger's text can only choose between five known classes.
 import { h } from "./text.js";
 
 const COLOURS = { R: "red", G: "green", B: "blue", Y: "yellow", "-": null };

@@ -1,4 +1,4 @@
-// Who gave what to whom, from the parts of the status that say so. What a peer says of itself is marked as a claim.
+// Who learned from whom, according to the status. What a peer says about itself is marked as a claim.
 
 /** Learner -> teacher -> groups: this peer's own row is counted here, the others' rows are their claims. */
 export function lessons(status) {

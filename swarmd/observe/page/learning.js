@@ -1,11 +1,11 @@
-// Whether it learns: reward over the whole life, held-out success with its start, and each task by itself.
+// Whether the peer learns: reward over its whole life, held-out success compared with the start, and each task.
 import { bandChart, smoothed } from "./charts.js";
 import { count, empty, h, percent, points, range, reward, s } from "./text.js";
 
 const SPARK = { width: 180, height: 60, pad: 4 };
 
 export function learningSection() {
-  const rewards = bandChart({ title: "Reward of own groups", unit: "mean of a step, 0 to 1", format: reward, tone: "own", label: "now" });
+  const rewards = bandChart({ title: "Reward of own groups", unit: "mean per step, 0 to 1", format: reward, tone: "own", label: "now" });
   const heldOut = bandChart({ title: "Held-out questions answered right", unit: "greedy answers to questions that nobody trains on", format: percent,
     tone: "held", label: "now" });
   const rewardBox = h("div"), heldBox = h("div"), tasks = h("div", { class: "tasks" }), tasksBox = h("div");
@@ -65,7 +65,7 @@ export function learningSection() {
   return { element, show };
 }
 
-/** The newest steps as they are, where the status has no curve of the whole life. */
+/** The newest steps, for a status without a curve of the whole life. */
 function recent(status) {
   const mean = status.reward_history ?? [];
   return { step: mean.map((_, i) => status.step - mean.length + 1 + i), mean, low: mean, high: mean };
@@ -82,10 +82,10 @@ function task(name, found, status, top) {
     change ? h("p", { class: tone }, change) : null);
 }
 
-/** Names of tasks are long words: they may break after an underscore. */
+/** Task names are long: allow a line break after each underscore. */
 const broken = (name) => name.split("_").flatMap((part, i) => (i ? ["_", h("wbr"), part] : [part]));
 
-/** `top` is the value at the upper edge, the same for all tasks so that they compare. */
+/** `top` is the value at the upper edge, the same for all tasks, so that they can be compared. */
 function spark(values, baseline, top, label) {
   const { width, height, pad } = SPARK;
   const y = (value) => (height - pad - value / top * (height - 2 * pad)).toFixed(1);

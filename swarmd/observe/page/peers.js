@@ -1,4 +1,4 @@
-// The other peers: who they are, whether they are here, and what is known or claimed of them.
+// The other peers: who they are, whether they are present, and what is known or claimed about them.
 import { count, duration, empty, h, peer as peerName, percent, plain, plural, table } from "./text.js";
 
 const SHOWN = 100;      // the best known come first

@@ -9,12 +9,12 @@ const FATES = {
   kept: () => "not published: no attempt is right",
 };
 
-/** What the peer answers, or an error whose message is for people. */
+/** Return the peer's answer. Throws an error with a message for people. */
 async function ask(what, wanted) {
   const answer = await fetch("play/" + what, wanted === undefined ? { cache: "no-store" }
     : { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(wanted) });
   const found = await answer.json().catch(() => ({}));
-  if (!answer.ok) throw new Error(found.error ?? "The peer does not answer just now. Try again.");
+  if (!answer.ok) throw new Error(found.error ?? "The peer is not answering right now. Try again.");
   return found;
 }
 
@@ -30,7 +30,7 @@ export function playSection() {
   const desk = h("div", { hidden: true }, table, h("p", null, h("label", { for: "play-text" }, "Your answer"), text), h("p", { class: "row" }, send, end), tries);
   const element = h("section", { id: "play", "aria-labelledby": "play-title", hidden: true },
     h("h2", { id: "play-title" }, "Play"),
-    h("p", { class: "dim" }, "Answer what peers fail most. Your answers are signed by this peer's key and are for everybody to read."),
+    h("p", { class: "dim" }, "Answer what peers fail most. Your answers are signed with this peer's key, and anyone can read them."),
     h("p", { class: "row" }, h("label", { for: "play-name" }, "Name in the record (may be empty) "), name, begin), desk, notice, earlier);
 
   const told = (words) => { notice.textContent = lines(words); };
@@ -49,7 +49,7 @@ export function playSection() {
     const { own: mine, others } = question;
     const failed = [["This peer was", mine], ["Others were", others]].filter(([, tally]) => tally.tries)
       .map(([who, tally]) => `${who} right in ${tally.right} of ${tally.tries} tries.`);
-    table.replaceChildren(h("h3", null, question.task), h("p", { class: "dim" }, failed.join(" ") || "Nobody was asked this yet."), h("pre", null, question.text));
+    table.replaceChildren(h("h3", null, question.task), h("p", { class: "dim" }, failed.join(" ") || "No peer was asked this yet."), h("pre", null, question.text));
     tries.replaceChildren();
     text.value = "";
     told("");
@@ -83,9 +83,9 @@ export function playSection() {
   }
 
   function words(verdict) {
-    if (verdict.reward === null) return "Not judged yet: the judges of this task have no opinion of it.";
+    if (verdict.reward === null) return "Not judged yet: the judges of this task have no opinion.";
     if (!verdict.right) return verdict.reward ? `Not right: it earns ${verdict.reward.toFixed(2)} of 1.` : "Wrong.";
-    return verdict.plain ? "Right." : "Right, but not as plain as the task writes it, and most peers train on nothing else: write it again, or send it.";
+    return verdict.plain ? "Right." : "Right, but not as plain as the task writes it, and most peers train only on plain answers: write it again, or send it.";
   }
 
   async function look() {

@@ -1,9 +1,9 @@
-// The newest groups: question, completions, the reward that their publisher claims and the one given here.
+// The newest groups: question, completions, the reward that the publisher claims and the one given here.
 import { drawing } from "./drawing.js";
 import { pictures } from "./images.js";
 import { clock, empty, h, lines, peer as peerName, percent, reward } from "./text.js";
 
-const SHOWN = 20;  // groups asked for at once: a screen or two
+const SHOWN = 20;  // groups requested at once: a screen or two
 const KINDS = [["own", "Own"], ["others", "Others'"], ["refused", "Not taken"]];
 const NOTHING = {
   own: "Own groups appear after the first step that had something to teach: one whose completions were not all right or all wrong.",
@@ -48,7 +48,7 @@ export function rolloutsSection() {
       names = { ...names, ...found.names };
       list.replaceChildren(...(found.records.length ? found.records.map((record) => card(record, wanted)) : [empty(NOTHING[wanted])]));
     } catch {
-      if (mine === asked) list.replaceChildren(empty("The peer does not give its rollouts just now. Try again with “Show the newest”."));
+      if (mine === asked) list.replaceChildren(empty("The peer is not sending its rollouts right now. Try again with “Show the newest”."));
     }
   }
 
@@ -69,7 +69,7 @@ export function rolloutsSection() {
           right.map((r) => h("i", { class: r >= 0.99 ? "full" : r > 0.01 ? "half" : "none" }))),
         h("span", { class: "num" }, reward(mean)))),
       h("p", { class: "fate" }, "By ", peerName(record.publisher, names, own), ` with ${record.model}, step ${record.step}, round ${record.round}. ${record.fate}`),
-      h("h4", null, "Question"), record.question === null ? empty("The question can be made again only by the task's source, which is not here.") : h("pre", null, record.question), pictures(record.images),
+      h("h4", null, "Question"), record.question === null ? empty("Only the task's source can regenerate the question, and it is not installed here.") : h("pre", null, record.question), pictures(record.images),
       h("h4", null, "Completions"), h("ol", { class: "completions" }, record.completions.map(completion)));
   }
 

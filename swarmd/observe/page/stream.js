@@ -1,7 +1,7 @@
-// Keeps the page in touch with the peer: server-sent events, and plain requests where there are none.
+// Keeps the page up to date: server-sent events, or plain requests where those do not work.
 
 const SILENT_MS = 7000;  // three missed updates: then the page says so
-const RETRY_MS = 3000;   // between two tries to reach a peer that does not answer
+const RETRY_MS = 3000;   // between two attempts to reach a peer that does not answer
 
 /** `onState` gets each update, merged into the last one; `onLink` gets null, or since when nobody answers. */
 export function connect({ onState, onEvents, onLink }) {

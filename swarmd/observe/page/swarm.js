@@ -3,8 +3,8 @@ import { bandChart } from "./charts.js";
 import { answer, news } from "./well.js";
 import { bytes, count, duration, empty, facts, h, peer as peerName, percent, plural, reward, table } from "./text.js";
 
-const SHOWN = 50;        // peers of the board
-const GROUPS_MIN = 10;   // below that a success says little: the peer is not ranked
+const SHOWN = 50;        // ranked peers
+const GROUPS_MIN = 10;   // with fewer, success says little and the peer is not ranked
 const HEADS = ["rank", "peer", "success, scored here", "95 % interval", "groups scored", "success, claimed"];
 
 export function swarmSection() {

@@ -2,13 +2,13 @@
 import { lessons } from "./helping.js";
 import { compact, count, empty, h, peer as peerName, percent, plural, reward } from "./text.js";
 
-const SHOWN = 10;  // peers in the matrix: more would not be read
+const SHOWN = 10;  // peers in the matrix: more would not be readable
 
 const MEANING = {
   pull: "it could not be fetched", uninformative: "all its rewards are equal, so it teaches nothing", question: "its question is not the task's",
   held_out: "its question is held out", expired: "it is too old", scorer: "it could not be scored here", completion: "a completion hung the scorer",
-  signature: "its signature is wrong", digest: "it is not what was announced", version: "it needs another version of a task",
-  unjudged: "the judges here have no opinion of it, or find no difference",
+  signature: "its signature is wrong", digest: "it is not what was announced", version: "it needs a different version of a task",
+  unjudged: "the judges here have no opinion, or find no difference",
 };
 
 export function together({ status, names }) {
@@ -17,18 +17,18 @@ export function together({ status, names }) {
     h("div", { class: "pair uneven" }, h("div", null, shares(status), judged(status.judges ?? []), refused(status.groups?.rejected ?? {}), credit(status.credit, names)), matrix(status, names)));
 }
 
-/** What groups did for whoever trained on them, in nats per held-out right answer. */
+/** What groups did for the peers that trained on them, in nats per held-out right answer. */
 function credit(found, names) {
   const line = (peer) => h("li", null, peerName(peer.peer_id, names), `${peer.people ? " (people)" : ""} ${peer.gain >= 0 ? "+" : ""}${peer.gain.toFixed(3)} over ${plural(peer.groups, "group", "groups")}`);
   const list = (title, peers) => (peers?.length ? [h("h4", null, title), h("ul", { class: "plainlist" }, peers.slice(0, SHOWN).map(line))] : []);
   const lists = [...list("Others' groups here, measured", found?.measured), ...list("This peer's groups there, as others say", found?.claimed)];
   return h("div", null, h("h3", null, "What a group taught"), lists.length ? lists
-    : empty("Now and then this peer measures how much likelier a group of others makes right answers. What others say of its own groups stands here too."));
+    : empty("Now and then this peer measures how much likelier another peer's group makes right answers. What others say about its own groups is shown here too."));
 }
 
 function shares({ groups, reward: ofOwn, last_step: step }) {
   const own = groups?.own ?? 0, others = groups?.external_used ?? 0, all = own + others;
-  if (!all) return h("div", null, h("h3", null, "What it trains on"), empty("After the first step: the share of own groups, and of groups by others."));
+  if (!all) return h("div", null, h("h3", null, "What it trains on"), empty("Shown after the first step: the share of own groups, and of groups by others."));
   const bar = h("div", { class: "shares", role: "img", "aria-label": `${percent(own / all)} own groups, ${percent(others / all)} by others` },
     h("span", { class: "own" }), h("span", { class: "others" }));
   bar.children[0].style.flexGrow = own;

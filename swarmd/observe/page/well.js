@@ -13,11 +13,11 @@ export function answers(state) {
 function well(status) {
   if (!status.health) {
     return answer("Is it well?", "wait", "…", "Starting", `${status.phase}, for ${duration(status.uptime_s)}. ` +
-      "The rest of this page fills in once the peer has taken its place in the swarm.");
+      "The rest of this page fills in once the peer has joined the swarm.");
   }
   const { ok, reasons } = status.health;
   const saved = status.disk?.saved_step > 0 ? `saved at step ${count(status.disk.saved_step)}` : "nothing saved yet";
-  const pace = status.steps_per_minute ? `${rate(status.steps_per_minute)} a minute, ` : "";
+  const pace = status.steps_per_minute ? `${rate(status.steps_per_minute)} per minute, ` : "";
   const facts = `Step ${count(status.step)}, ${pace}up ${duration(status.uptime_s)}, ${saved}.`;
   return ok ? answer("Is it well?", "good", "✓", "Yes", `${sentence(status.phase)}. ${facts}`, news(status))
     : answer("Is it well?", "bad", "!", "It needs you", facts, h("ul", { class: "reasons" }, reasons.map((r) => h("li", null, r))));
@@ -67,7 +67,7 @@ function helping(status) {
   const pulled = found.pulled_by ? `${plural(found.pulled_by, "peer has", "peers have")} pulled ${count(found.pulls)} of them.` : "Nobody has pulled one yet.";
   const trained = found.trained_on_by_claimed
     ? `${plural(found.trained_on_by_claimed, "peer says that it", "peers say that they")} trained on ${count(found.groups_trained_on_claimed)}.`
-    : "Nobody has said yet that it trained on one.";
+    : "No peer has said yet that it trained on one.";
   if (found.pulled_by) return answered("good", "✓", "Yes", `${published} ${pulled} ${trained}`);
   return answered("wait", "…", "Not yet", `${published} ${pulled} ${trained}`);
 }

@@ -1,4 +1,4 @@
-"""What a sink is: something that takes the line of each step."""
+"""What a sink is: something that receives the line of each step."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from swarmd.observe.step_line import StepLine
 
 
 class Sink(Protocol):
-    """Takes one line per step, in order. May raise anything: `SwitchedSink` is its caller."""
+    """Receives one line per step, in order. May raise anything: only `SwitchedSink` calls it."""
 
     def write(self, line: StepLine) -> None: ...
 

@@ -1,4 +1,4 @@
-"""From the names in `observe.sinks` to open sinks."""
+"""Open the sinks that `observe.sinks` names."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SINKS: Mapping[str, str] = {
 
 
 def require_packages(names: Sequence[str]) -> None:
-    """Fail at the start, not at the first step. Imports nothing. Raises ConfigError."""
+    """Fail at the start rather than at the first step. Imports nothing. Raises ConfigError."""
     for name in names:
         if find_spec(name) is None:
             raise ConfigError(
@@ -31,9 +31,9 @@ def require_packages(names: Sequence[str]) -> None:
 
 
 def open_sinks(names: Sequence[str], directory: Path, run: str) -> list[SwitchedSink]:
-    """Open them, each in a folder of its own below `directory`. Blocks for as long as imports take.
+    """Open the sinks, each in its own folder below `directory`. Blocks while packages are imported.
 
-    `run`: what the run is called there.
+    `run`: the name of the run there.
     """
     return [SwitchedSink(name, partial(_open, name, directory / name, run)) for name in dict.fromkeys(names)]
 

@@ -1,4 +1,6 @@
-"""A sink that fails is switched off, with one warning: training never waits for somebody else's package."""
+"""A sink that fails is switched off, with one warning, so that training never waits for a third-party
+package.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,7 @@ class SwitchedSink:
     """On until its first failure."""
 
     def __init__(self, name: str, opening: Callable[[], Sink]) -> None:
-        """Opens it. A failure is told to the first `warn_by`."""
+        """Open the sink. A failure is reported to the first `warn_by`."""
         self._name = name
         self._untold: str | None = None
         self._warn: Callable[[str], None] | None = None
@@ -20,7 +22,7 @@ class SwitchedSink:
         self._try(lambda: self._take(opening()))
 
     def warn_by(self, warn: Callable[[str], None]) -> None:
-        """`warn` gets the sentence about its failure, if it has failed or will."""
+        """Set `warn`, which is called with the sentence about its failure, past or future."""
         self._warn = warn
         if self._untold is not None:
             warn(self._untold)
@@ -46,7 +48,7 @@ class SwitchedSink:
     def _try(self, call: Callable[[], None]) -> None:
         try:
             call()
-        except Exception as error:  # noqa: BLE001  it is another's code, and may raise anything
+        except Exception as error:  # noqa: BLE001  third-party code can raise anything
             self._sink = None
             self._tell(
                 f"the sink {self._name} failed ({type(error).__name__}: {error}) and is off until the next "

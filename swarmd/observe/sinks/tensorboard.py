@@ -1,4 +1,6 @@
-"""TensorBoard's event files, in HOME/sinks/tensorboard: `tensorboard --logdir` and that path shows them."""
+"""TensorBoard's event files, in HOME/sinks/tensorboard. To view them: `tensorboard --logdir` with that
+path.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""trackio, in HOME/sinks/trackio or in TRACKIO_DIR; `TRACKIO_DIR=HOME/sinks/trackio trackio show`."""
+"""trackio, in HOME/sinks/trackio or in TRACKIO_DIR. To view it: `TRACKIO_DIR=HOME/sinks/trackio trackio
+show`.
+"""
 
 from __future__ import annotations
 
@@ -10,18 +12,18 @@ from pathlib import Path
 from swarmd.observe.step_line import StepLine
 
 RESERVED = ("step", "time")
-"""Names that trackio gives its own meaning."""
+"""Names that have a meaning of their own in trackio."""
 
 
 class TrackioSink:
     """One run per home, continued at each start."""
 
     def __init__(self, directory: Path, run: str) -> None:
-        os.environ.setdefault("TRACKIO_DIR", str(directory))  # read when it is imported
+        os.environ.setdefault("TRACKIO_DIR", str(directory))  # read on import
         import trackio
 
-        with redirect_stdout(sys.stderr):  # standard output is the event log's
-            # The run itself: `trackio.log` finds it only in the thread that called `init`.
+        with redirect_stdout(sys.stderr):  # standard output belongs to the event log
+            # Keep the run itself: `trackio.log` finds it only in the thread that called `init`.
             self._run = trackio.init(
                 project="swarmd",
                 name=run,

@@ -42,7 +42,7 @@ async def test_a_daemon_that_fails_ends_the_others_with_its_last_words(tmp_path,
     monkeypatch.setenv("SWARMD_SEED", "7")  # this process's own settings are not the daemons'
     home = make_home(tmp_path / "node-0", node_key(0, 0), MANIFEST)
     home.config_path.write_text("stepps = 3\n")
-    with pytest.raises(SwarmdError, match=r"node-0 failed: it ended with exit code 2: .*stepps.*goes on"):
+    with pytest.raises(SwarmdError, match=r"node-0 failed: it ended with exit code 2: .*stepps.*resumes"):
         await local_swarm.live([local_swarm.Daemon(home, steps=2, done=0)], lambda steps, reward: None)
     assert "stepps" in (home.path / LOG_FILE).read_text()
 

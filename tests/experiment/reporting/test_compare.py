@@ -49,7 +49,7 @@ def test_two_folders_are_charged_the_same_prices(tmp_path) -> None:
 
 def test_what_counted_nothing_cannot_be_compared_at_equal_cpu(tmp_path) -> None:
     write_results(tmp_path)
-    with pytest.raises(ConfigError, match="no cpu to be equal: use --equal time"):
+    with pytest.raises(ConfigError, match="so cpu cannot be compared: use --equal time"):
         compare(f"{tmp_path}:2/2", f"{tmp_path}:4/0", basis="cpu")
 
 
@@ -66,7 +66,7 @@ def test_only_common_seeds_of_two_folders_are_used_and_the_others_named(tmp_path
     write_lines(tmp_path / "two", "run-0-7", run_lines(0, 7, 0.1, 100, None))
     found = compare(f"{tmp_path / 'one'}:4/0", f"{tmp_path / 'two'}:4/0")
     assert (found.seeds, found.left_out) == ((0, 1), (7,))
-    assert "left out, as only one has them: seeds 7" in to_text(comparison_values(found))
+    assert "left out because only one side has them: seeds 7" in to_text(comparison_values(found))
 
 
 def test_a_folder_of_one_configuration_needs_no_name_and_others_are_listed(tmp_path) -> None:

@@ -39,6 +39,6 @@ def test_a_folder_in_which_nobody_shared_is_refused(tmp_path) -> None:
     write_results(tmp_path)
     for seed in (0, 1):
         (tmp_path / "runs" / f"run-1-{seed}" / "rounds.jsonl").unlink()
-    with pytest.raises(ConfigError, match="both a baseline and a configuration that shares"):
+    with pytest.raises(ConfigError, match="lacks finished runs of a baseline or"):
         write_curve([tmp_path], tmp_path / "out", with_plot=False)
     assert not (tmp_path / "out").exists()

@@ -79,7 +79,7 @@ def test_what_a_round_costs_is_counted_from_prices_that_all_runs_give(tmp_path) 
     assert by_cpu["control_rounds"]["mean"] == pytest.approx(4 * 1.55 / 2.5)
     text = (tmp_path / "report.md").read_text()
     assert "| token generated | 20.000 |" in text
-    assert "smollm2-135m, generated : trained 0.52 a token" in text
+    assert "smollm2-135m, generated : trained 0.52 per token" in text
 
 
 def test_a_busy_machine_makes_no_run_dearer_than_another(tmp_path) -> None:
@@ -199,7 +199,7 @@ def test_without_matplotlib_the_extra_is_named(tmp_path, monkeypatch) -> None:
 
 
 def test_a_folder_without_finished_runs_says_so(tmp_path) -> None:
-    with pytest.raises(ConfigError, match="holds no results"):
+    with pytest.raises(ConfigError, match="has no results"):
         write_report(tmp_path / "none")
     write_results(tmp_path / "begun", finished=False)
     with pytest.raises(ConfigError, match="no run is finished"):
