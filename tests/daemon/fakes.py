@@ -275,14 +275,14 @@ class ScriptedGossip:
 def external_group(number: int, *, publisher: str, round_: int = 0) -> ScoredGroup:
     """A verified group of another peer that teaches something."""
     completions = (
-        ScoredCompletion("<answer>yes</answer>", 1.0, True, behaviour_logprob_sum=-1.0, bare=True),
+        ScoredCompletion(f"<answer>{number}</answer>", 1.0, True, behaviour_logprob_sum=-1.0, bare=True),
         ScoredCompletion("<answer>no</answer>", 0.0, True, behaviour_logprob_sum=-1.0),
     )
     return ScoredGroup(
         publisher=publisher,
         task_id=bytes(16),
         task_name="made",
-        question=f"Is {number} a number?",
+        question=f"Which number is {number}?",
         completions=completions,
         round=round_,
         step=1,

@@ -14,6 +14,7 @@ from swarmd.daemon import steps as steps_module
 from swarmd.errors import StorageError, TaskError
 from swarmd.gossip import Demand, GroupOffer
 from swarmd.policy import Policy
+from swarmd.step.repeated_answers import REPEATS_ALWAYS
 from swarmd.storage import Database, Home
 from swarmd.tasks import Score
 from tests.daemon.fakes import (
@@ -217,6 +218,17 @@ async def test_external_groups_are_used_once_and_counted(make_peer, run, databas
     assert (short["wanted"], short["had"]) == (4, 2)
     assert database.ledger.counts().external_used == 6
     assert database.pool.candidates(0, 10) == []
+
+
+async def test_an_answer_that_all_external_groups_share_does_not_fill_the_step(make_peer, run, database):
+    for number in range(6):
+        group = external_group(number, publisher=peer(number % 3), round_=ROUND)
+        right = replace(group.completions[0], text="<answer>Monday</answer>")
+        database.pool.add(replace(group, completions=(right, group.completions[1])), now=START)
+    one = make_peer(steps=1, external=4)
+    await run(one)
+    [step] = one.events.named("step")
+    assert step["external"] == REPEATS_ALWAYS
 
 
 async def test_too_few_external_groups_are_said_and_the_step_goes_on(make_peer, run):
