@@ -55,7 +55,7 @@ def test_a_peer_that_nobody_can_dial_is_reached_through_a_relay_and_bodies_come_
     p2p.run(scenario)
 
 
-def test_a_relayed_peer_is_dialled_again_once_so_that_libp2p_may_punch_a_hole(
+def test_a_relayed_peer_that_delivers_is_dialled_again_so_that_libp2p_may_punch_a_hole(
     p2p: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def scenario(world: Any) -> None:
@@ -79,6 +79,9 @@ def test_a_relayed_peer_is_dialled_again_once_so_that_libp2p_may_punch_a_hole(
             await disconnect(peer)
 
         monkeypatch.setattr(session, "disconnect", disconnect_noted)
+        await reaching._dial_again(session)
+        assert disconnected == []  # it has delivered nothing yet
+        monkeypatch.setattr(reaching, "_delivered", lambda _: 1)
         for _ in range(2):
             await reaching._dial_again(session)
         assert disconnected == [hidden.network.peer_id]

@@ -101,6 +101,7 @@ class Reaching:
         self._tried: OrderedDict[PeerId, float] = OrderedDict()
         self._punched: set[PeerId] = set()
         self._redials = Redials()
+        self._delivered = delivered
         self._answerer = Answerer(opens_at, monotonic, self.opens)
         self._relay = Relay(self._connections, self._open_stop, enabled=relays, monotonic=monotonic)
         self._reservations = Reservations(
@@ -181,10 +182,14 @@ class Reaching:
             await self._question(session, peer)
 
     async def _dial_again(self, session: Session) -> None:
-        """Replace one relayed connection, so that p2pd at its other end tries to punch a hole."""
+        """Replace one relayed connection, so that p2pd at its other end tries to punch a hole.
+
+        Only peers that delivered something are worth it: any stranger can open relayed connections.
+        """
         now = self._now()
+        useful = {peer: way for peer, way in self._connections().items() if self._delivered(peer)}
         observers = sum(self._voices.counts(now))
-        peer = self._redials.due(self._connections(), dialable=self.dialable, observers=observers, now=now)
+        peer = self._redials.due(useful, dialable=self.dialable, observers=observers, now=now)
         if peer is not None:
             address = parse_peer_address(f"{self._connections()[peer]}/p2p/{peer}")
             await session.disconnect(peer)
