@@ -86,10 +86,11 @@ def draw_external(
     """
     oldest = round_ - int(EXTERNAL_AGE_S_MAX // manifest.round_seconds) - 1
     fresh = pool.candidates(oldest, CANDIDATES_MAX, informative_only=True)
+    party_of = str if shares is None else shares.party_name
     if watch:
         progress.shown.see(
             (group for group in fresh if exchange.trust(PeerId(group.publisher)) > 0),
-            str if shares is None else shares.party_name,
+            party_of,
         )
     readable = [group for group in fresh if tokenizer is None or group.tokenizer == tokenizer]
     candidates = [
@@ -98,7 +99,7 @@ def draw_external(
         if (group.has_bare_answer or not bare_only) and (group.is_informative or not spread_only)
     ]
     if bare_only:
-        candidates = without_repeated_answers(candidates, progress.drawing_rng)
+        candidates = without_repeated_answers(candidates, progress.drawing_rng, party_of)
     experience = progress.experience
     context = DrawContext(
         round=round_,

@@ -22,14 +22,14 @@ from tests.learning.candidates import group
 DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
 
-def answered(answers: Sequence[str], task: bytes = bytes(16)) -> list[ScoredGroup]:
+def answered(answers: Sequence[str], task: bytes = bytes(16), publisher: str = "a") -> list[ScoredGroup]:
     """One group per answer: right once, wrong once."""
     return [
         replace(
-            group("a", 1.0, 0.0, task_id=task, number=number),
+            group(publisher, 1.0, 0.0, task_id=task, number=number),
             completions=(
                 ScoredCompletion("<answer>wrong</answer>", 0.0, finished=True),
-                ScoredCompletion(f"so <answer> {answer} </answer>", 1.0, finished=True),
+                ScoredCompletion(f"so <answer> {answer} </answer>", 1.0, finished=True, bare=True),
             ),
         )
         for number, answer in enumerate(answers)
@@ -65,6 +65,19 @@ def test_each_task_is_thinned_by_its_own_answers() -> None:
     kept = thinned(one + other)
     assert [each for each in kept if each.task_id == bytes(16)] == one
     assert sum(each.task_id != bytes(16) for each in kept) == REPEATS_ALWAYS
+
+
+def test_parties_share_what_is_kept_of_an_answer() -> None:
+    flood = answered(["Monday"] * 60, publisher="many")
+    honest = answered([*DAYS, *DAYS, *DAYS], publisher="one")
+    kept = [each.publisher for each in thinned(flood + honest) if right_answer(each) == ("Monday",)]
+    assert Counter(kept) == {"many": 3, "one": 3}
+
+
+def test_text_that_is_not_trained_on_does_not_hide_the_answer() -> None:
+    hidden = ScoredCompletion("<answer>Monday, I guess</answer>", 1.0, finished=True)
+    [plain] = answered(["Monday"])
+    assert right_answer(replace(plain, completions=(hidden, *plain.completions))) == ("Monday",)
 
 
 @given(st.lists(st.sampled_from("abcdef"), max_size=80))
