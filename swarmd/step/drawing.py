@@ -10,7 +10,6 @@ from protocol import Manifest, PeerId
 from swarmd.groups import ScoredGroup
 from swarmd.learning import DrawContext, GroupSampler
 from swarmd.step.progress import Progress
-from swarmd.step.repeated_answers import without_repeated_answers
 from swarmd.step.shares import Shares
 from swarmd.storage import Pool
 
@@ -99,7 +98,7 @@ def draw_external(
         if (group.has_bare_answer or not bare_only) and (group.is_informative or not spread_only)
     ]
     if bare_only:
-        candidates = without_repeated_answers(candidates, progress.drawing_rng, party_of)
+        candidates = progress.drawn_answers.without_frequent(candidates, progress.drawing_rng, party_of)
     experience = progress.experience
     context = DrawContext(
         round=round_,

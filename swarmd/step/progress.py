@@ -24,6 +24,7 @@ from swarmd.model import Base
 from swarmd.observe import SelfEvaluation
 from swarmd.policy import Policy
 from swarmd.step.needed import Shown
+from swarmd.step.repeated_answers import DrawnAnswers
 from swarmd.step.trained_on import examples_of, examples_state, how_it_is_asked
 from swarmd.storage import Checkpoint, Checkpoints
 
@@ -36,6 +37,7 @@ class _Saved(BaseModel):
     experience: dict[str, dict[str, tuple[float, int]]] = {}  # missing in checkpoints of earlier versions
     rehearsal: dict[str, dict[str, list[tuple[str, int]]]] = {}  # missing there too
     shown: dict[str, dict[str, tuple[float, float, float]]] = {}  # missing there too
+    drawn_answers: dict[str, list[tuple[str, str]]] = {}  # missing there too
     evaluation: SelfEvaluation | None = None  # missing there too
     best: SelfEvaluation | None = None
 
@@ -58,6 +60,7 @@ class Progress:
     experience: Experience = field(default_factory=Experience)
     rehearsal: Rehearsal = field(default_factory=Rehearsal)
     shown: Shown = field(default_factory=Shown)
+    drawn_answers: DrawnAnswers = field(default_factory=DrawnAnswers)
     evaluation: SelfEvaluation | None = None
     """The latest evaluation; None before the first."""
     best: SelfEvaluation | None = None
@@ -77,6 +80,7 @@ class Progress:
         self.experience.see_external(metrics.external_surprisal)
         self.experience.see_others(external)
         self.rehearsal.see(own, external)
+        self.drawn_answers.see(own, external)
 
     def see_evaluation(self, found: SelfEvaluation) -> bool:
         """Record the current policy's evaluation on held-out questions. Returns whether it is the best so
@@ -108,6 +112,10 @@ class Progress:
                 party: {task: list(tally) for task, tally in tallies.items()}
                 for party, tallies in self.shown.to_state().items()
             },
+            "drawn_answers": {
+                whose: [list(pair) for pair in pairs]
+                for whose, pairs in self.drawn_answers.to_state().items()
+            },
             "evaluation": None if self.evaluation is None else self.evaluation.model_dump(mode="json"),
             "best": None if self.best is None else self.best.model_dump(mode="json"),
         }
@@ -120,6 +128,7 @@ class Progress:
         self.experience.restore(saved.experience)
         self.rehearsal.restore(saved.rehearsal)
         self.shown.restore(saved.shown)
+        self.drawn_answers.restore(saved.drawn_answers)
         self.step = self.saved_step = saved.step
         self.questions_drawn = saved.questions_drawn
         self.evaluation, self.best = saved.evaluation, saved.best
