@@ -86,6 +86,15 @@ def test_a_relayed_peer_that_delivers_is_dialled_again_so_that_libp2p_may_punch_
             await reaching._dial_again(session)
         assert disconnected == [hidden.network.peer_id]
         assert "/p2p-circuit" in caller.network.statistics().connections[hidden.network.peer_id]
+        monkeypatch.setattr(reaching._redials, "due", lambda *_, **__: hidden.network.peer_id)
+
+        async def located(_: object) -> None:
+            """The other side punched a hole since the connections were listed."""
+            caller.network._neighbourhood.connections[hidden.network.peer_id] = "/ip4/5.45.8.10/tcp/41000"
+
+        monkeypatch.setattr(caller.network._neighbourhood, "locate", located)
+        await reaching._dial_again(session)
+        assert disconnected == [hidden.network.peer_id]
 
     p2p.run(scenario)
 

@@ -56,6 +56,9 @@ log = structlog.get_logger(__name__)
 ROUND_S = 1.0
 """Seconds between two rounds, and between two checks of the connections."""
 
+REDIAL_S = 5.0
+"""Seconds between two redials. Each takes up to 16 s, beside the rounds."""
+
 ASK_AGAIN_S = 600.0
 """Seconds between two requests to one network, so that a change in the router is noticed within that time ...
 """
@@ -161,12 +164,17 @@ class Reaching:
     # Rounds -----------------------------------------------------------------------------------------
 
     async def keep(self) -> None:
-        """Run a round every ROUND_S, until cancelled or closed."""
+        """Run a round every ROUND_S, and beside them redials, until cancelled or closed."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._keep_doing(self._round, ROUND_S))
+            group.create_task(self._keep_doing(self._dial_again, REDIAL_S))
+
+    async def _keep_doing(self, work: Callable[[Session], Awaitable[None]], every_s: float) -> None:
         while True:
-            await asyncio.sleep(ROUND_S)
+            await asyncio.sleep(every_s)
             try:
                 session = await self._supervisor.session()
-                await self._round(session)
+                await work(session)
             except NetworkClosedError:
                 return
             except NetworkError as error:
@@ -176,7 +184,6 @@ class Reaching:
         self._punched &= self._connections().keys()
         await self._reservations.round(needed=self._needs_relays())
         self._neighbourhood.reach_at((*self._outside(), *self._reservations.addresses))
-        await self._dial_again(session)
         peer = self._next()
         if peer is not None:
             await self._question(session, peer)
@@ -184,16 +191,28 @@ class Reaching:
     async def _dial_again(self, session: Session) -> None:
         """Replace one relayed connection, so that p2pd at its other end tries to punch a hole.
 
-        Only peers that delivered something are worth it: any stranger can open relayed connections.
+        Only for peers that delivered something: any stranger can open relayed connections. If the dial
+        fails, p2pd dials the peer by itself when the next stream to it is opened.
         """
         now = self._now()
-        useful = {peer: way for peer, way in self._connections().items() if self._delivered(peer)}
+        useful = {
+            peer: address
+            for peer, address in self._connections().items()
+            if self._delivered(peer) and not self._guard.shuns(peer)
+        }
         observers = sum(self._voices.counts(now))
         peer = self._redials.due(useful, dialable=self.dialable, observers=observers, now=now)
-        if peer is not None:
-            address = parse_peer_address(f"{self._connections()[peer]}/p2p/{peer}")
-            await session.disconnect(peer)
-            await self._neighbourhood.join(session, [address])
+        if peer is None:
+            return
+        await self._neighbourhood.locate(session)  # the other side may have punched one meanwhile
+        address = self._connections().get(peer)
+        if address is None or not is_relayed(address):
+            return
+        await session.disconnect(peer)
+        try:
+            await session.dial(parse_peer_address(f"{address}/p2p/{peer}"))
+        finally:
+            await self._neighbourhood.locate(session)
 
     def _outside(self) -> tuple[str, ...]:
         """The address where most peers saw this one and could dial its port, for example behind a router that
