@@ -65,4 +65,4 @@ def test_a_run_that_has_not_begun_is_named_without_figures(tmp_path):
     done = subprocess.run(
         [sys.executable, EXAMPLES / "judged_figures.py", tmp_path], capture_output=True, text=True, check=True
     )
-    assert done.stdout.splitlines()[1].split() == ["made-up", "0", "not", "begun"]
+    assert done.stdout.splitlines()[1].split() == ["made-up", "0", "not", "started"]
