@@ -326,7 +326,8 @@ class Home:
             raise ConfigError(
                 f"the key {self.identity_path} is missing, but a peer has used this home "
                 f"({', '.join(traces)}): restore it (`swarmd key restore FILE --home {here}`), or keep "
-                f"the weights but become a new peer (`swarmd join --home {here} --new-identity`), or choose another --home"
+                f"the weights but become a new peer (`swarmd join --home {here} --new-identity`), or choose "
+                "another --home"
             )
         # The steps and ledger belong to the former peer, and nobody else can claim them.
         if self.database_path.exists():
