@@ -153,8 +153,8 @@ async def _wait_for_manifest(network: Network, peers: Sequence[str], events: Eve
         events.emit(
             "warning",
             message=f"{silent} of {len(peers)} peers in --peer do not answer, and only they know which "
-            f"swarm to join: asking again in {pause:.0f} s. Check that they run, and that this network lets TCP "
-            "out to their ports: a network that lets nothing out but port 443 needs a peer started with "
+            f"swarm to join: asking again in {pause:.0f} s. Check that they run, and that this network lets "
+            "TCP out to their ports: a network that lets nothing out but port 443 needs a peer started with "
             "--port 443. To start without them, name the swarm with --swarm",
         )
         await asyncio.sleep(pause)
