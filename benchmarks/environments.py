@@ -94,7 +94,7 @@ def table(found: Sequence[Found]) -> str:
     rows: defaultdict[tuple[str, str], list[Found]] = defaultdict(list)
     for each in found:
         rows[_VARIANT.sub("", each.name), each.verdict].append(each)
-    lines = ["| environment | variants | turns | what comes of it |", "|---|---|---|---|"]
+    lines = ["| environment | variants | turns | result |", "|---|---|---|---|"]
     several = [each for each in found if each.why == "needs several players"]
     for (game, verdict), some in rows.items():
         if verdict != "needs several players":

@@ -1,7 +1,7 @@
 """`python -m benchmarks.prediction`: compare the peak memory that our plan predicts with the measured peak.
 
 Each comes from a fresh process that works like the daemon: one plans, the other loads, generates and trains.
-They may differ by 25 %.
+They may differ by 25%.
 """
 
 from __future__ import annotations

@@ -89,13 +89,13 @@ def draw_gain_by_rarity(figure: Any, folders: Sequence[tuple[float, Results]], o
     axes.xaxis.set_major_formatter("{x:g}")
     axes.xaxis.set_minor_formatter("")
     axes.set_yscale("symlog", linthresh=LINEAR_PERCENT)
-    axes.yaxis.set_major_formatter("{x:+,.0f} %")
+    axes.yaxis.set_major_formatter("{x:+,.0f}%")
     axes.set(xlabel="success before training", ylabel="gain in own reward")
     nodes = how_many([one.config.nodes for _, one in folders], "node")
     rounds = how_many([one.config.rounds for _, one in folders], "round")
     note = (
         f"Our defaults with 4 own and 4 external groups, against 8 own groups alone: {nodes}, {rounds}, mean "
-        f"over {how_many(counts, 'seed')} with 95 % bootstrap intervals. Grey: no gain."
+        f"over {how_many(counts, 'seed')} with 95% bootstrap intervals. Grey: no gain."
     )
     title_and_note(figure, "The rarer success is, the more sharing gains", note)
     figure.draw_without_rendering()
@@ -200,11 +200,11 @@ def draw_rivals(figure: Any, folders: Sequence[Results]) -> None:
         if of_specialists:
             axes.set(title=results.config.name, xlabel="success on held-out questions at the end")
         else:
-            axes.xaxis.set_major_formatter(lambda share, _: f"{100 * share:+.3g} %")
+            axes.xaxis.set_major_formatter(lambda share, _: f"{100 * share:+.3g}%")
             axes.set(title=results.config.name, xlabel="gain in own reward over 8/0")
     panels[0].invert_yaxis()
     note = (
-        f"Mean over {how_many(counts, 'seed')}, with 95 % bootstrap intervals if there are several. Alike: "
+        f"Mean over {how_many(counts, 'seed')}, with 95% bootstrap intervals if there are several. Alike: "
         "blue circles at equal rounds, orange squares at equal CPU. Specialists: blue circles on others' "
         "tasks, orange squares on own."
     )

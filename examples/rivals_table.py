@@ -5,7 +5,7 @@
 One Markdown table per folder. *Gains* are in own reward over nodes that train alone (8/0), at equal rounds,
 generated tokens, and CPU seconds by unit prices, paired by seed. *Held-out* is at the end; for specialists it
 is split into others' tasks and own tasks, and *forgotten* is what own tasks lost since the start. All are
-means over seeds with 95 % bootstrap intervals.
+means over seeds with 95% bootstrap intervals.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from protocol.encoding import sha256_of
 
-HELD_OUT_BYTE_BELOW = 26  # of 256: 10.2 % of questions, enough for 200 in small families and cheap to skip
+HELD_OUT_BYTE_BELOW = 26  # of 256: 10.2% of questions, enough for 200 in small families and cheap to skip
 
 
 def question_digest(text: str) -> bytes:

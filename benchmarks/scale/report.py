@@ -90,10 +90,10 @@ ROWS: tuple[Row, ...] = (
     ("RMR of bodies", lambda r: f"{bodies_rmr(r):.2f}"),
     ("RMR of announcements", lambda r: f"{rmr_of_announcements(r):.1f}"),
     ("LDH", lambda _result: "1"),
-    ("s from made to usable, by whoever pulls: median (p99)", lambda r: ages(r.outcome.ages)),
+    ("s until a record is usable at a peer that pulls it: median (p99)", lambda r: ages(r.outcome.ages)),
     ("s to the last of 32 that pull a record", lambda r: f"{last_delivery_s(r):.0f}"),
     ("s to a newcomer's first group: median (most)", lambda r: newcomers(r.outcome.first_external_s)),
-    ("swarm's size as believed", lambda r: f"{median(r.outcome.sizes_believed):.0f}"),
+    ("estimated size of the swarm", lambda r: f"{median(r.outcome.sizes_believed):.0f}"),
     ("shards in use", lambda r: f"{median(r.outcome.shards):.0f}"),
     ("connections", lambda r: f"{median(r.outcome.connections):.0f}"),
     (

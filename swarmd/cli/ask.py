@@ -141,7 +141,7 @@ def ask(
     if wanted.is_untrained():
         _tell(f"{wanted.home} has no trained weights yet, so only the untrained model answers")
         manner = replace(manner, both=False)
-    _tell("loading the model: seconds, or minutes for a large one")
+    _tell("loading the model: some seconds, or minutes if it is large")
     with _remedy_beside_a_daemon():
         session = _session(wanted, manner, int(str(limit)), seed, as_json=as_json)
         if family is not None:

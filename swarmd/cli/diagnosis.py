@@ -22,7 +22,9 @@ from urllib.parse import urlsplit
 from swarmd import model_names
 from swarmd.cli.foresight import foresee_policy
 from swarmd.daemon.descriptors import NEEDED, WANTED
+from swarmd.daemon.health import concerns_reach
 from swarmd.errors import ConfigError, SwarmdError
+from swarmd.network.clocks import concerns_clock
 from swarmd.network.ports import require_free_port
 from swarmd.observe.words import duration
 from swarmd.storage import Home
@@ -96,7 +98,7 @@ def _home(patient: Patient) -> Check:
 
 
 def _clock(patient: Patient) -> Check:
-    wrong = next((each for each in _reasons(patient) if "clock" in each), None)
+    wrong = next((each for each in _reasons(patient) if concerns_clock(each)), None)
     if wrong is not None:
         return Check("clock", "fail", wrong, "`timedatectl set-ntp true`, or `ntpdate`")
     said = _output("timedatectl", "show", "--property=NTPSynchronized", "--value")
@@ -105,7 +107,7 @@ def _clock(patient: Patient) -> Check:
             "clock",
             "warn",
             "the system does not synchronise it",
-            "`timedatectl set-ntp true`: if it is off by 30 s, others refuse what this peer signs",
+            "`timedatectl set-ntp true`: if it is off by 30 s, other peers refuse what this one signs",
         )
     if said == "yes":
         return Check("clock", "ok", "synchronised by the system")
@@ -133,12 +135,14 @@ def _reachability(patient: Patient) -> Check:
     if patient.status is None:
         return Check("reachability", "ok", "not known: no daemon runs, and only other peers can tell")
     for reason in _reasons(patient):
-        if reason.startswith(("hears nobody", "others do not reach", "nobody can reach")):
+        if concerns_reach(reason):
             text, _, remedy = reason.partition("; ")
             return Check("reachability", "fail", text, remedy or "see --host and --announce")
     seen, reach = sum(not peer.gone for peer in patient.status.peers), patient.status.reach
     if seen == 0 and reach.state == "unknown":
-        return Check("reachability", "ok", "not known: no other peer is seen, and only other peers can tell")
+        return Check(
+            "reachability", "ok", "not known: this peer sees no other peer, and only other peers can tell"
+        )
     text = "1 other peer is seen" if seen == 1 else f"{seen} other peers are seen"
     state: State = "warn" if reach.state == "inline" else "ok"
     return Check("reachability", state, f"{text}; {reach.says}" if reach.says else text, reach.remedy)
@@ -163,7 +167,7 @@ def _swarm(patient: Patient) -> Check:
     if warnings:
         return Check("swarm", "warn", "; ".join(warnings), "known peers are tried too")
     if charter is None:
-        return Check("swarm", "ok", "nobody signed it, or its author is not known")
+        return Check("swarm", "ok", "not signed, or its author is not known")
     return Check(
         "swarm", "ok", f"{charter.charter.name}, version {charter.charter.version}, by {charter.author}"
     )
@@ -173,9 +177,7 @@ def _disk(patient: Patient) -> Check:
     place = next(path for path in (patient.home.path, *patient.home.path.parents) if path.exists())
     free = shutil.disk_usage(place).free
     pace = patient.status.disk.bytes_a_day if patient.status is not None else None
-    written = (
-        "" if pace is None else f"; {pace / GIGABYTE:.1f} GB a day are written, and mostly deleted again"
-    )
+    written = "" if pace is None else f"; {pace / GIGABYTE:.1f} GB written per day, most of it deleted again"
     text = f"{free / GIGABYTE:.1f} GB free for {place}{written}"
     remedy = "free some space, or choose another --home: a checkpoint that does not fit ends the peer"
     if free < DISK_BYTES_MIN:
@@ -228,16 +230,12 @@ def _of_daemon(status: StatusSnapshot) -> Iterator[Check]:
     yield Check("device", "ok", f"{status.device}, {status.dtype}")
     yield Check("model", "ok", f"{status.model} is loaded, LoRA {status.lora or 'off'}")
     yield _layers(status.sandbox)
-    reasons = [reason for reason in status.health.reasons if not _is_told(reason)]
+    reasons = [each for each in status.health.reasons if not (concerns_clock(each) or concerns_reach(each))]
     for reason in reasons:
         text, _, remedy = reason.partition("; ")
         yield Check("health", "fail", text, remedy or "the log says more: `swarmd status`")
     if not reasons:
         yield Check("health", "ok", f"{status.phase}, step {status.step}, up {duration(status.uptime_s)}")
-
-
-def _is_told(reason: str) -> bool:
-    return "clock" in reason or reason.startswith(("hears nobody", "others do not reach", "nobody can reach"))
 
 
 def _plan(patient: Patient) -> tuple[list[Check], tuple[str, ...]]:

@@ -42,7 +42,7 @@ from swarmd.tasks import (
 
 DEFAULT_TASKS = "starter"
 SEED_MAX = 2**32 - 1
-QUESTIONS = 200  # the 95 % interval is then at most +-0.07
+QUESTIONS = 200  # the 95% interval is then at most +-0.07
 QUESTIONS_MAX = 10_000  # the interval is then at most +-0.01; all prompts and answers are in memory
 
 TasksOption = Annotated[
@@ -124,7 +124,7 @@ def evaluate(
     daemon is not disturbed. --checkpoint or --model scores that instead. The first line says what is scored.
     --constant adds the success of a single fixed answer per task.
 
-    --json prints success, questions, interval (95 %, Wilson), reward, constant (null without --constant) and
+    --json prints success, questions, interval (95%, Wilson), reward, constant (null without --constant) and
     pass_at ({"1": {"success": .., "interval": ..}}, empty without --samples); tasks (the same for each task,
     by name); model, weights ("untrained" or a checkpoint's directory), step, swarm, seed, samples and
     temperature. The same command gives the same numbers.
@@ -264,7 +264,7 @@ def _print(subject: Subject, exam: Exam, outcome: Outcome) -> None:
 
 
 def _greedy_table(evaluation: Evaluation) -> Table:
-    names = ("task", "success", "95 % interval", "constant answer", "questions")
+    names = ("task", "success", "95% interval", "constant answer", "questions")
     table = Table(*names, box=None, pad_edge=False)
     for name, result in (*evaluation.tasks.items(), ("all", evaluation.total)):
         low, high = result.interval
@@ -286,5 +286,5 @@ def _sampled_table(sampled: PassAtK) -> Table:
     for name, chances in (*sampled.tasks.items(), ("all", sampled.total)):
         table.add_row(Text(printable(name)), *(f"{chance.success:.3f}" for chance in chances.values()))
     ends = (chance.interval for chance in sampled.total.values())
-    table.add_row("all, 95 % interval", *(f"{low:.2f} – {high:.2f}" for low, high in ends))
+    table.add_row("all, 95% interval", *(f"{low:.2f} – {high:.2f}" for low, high in ends))
     return table

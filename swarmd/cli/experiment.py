@@ -151,7 +151,7 @@ def compare(
 ) -> None:
     """Test the differences between two configurations, A minus B, pair by pair.
 
-    Compares own reward, held-out success, and held-out success by task. Each difference comes with a 95 %
+    Compares own reward, held-out success, and held-out success by task. Each difference comes with a 95%
     bootstrap interval and the p-value of a sign-flip permutation test, Holm-corrected over tasks. Seeds that
     only one of the two has are left out.
     """

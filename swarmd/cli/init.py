@@ -26,7 +26,7 @@ def init(home: HomeOption = DEFAULT_HOME, new_identity: NewIdentityOption = Fals
     created = open_home(home, new_identity=new_identity)
     typer.echo(f"peer id  {created.key().peer_id}")
     typer.echo(f"home     {created.path}")
-    typer.echo(f"key      {created.identity_path} (keep it private: whoever has it is this peer)")
+    typer.echo(f"key      {created.identity_path} (keep it private: anyone who has it can act as this peer)")
     typer.echo(f"config   {created.config_path}")
     at = "" if created.path == home_path(DEFAULT_HOME) else f" --home {shlex.quote(str(created.path))}"
     typer.echo(f"next     swarmd join{at}")

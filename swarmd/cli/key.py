@@ -31,7 +31,10 @@ def backup(file: File, home: HomeOption = DEFAULT_HOME) -> None:
         write_whole(path, key.to_libp2p(), beside=f".writing-{path.name}")
     except OSError as error:
         raise ConfigError(f"{path} cannot be written: {remedy(error)}") from error
-    typer.echo(f"the key of {key.peer_id} is in {path}: keep it private, whoever has it is this peer")
+    typer.echo(
+        f"the key of {key.peer_id} is in {path}: keep it private, because anyone who has it can act as this "
+        "peer"
+    )
 
 
 @app.command("restore")

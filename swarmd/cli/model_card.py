@@ -118,7 +118,7 @@ def _success(found: HeldOut) -> Iterator[str]:
     if before is not None and before.questions != after.questions:
         fewer = f", the untrained one on {before.questions} questions"
     yield (
-        f"The share of {after.questions} questions answered right, greedily, with its 95 % interval. No peer "
+        f"The share of {after.questions} questions answered right, greedily, with its 95% interval. No peer "
         "in the swarm trains on these questions. The trained model was measured after step "
         f"{after.step}{fewer}."
     )

@@ -60,7 +60,7 @@ def _counts(counts: Mapping[str, int]) -> str:
 def _board(board: Iterable[Ranked]) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="dim")
     table.add_column("peer", no_wrap=True, min_width=24)
-    for name in ("success here", "95 %", "groups", "claimed"):
+    for name in ("success here", "95%", "groups", "claimed"):
         table.add_column(name, justify="right", no_wrap=True)
     for one in board:
         interval = "–" if one.interval is None else f"{one.interval[0]:.2f} – {one.interval[1]:.2f}"

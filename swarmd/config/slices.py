@@ -162,7 +162,7 @@ class ObserveConfig(Slice):
     evaluate_every: Annotated[int | None, Flag("--evaluate-every")] = Field(
         None, ge=0, le=STEPS_MAX, examples=[200]
     )
-    """Steps between evaluations on held-out questions. Unset: as often as 2 % of the time allows. 0: none."""
+    """Steps between evaluations on held-out questions. Unset: as often as 2% of the time allows. 0: none."""
     http: Annotated[_HttpAddress | None, Flag("--http", "HOST:PORT")] = Field(
         None, examples=["127.0.0.1:8080"]
     )

@@ -192,7 +192,7 @@ class Assembly:
             return tasks
 
         self._enter(LOADING)
-        self._events.emit("loading", message="the model: seconds, or minutes for a large or a new one")
+        self._events.emit("loading", message="the model: some seconds, or minutes if it is large or new")
         stack.callback(self._model_thread.shutdown, wait=False)  # an unfinished load is abandoned
         async with asyncio.TaskGroup() as group:
             starting = group.create_task(start_worker(), name="task worker")

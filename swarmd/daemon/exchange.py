@@ -238,7 +238,7 @@ class Exchange:
                 self.handle(NetworkRestarted())
             if statistics.pauses > self._pauses_seen:
                 self._pauses_seen = statistics.pauses
-                self._events.emit("warning", message="this machine slept or stood still: reconnecting")
+                self._events.emit("warning", message="this machine was asleep or suspended: reconnecting")
                 self.handle(Paused())
             self.handle(
                 Tick(

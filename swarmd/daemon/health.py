@@ -1,6 +1,7 @@
 """What keeps a peer from doing its work, and what to do about it: one sentence for each cause.
 
-Pure: everything is passed in as numbers. `docs/operating.md` lists these sentences.
+Pure: everything is passed in as numbers. `docs/operating.md` lists these sentences. Each consists of what is
+wrong and, after `; `, a remedy.
 """
 
 from __future__ import annotations
@@ -14,6 +15,10 @@ HEARS_NOBODY_S = 30.0
 
 NOT_ASKED_S = 150.0
 """Seconds without any request from other peers. Every peer stores its status with others every 40 s."""
+
+NO_CONTACT = "no contact with other peers"
+NOT_REACHED = "other peers do not reach this one"
+NO_ADDRESS = "no peer can reach this one yet: it has no address"
 
 FROZEN_S = 60.0
 """Longest time that one request to the task worker may take. A step's questions or scores take less than 1 s.
@@ -37,17 +42,22 @@ def outages(
             return
         since = "" if network.answered_at else " so far"
         yield (
-            f"hears nobody{since}: none of {network.known_peers} known peers has answered for "
+            f"{NO_CONTACT}{since}: none of {network.known_peers} known peers has answered for "
             f"{silent_s:.0f} s; {_way_on(network.dialable)}"
         )
         return
     unasked_s = now - (network.asked_at or alone_until)
     if unasked_s >= NOT_ASKED_S and network.connected_peers:
         yield (
-            f"others do not reach this peer: {network.connected_peers} answer it, and none has asked it for "
-            f"anything for {unasked_s:.0f} s; open its TCP port in the firewall or router and --announce "
-            "it, and check in the log of one of them whether it ignores this peer"
+            f"{NOT_REACHED}: {network.connected_peers} answer it, but none has sent it a request for "
+            f"{unasked_s:.0f} s; open its TCP port in the firewall or router and --announce it, and check in "
+            "the log of another peer whether that peer ignores this one"
         )
+
+
+def concerns_reach(reason: str) -> bool:
+    """Whether a reason of `health` says that this peer and the others cannot reach each other."""
+    return reason.startswith((NO_CONTACT, NOT_REACHED, NO_ADDRESS))
 
 
 def frozen(waiting_s: float, worker: str) -> Iterator[str]:
@@ -67,7 +77,7 @@ def _way_on(dialable: bool) -> str:
             "every 2 s, and if those peers have left for good, name another with --peer"
         )
     return (
-        "this peer is behind a NAT, and the others may be too: peers behind NATs need one that everybody can "
-        "dial. Start one on a machine with a public address (or a forwarded port and --announce), with "
+        "this peer is behind a NAT, and the others may be too: peers behind NATs need one that all of them "
+        "can dial. Start one on a machine with a public address (or a forwarded port and --announce), with "
         "--port 443 if a network lets nothing else out, and name it with --peer on both sides"
     )

@@ -12,7 +12,7 @@ from protocol import Manifest
 from swarmd.tasks import Question, held_out_questions, held_out_seed
 from swarmd.tasks.draw import HeldOutSource
 
-QUESTIONS = 400  # the 95 % interval of success is then at most +-0.05, and that of a difference narrower
+QUESTIONS = 400  # the 95% interval of success is then at most +-0.05, and that of a difference narrower
 PARTS = 4  # a part costs about three times the completions of a default step
 
 

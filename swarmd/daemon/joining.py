@@ -147,14 +147,14 @@ async def _wait_for_manifest(network: Network, peers: Sequence[str], events: Eve
             return manifest
         if not silent:
             raise ConfigError(
-                "none of the peers given serves a manifest that this version can read: name another peer, or "
-                "name the swarm with --swarm"
+                "none of the peers in --peer serves a manifest that this version can read: name another "
+                "peer, or name the swarm with --swarm"
             )
         events.emit(
             "warning",
-            message=f"{silent} of {len(peers)} peers given do not answer, and only they know which swarm to "
-            f"join: asking again in {pause:.0f} s. Check that they run, and that this network lets TCP out "
-            "to their ports: a network that lets nothing out but port 443 needs a peer started with "
+            message=f"{silent} of {len(peers)} peers in --peer do not answer, and only they know which "
+            f"swarm to join: asking again in {pause:.0f} s. Check that they run, and that this network lets "
+            "TCP out to their ports: a network that lets nothing out but port 443 needs a peer started with "
             "--port 443. To start without them, name the swarm with --swarm",
         )
         await asyncio.sleep(pause)

@@ -80,7 +80,7 @@ class LearningView:
 
 def describe(learning: Learning) -> str:
     """Return one sentence for people: success now, at the start, and what the difference on the same
-    questions says. Intervals of 95 % are in parentheses.
+    questions says. Intervals of 95% are in parentheses.
     """
     now, untrained, change = learning.now, learning.untrained, learning.trend
     if now is None:

@@ -48,7 +48,7 @@ async def meet(
         events.emit("joined", peers=answered, **fields)
     else:
         why = "no known address answers, trying again" if addresses else "no peer is known"
-        events.emit("alone", message=f"{why}: training alone until others come", **fields)
+        events.emit("alone", message=f"{why}: training alone until a peer connects", **fields)
     return known
 
 

@@ -37,19 +37,19 @@ def _says(reach: Reachability) -> str:
         case Reach.DIRECT:
             return f"direct: TCP port {reach.port} opens to {reach.opened} of {asked} networks that tried"
         case Reach.PUNCHED:
-            return "behind a NAT, and hole punching works: others reach this peer without a relay"
+            return "behind a NAT, and hole punching works: other peers reach this one without a relay"
         case Reach.RELAYED:
             relays = ", ".join(map(named, reach.relays[:RELAYS_NAMED]))
-            return f"relayed: others reach this peer through {relays}"
+            return f"relayed: other peers reach this one through {relays}"
         case Reach.INLINE:
             return (
                 f"inline only: TCP port {reach.port} opens to {reach.opened} of {asked} networks that tried, "
                 "and no relay has a place for this peer; other peers find its groups in the DHT"
             )
     if reach.alone:
-        return "not known: there is nobody to ask yet"
+        return "not known: there is no peer to ask yet"
     if reach.on_this_machine:
-        return "not known: all other peers are on this machine, and reach it there"
+        return "not known: all other peers are on this machine and reach it locally"
     return f"not known: {asked} {_networks(asked)} tried TCP port {reach.port}, and two must agree"
 
 

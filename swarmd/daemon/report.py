@@ -18,7 +18,7 @@ from swarmd import __version__
 from swarmd.daemon.company import company, credible, hearing, helping, judgement
 from swarmd.daemon.credit_view import credit_view, signed_credits
 from swarmd.daemon.encounters import counting
-from swarmd.daemon.health import frozen, outages
+from swarmd.daemon.health import NO_ADDRESS, frozen, outages
 from swarmd.daemon.judging import judge_views
 from swarmd.daemon.own_groups import UNSCORED_TOLD
 from swarmd.daemon.reaching import reach_view
@@ -197,7 +197,7 @@ class Reporter:
         """Return whether the peer does its work and, if not, why and what to do."""
         reasons = list(self.problems())
         if not self.network.addresses:
-            reasons.append("nobody can reach this peer yet: it has no address")
+            reasons.append(NO_ADDRESS)
         stalled = max(STALLED_S_MIN, STALLED_STEPS * self.steps.usual_s)
         silent = self.monotonic() - self.steps.last_done_at
         if silent > stalled:

@@ -81,8 +81,8 @@ def _own(newest: Checkpoint | None, fresh: bool) -> Resumption:
     problems = []
     if newest is not None and fresh:
         problems.append(
-            f"--fresh is for a home in which nothing can be loaded, but {newest.path} is whole: continuing "
-            "from it. To start over separately, use another --home"
+            f"--fresh is for a home in which no checkpoint can be loaded, but {newest.path} is whole: "
+            "continuing from it. To start over separately, use another --home"
         )
     origin = None if newest is None else newest.state.get("origin")
     return Resumption(newest, origin if isinstance(origin, str) else None, problems=tuple(problems))
@@ -131,7 +131,7 @@ def _require_untrained(checkpoints: Checkpoints, home: Home, damaged: Sequence[D
         return
     reached = max([past.last_step, past.saved_step or 0, *(damage.step for damage in damaged)])
     until = f" up to step {reached}" if reached else ""
-    lines = [f"nothing can be loaded in {home.path}, which has trained{until}:"]
+    lines = [f"no checkpoint can be loaded from {home.path}, which has trained{until}:"]
     lines += [f"  {damage}" for damage in damaged]
     lines += [f"  {path} was set aside as damaged before" for path in aside]
     if not damaged and not aside:

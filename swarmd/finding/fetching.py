@@ -116,7 +116,7 @@ async def _to_public(client: httpx.AsyncClient, asked: str, at: str) -> httpx.Re
     local = [address for address in addresses if not _is_public(address)]
     if local:
         raise ConfigError(
-            f"{asked} {leads} {url.host[:100]} ({local[0]}), which is no public address: refused, "
+            f"{asked} {leads} {url.host[:100]} ({local[0]}), which is not a public address: refused, "
             "because a stranger must not reach into this network. If you want that address, give it directly"
         )
     return client.build_request(

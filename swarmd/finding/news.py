@@ -59,6 +59,6 @@ def _announced(newest: VerifiedCharter) -> str:
     locations = " or ".join(new.urls)
     where = f"its file is at {locations}" if locations else "get its file from the author"
     return (
-        f"a new version of the swarm is there: {new.name}, version {new.version}, signed by "
+        f"a new version of the swarm is available: {new.name}, version {new.version}, signed by "
         f"{name_of(newest.author)}; {where}"
     )

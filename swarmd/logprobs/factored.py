@@ -115,7 +115,7 @@ def _gram(factor: Tensor) -> Tensor:
     """factor factor^T [n, n] in float32, for factor [n, columns]."""
     total = torch.zeros(len(factor), len(factor), device=factor.device)
     for part in torch.split(factor, COLUMNS_AT_ONCE, dim=1):
-        # float16 could overflow; bfloat16 rounds each entry by at most 0.4 %, and the norm by far less.
+        # float16 could overflow; bfloat16 rounds each entry by at most 0.4%, and the norm by far less.
         columns = part if part.dtype == torch.bfloat16 else part.float()
         total += columns @ columns.T
     return total

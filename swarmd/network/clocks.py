@@ -48,10 +48,18 @@ class Clocks:
         return None
 
 
+_WRONG = "this machine's clock is"
+
+
 def clock_problem(offset: float, peers: str) -> str:
     """Describe the problem and its remedy for the operator. `peers`: whose clocks were compared."""
     way = "behind" if offset > 0 else "ahead of"
     return (
-        f"this machine's clock is {abs(offset):.0f} s {way} {peers}; beyond {CLOCK_SKEW_S_MAX} s peers "
+        f"{_WRONG} {abs(offset):.0f} s {way} {peers}; beyond {CLOCK_SKEW_S_MAX} s peers "
         "refuse what it signs: set the clock (timedatectl set-ntp true, or ntpdate)"
     )
+
+
+def concerns_clock(problem: str) -> bool:
+    """Whether a problem is one that `clock_problem` describes."""
+    return problem.startswith(_WRONG)

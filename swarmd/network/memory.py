@@ -81,7 +81,7 @@ class MemoryHub:
         loss: float = 0.0,
         sleep: Sleep = asyncio.sleep,
     ) -> None:
-        """`latency`: mean seconds of one message, uniform within +-50 %; `loss`: probability
+        """`latency`: mean seconds of one message, uniform within +-50%; `loss`: probability
         that it is lost.
         """
         self._rng = rng

@@ -22,7 +22,7 @@ class SelfEvaluation(_Part):
     success: float
     """Share of questions answered right, 0..1."""
     interval: tuple[float, float]
-    """95 % Wilson interval of `success`."""
+    """95% Wilson interval of `success`."""
     questions: int
     tasks: dict[str, float] = {}
     """Success by the task's name in the manifest."""
@@ -36,7 +36,7 @@ class Measured(_Part):
     success: float
     """Share of questions answered right, 0..1."""
     interval: tuple[float, float]
-    """95 % Wilson interval of `success`."""
+    """95% Wilson interval of `success`."""
     questions: int
 
 
@@ -48,7 +48,7 @@ class Trend(_Part):
     difference: float
     """-1..1."""
     interval: tuple[float, float]
-    """95 % interval of `difference`."""
+    """95% interval of `difference`."""
     questions: int
     """Number of questions asked both times."""
     word: str
@@ -72,7 +72,7 @@ class HeldOutCurve(_Part):
     step: tuple[int, ...] = ()
     success: tuple[float, ...] = ()
     low: tuple[float, ...] = ()
-    """Lower end of the 95 % Wilson interval."""
+    """Lower end of the 95% Wilson interval."""
     high: tuple[float, ...] = ()
     questions: tuple[int, ...] = ()
     tasks: dict[str, tuple[float | None, ...]] = {}

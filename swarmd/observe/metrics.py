@@ -113,12 +113,12 @@ def _gauges(status: StatusSnapshot) -> Iterator[Metric]:
         ),
         (
             "swarmd_held_out_gain_low_ratio",
-            "Lower end of its 95 % interval: above 0, the peer has learned.",
+            "Lower end of its 95% interval: above 0, the peer has learned.",
             None if trend is None else trend.interval[0],
         ),
         (
             "swarmd_held_out_gain_high_ratio",
-            "Upper end of its 95 % interval: below 0, the peer has become worse.",
+            "Upper end of its 95% interval: below 0, the peer has become worse.",
             None if trend is None else trend.interval[1],
         ),
         (
@@ -151,7 +151,7 @@ def _labelled_gauges(status: StatusSnapshot) -> Iterator[Metric]:
     for end, which in (("low", 0), ("high", 1)):
         yield _gauge(
             f"swarmd_held_out_success_{end}_ratio",
-            f"{text}: {end} end of the 95 % interval.",
+            f"{text}: {end} end of the 95% interval.",
             "policy",
             {policy: found.interval[which] for policy, found in measured.items()},
         )

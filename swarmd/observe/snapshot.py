@@ -279,7 +279,7 @@ class Ranked(_Part):
     success: float
     """Their mean reward as scored here, 0..1."""
     interval: tuple[float, float] | None = None
-    """95 % interval of `success`; null with fewer than two groups."""
+    """95% interval of `success`; null with fewer than two groups."""
     claimed: float | None = None
     """The mean reward of its last 20 steps that it claims, 0..1. Nobody checks it."""
 

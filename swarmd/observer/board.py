@@ -10,7 +10,7 @@ from dataclasses import dataclass
 RECENT_GROUPS = 100  # per peer; a peer learns, so older groups say little about it now
 RANKED_GROUPS = 10  # below this, the mean is not meaningful and the peer is not ranked
 PEERS_MAX = 1_024  # as many as gossip lists; drops the peer with the fewest groups, then the longest silent
-NORMAL_95 = 1.96  # standard errors on either side of a mean for a 95 % interval
+NORMAL_95 = 1.96  # standard errors on either side of a mean for a 95% interval
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Success:
     mean: float
     """Mean reward as scored here, 0..1."""
     interval: tuple[float, float] | None
-    """95 % interval of `mean` across groups; None with fewer than two."""
+    """95% interval of `mean` across groups; None with fewer than two."""
 
 
 class Board:

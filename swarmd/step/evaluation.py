@@ -21,7 +21,7 @@ from swarmd.step.playing import InModelThread, Text
 from swarmd.tasks import Exchange, Question, Score, extract_answer
 from swarmd.tasks.rewards import EXACT_FROM_MICRO
 
-Z_95 = 1.959964  # two-sided 95 % quantile of the normal distribution
+Z_95 = 1.959964  # two-sided 95% quantile of the normal distribution
 RIGHT_FROM = EXACT_FROM_MICRO / MICRO  # what counts as right in a swarm with all-or-nothing rewards
 CONSTANTS_MAX = 16  # per task: the policy's most frequent answers, tested as constants
 SMALL_NUMBERS = tuple(str(number) for number in range(11))  # also tested as constants
@@ -51,7 +51,7 @@ class Stop(Protocol):
 
 @dataclass(frozen=True)
 class Result:
-    """Success over some questions, with its 95 % Wilson interval."""
+    """Success over some questions, with its 95% Wilson interval."""
 
     success: float
     """Share of questions answered right, 0..1."""

@@ -19,7 +19,7 @@ Word = Literal["learned", "not yet clear", "worse"]
 
 @dataclass(frozen=True)
 class Measured:
-    """Success over some sittings, with its 95 % Wilson interval."""
+    """Success over some sittings, with its 95% Wilson interval."""
 
     first_step: int
     """Step of the earliest sitting included."""
@@ -35,7 +35,7 @@ class Measured:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """95 % Wilson interval of `success`."""
+        """95% Wilson interval of `success`."""
         return wilson_interval(self.right, self.questions)
 
 
@@ -47,7 +47,7 @@ class Trend:
     difference: float
     """-1..1."""
     interval: tuple[float, float]
-    """95 % interval of `difference`."""
+    """95% interval of `difference`."""
     questions: int
     """Number of questions asked both times."""
 

@@ -47,7 +47,7 @@ class Sampler(Protocol):
 
 @dataclass(frozen=True)
 class Chance:
-    """The mean of pass@k over some questions, with a 95 % interval.
+    """The mean of pass@k over some questions, with a 95% interval.
 
     The interval is Wilson's, with one trial per question. It is never too narrow: a question's pass@k is in
     0..1, so it varies between questions at most as much as a coin with the same mean. More samples per

@@ -95,7 +95,8 @@ def _key(home: Home) -> Finding:
         if not home.identity_path.exists():
             traces = home.traces()
             why = (
-                "missing, but a peer has lived here: `swarmd key restore FILE`, or start with --new-identity"
+                "missing, but a peer has used this home: `swarmd key restore FILE`, or start with "
+                "--new-identity"
             )
             return ("wrong", why) if traces else ("absent", "")
         return "whole", home.key().peer_id

@@ -324,9 +324,10 @@ class Home:
         if traces and not new_identity:
             here = shlex.quote(str(self.path))
             raise ConfigError(
-                f"the key {self.identity_path} is missing, and a peer has lived here ({', '.join(traces)}): "
-                f"restore it (`swarmd key restore FILE --home {here}`), or keep the weights but become a new "
-                f"peer (`swarmd join --home {here} --new-identity`), or choose another --home"
+                f"the key {self.identity_path} is missing, but a peer has used this home "
+                f"({', '.join(traces)}): restore it (`swarmd key restore FILE --home {here}`), or keep "
+                f"the weights but become a new peer (`swarmd join --home {here} --new-identity`), or choose "
+                "another --home"
             )
         # The steps and ledger belong to the former peer, and nobody else can claim them.
         if self.database_path.exists():

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 import random
-import resource
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -32,7 +31,7 @@ from swarmd.tasks.frames import FRAME_BYTES_MAX
 from swarmd.tasks.imaging import images_for
 from swarmd.tasks.judge_rules import OPTION, without_judges
 from swarmd.tasks.launch import WorkerOptions
-from swarmd.tasks.nursery import Nursery
+from swarmd.tasks.nursery import Nursery, cpu_micro
 from swarmd.tasks.sandbox import Sandbox
 from swarmd.tasks.scorer import WORTHLESS, Answer, Scorer, may_share
 from swarmd.tasks.source import (
@@ -85,7 +84,7 @@ class Bench:
 
     def cpu_micro(self) -> int:
         """CPU microseconds used so far by this process, its children and all programs."""
-        return _cpu_micro() + (0 if self._nursery is None else self._nursery.cpu_micro)
+        return cpu_micro() + (0 if self._nursery is None else self._nursery.cpu_micro)
 
     def answer(self, request: Any) -> Sequence[object]:
         self._prepare(request)
@@ -365,9 +364,3 @@ def _within(outcomes: Sequence[Outcome]) -> list[Outcome]:
 
 def _outcome(result: object) -> Outcome:
     return (False, result.kind, result.detail, result.option) if isinstance(result, Lost) else (True, result)
-
-
-def _cpu_micro() -> int:
-    """CPU microseconds of this process and of all children that it has waited for."""
-    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return round(sum(usage.ru_utime + usage.ru_stime for usage in used) * 1e6)

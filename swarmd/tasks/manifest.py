@@ -12,17 +12,16 @@ import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from protocol import InvalidLocal, Manifest, TaskFamily, TaskSpec, VerifiedCharter, canonical_json
 from swarmd.errors import ConfigError
 from swarmd.tasks.judge_rules import OPTION, BadJudgeError, rules_of
 from swarmd.tasks.launch import WorkerOptions
-from swarmd.tasks.signed import SignedTable, charter_of, require_signed_rules, without_signature
+from swarmd.tasks.signed import SignedTable, ZonedTime, charter_of, require_signed_rules, without_signature
 from swarmd.tasks.trying import try_tasks
 from swarmd.tasks.versions import built_in_versions
 from swarmd.toml_lines import line_of
@@ -34,12 +33,6 @@ OF_SETTINGS = frozenset({"swarm", "steps", "seed", "network", "policy", "learnin
 """Top-level keys of a peer's config.toml that no manifest has."""
 DOTS_OF_LINE_MAX = 256  # parsing is quadratic in a key's parts; 8 addresses on one line have 60 dots
 _SHOWN_CHARS = 100  # of an invalid name, in messages
-
-
-def _with_zone(value: datetime) -> datetime:
-    if value.tzinfo is None:
-        raise ValueError("needs a time zone, such as 2026-01-01T00:00:00Z")
-    return value
 
 
 @dataclass(frozen=True)
@@ -85,7 +78,7 @@ class _TaskTable(BaseModel):
 class _ManifestTable(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
     name: str
-    genesis: Annotated[datetime, AfterValidator(_with_zone)]
+    genesis: ZonedTime
     round_seconds: int
     reward: Literal["exact", "partial"]
     max_new_tokens: int

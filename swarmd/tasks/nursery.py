@@ -145,7 +145,7 @@ def _help(requests: int, replies: int) -> NoReturn:
             limits,
             lambda _: cell.limit_cell(cpu_ms / 1000),
         )
-        write_frame(replies, (_cpu_micro(), _outcome(result, len(calls))))
+        write_frame(replies, (cpu_micro(), _outcome(result, len(calls))))
         status = 0
     finally:
         os._exit(status)
@@ -168,6 +168,7 @@ def _is_output(value: object) -> bool:
     return value is None or (isinstance(value, str) and len(value) <= OUTPUT_CHARS_MAX)
 
 
-def _cpu_micro() -> int:
+def cpu_micro() -> int:
+    """Return the CPU microseconds of this process and of all children that it has waited for."""
     used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     return round(sum(usage.ru_utime + usage.ru_stime for usage in used) * 1e6)

@@ -7,11 +7,11 @@ worker's start-up time and memory, in each of a peer's two workers.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.abc import Loader, MetaPathFinder
-from importlib.machinery import ModuleSpec
 from types import ModuleType
+
+from swarmd.tasks.empty_modules import EmptyModules, top_of
 
 PLOTTING = ("matplotlib", "mpl_toolkits")
 
@@ -25,28 +25,6 @@ class _Empty(ModuleType):
         return type(name, (), {})
 
 
-class _EmptyModules(MetaPathFinder, Loader):
-    """Finds an empty module for every name within `PLOTTING`."""
-
-    def find_spec(
-        self,
-        fullname: str,
-        path: Sequence[str] | None,  # noqa: ARG002  the interface's
-        target: ModuleType | None = None,  # noqa: ARG002
-    ) -> ModuleSpec | None:
-        return ModuleSpec(fullname, self, is_package=True) if _is_plotting(fullname) else None
-
-    def create_module(self, spec: ModuleSpec) -> ModuleType:
-        return _Empty(spec.name)
-
-    def exec_module(self, module: ModuleType) -> None:
-        """Do nothing: the module is empty."""
-
-
-def _is_plotting(module: str) -> bool:
-    return module.partition(".")[0] in PLOTTING
-
-
 @contextmanager
 def without_plotting() -> Iterator[None]:
     """Within the block, import matplotlib as empty modules. Later imports get the real ones.
@@ -56,11 +34,11 @@ def without_plotting() -> Iterator[None]:
     if any(name in sys.modules for name in PLOTTING):
         yield
         return
-    finder = _EmptyModules()
+    finder = EmptyModules(PLOTTING, _Empty)
     sys.meta_path.insert(0, finder)
     try:
         yield
     finally:
         sys.meta_path.remove(finder)
-        for name in [name for name in sys.modules if _is_plotting(name)]:
+        for name in [name for name in sys.modules if top_of(name) in PLOTTING]:
             del sys.modules[name]

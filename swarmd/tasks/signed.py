@@ -41,6 +41,8 @@ def _with_zone(value: datetime) -> datetime:
 
 
 _Hexadecimal = Annotated[str, AfterValidator(_hexadecimal)]
+ZonedTime = Annotated[datetime, AfterValidator(_with_zone)]
+"""A TOML date and time that has a time zone."""
 
 
 class SignedTable(BaseModel):
@@ -49,7 +51,7 @@ class SignedTable(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
     author: str
     version: int
-    created: Annotated[datetime, AfterValidator(_with_zone)]
+    created: ZonedTime
     bootstrap: list[str]
     urls: list[str]
     swarm: _Hexadecimal

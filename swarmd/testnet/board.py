@@ -28,7 +28,7 @@ class HeldOut:
     """Before its first step."""
     now: float
     interval: tuple[float, float]
-    """95 % interval of `now`."""
+    """95% interval of `now`."""
     step: int
     trend: str | None = None
     """learned, not yet clear or worse: see `observe.Trend`."""

@@ -15,7 +15,7 @@ from swarmd.testnet.board import HeldOut, Row
 from swarmd.testnet.chaos import Fault
 from swarmd.testnet.homes import Settler
 
-Z_95 = 1.959964  # two-sided 95 % quantile of the normal distribution
+Z_95 = 1.959964  # two-sided 95% quantile of the normal distribution
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Reward:
     now: float | None
     """Over as many last steps."""
     interval: tuple[float, float] | None
-    """95 % interval of `now`, from the spread between its steps; None with fewer than two."""
+    """95% interval of `now`, from the spread between its steps; None with fewer than two."""
 
 
 @dataclass(frozen=True)

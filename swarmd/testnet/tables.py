@@ -71,10 +71,10 @@ def _peers(peers: Sequence[PeerSummary]) -> Table:
 
 
 def _learning(peers: Sequence[PeerSummary]) -> Table:
-    """Reward and held-out success: at the start, now, and the 95 % interval of now."""
+    """Reward and held-out success: at the start, now, and the 95% interval of now."""
     table = _table()
     table.add_column("peer", no_wrap=True)
-    for name in ("reward", "95 %", "held-out", "95 %"):
+    for name in ("reward", "95%", "held-out", "95%"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("", no_wrap=True)
     for peer in peers:

@@ -1,7 +1,7 @@
 """`python -m tests.chaos.soak`: daemons that run for hours while nothing happens to them, and what grows.
 
 Every few seconds it looks at memory, descriptors and threads of each process and at what the homes take on
-disk. Prints for each the slope after the first minutes with its 95 % interval, and ends with 1 where
+disk. Prints for each the slope after the first minutes with its 95% interval, and ends with 1 where
 something grows that has no bound by design.
 """
 
@@ -64,7 +64,7 @@ T_95 = {
     20: 2.09,
     30: 2.04,
 }
-"""Student's t, two-sided 95 %, by degrees of freedom."""
+"""Student's t, two-sided 95%, by degrees of freedom."""
 
 
 @dataclass(frozen=True)

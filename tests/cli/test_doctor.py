@@ -50,7 +50,8 @@ def test_a_running_daemon_is_asked_and_no_library_is_loaded(tmp_path, monkeypatc
 
 def test_what_the_daemon_complains_of_is_a_failure_with_its_remedy(tmp_path) -> None:
     reasons = (
-        "hears nobody: none of 2 known peers has answered for 31 s; check this machine's network",
+        "no contact with other peers: none of 2 known peers has answered for 31 s; "
+        "check this machine's network",
         "this machine's clock is 9 s behind most peers",
         "no step for 700 s (now: training); see the log",
     )

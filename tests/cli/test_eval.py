@@ -214,7 +214,7 @@ def test_the_tables_are_for_people_and_say_which_weights_were_scored(swarmd, hom
     assert "untrained, greedy, on held-out questions of two" in out
     assert "2 samples of each at temperature 1" in out
     assert "pass@2" in out
-    for column in ("task", "success", "95 % interval", "constant answer", "questions"):
+    for column in ("task", "success", "95% interval", "constant answer", "questions"):
         assert column in out
     assert [line.split()[0] for line in out.splitlines() if line.startswith("all")] == ["all", "all", "all,"]
 

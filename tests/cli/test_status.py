@@ -218,7 +218,7 @@ def test_one_screen_of_80_columns_says_whether_the_peer_learns_helps_and_hears(
             "helping": helping,
             "hearing": Hearing(groups_used=20, taught_by=3, peers=(heard,)),
             "reach": ReachView(
-                says="relayed: others reach this peer through a relay",
+                says="relayed: other peers reach this one through a relay",
                 remedy="forward TCP port 41000",
                 ways={"direct": 20, "relay": 3, "inline": 1},
                 places=1,
@@ -243,7 +243,7 @@ def test_one_screen_of_80_columns_says_whether_the_peer_learns_helps_and_hears(
         f"{named(OTHER)} 12",
         "learned from 20 groups of 3 peers:",
         f"{named(OTHER)} 20 (gone) and 2 more",
-        "relayed: others reach this peer through a relay",
+        "relayed: other peers reach this one through a relay",
         "→ forward TCP port 41000",
         "groups came: 20 directly, 3 through relays, 1 from the DHT",
         "relays for 1 peer: 2.5 MB so far",

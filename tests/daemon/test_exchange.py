@@ -227,7 +227,7 @@ async def test_a_pause_of_this_machine_is_told_once(bench: Bench):
         bench.exchange.handle(g.Demand(4, 1.0))
         await bench.told(g.Tick, 2)
     assert len(bench.gossip.of(g.Paused)) == 1
-    assert "slept or stood still" in bench.events.named("warning")[0]["message"]
+    assert "was asleep or suspended" in bench.events.named("warning")[0]["message"]
 
 
 async def test_ticks_carry_the_number_of_neighbours_and_who_does_not_answer(bench: Bench):

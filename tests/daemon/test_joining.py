@@ -176,7 +176,7 @@ def test_a_new_home_whose_peers_serve_nothing_that_can_be_read_is_refused_and_bo
     choose, home, monkeypatch
 ):
     monkeypatch.setattr(Manifest, "to_bytes", lambda self: b"\xff" * 40)
-    with pytest.raises(ConfigError, match="none of the peers given serves a manifest"):
+    with pytest.raises(ConfigError, match="none of the peers in --peer serves a manifest"):
         choose(None, serving=(THIRD, OTHER))
     assert home.read_manifest() is None
 

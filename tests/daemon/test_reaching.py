@@ -30,7 +30,7 @@ def view(state: Reach, *, announces: bool = False, **changes: Any) -> Any:
             {"closed": 2},
             "opens to 0 of 2 networks that tried, and no relay has a place for this peer",
         ),
-        (Reach.UNKNOWN, {"alone": True}, "nobody to ask yet"),
+        (Reach.UNKNOWN, {"alone": True}, "no peer to ask yet"),
         (Reach.UNKNOWN, {"on_this_machine": True}, "all other peers are on this machine"),
         (Reach.UNKNOWN, {"opened": 1}, "1 network tried TCP port 41000, and two must agree"),
     ],

@@ -14,7 +14,7 @@ from protocol import verify_status
 from swarmd import __version__
 from swarmd.config import StorageConfig
 from swarmd.daemon.company import GONE_S
-from swarmd.daemon.health import FROZEN_S, HEARS_NOBODY_S, NOT_ASKED_S
+from swarmd.daemon.health import FROZEN_S, HEARS_NOBODY_S, NO_CONTACT, NOT_ASKED_S, NOT_REACHED
 from swarmd.daemon.machine_use import MachineUse
 from swarmd.daemon.recording import Recorder
 from swarmd.daemon.report import STALLED_S_MIN, STALLED_STEPS, Reporter, join_command, write_addresses
@@ -185,7 +185,7 @@ def test_a_peer_that_nobody_can_reach_and_what_gossip_finds_wrong_are_reported(p
     assert not said.health.ok
     assert len(said.health.reasons) == 2
     assert "clock" in said.health.reasons[0]
-    assert "nobody can reach this peer" in said.health.reasons[1]
+    assert "no peer can reach this one" in said.health.reasons[1]
     assert said.join_command is None
 
 
@@ -273,12 +273,12 @@ def network_of(**changes: Any) -> NetworkStatistics:
         ({}, []),
         ({"known_peers": 0, "answered_at": None, "asked_at": None}, []),
         ({"answered_at": START - HEARS_NOBODY_S + 1}, []),
-        ({"answered_at": START - 95}, ["hears nobody: none of 2 known peers", "95 s", "firewall", "--peer"]),
-        ({"answered_at": None}, ["hears nobody so far", "600 s"]),
-        ({"answered_at": None, "known_since": START - 40}, ["hears nobody so far", "40 s"]),
-        ({"answered_at": START - 95, "dialable": False}, ["hears nobody", "behind a NAT", "--announce"]),
+        ({"answered_at": START - 95}, [NO_CONTACT + ": none of 2 known peers", "95 s", "firewall", "--peer"]),
+        ({"answered_at": None}, [NO_CONTACT + " so far", "600 s"]),
+        ({"answered_at": None, "known_since": START - 40}, [NO_CONTACT + " so far", "40 s"]),
+        ({"answered_at": START - 95, "dialable": False}, [NO_CONTACT, "behind a NAT", "--announce"]),
         ({"asked_at": START - NOT_ASKED_S + 1}, []),
-        ({"asked_at": START - 200}, ["others do not reach this peer: 2 answer it", "200 s", "--announce"]),
+        ({"asked_at": START - 200}, [NOT_REACHED + ": 2 answer it", "200 s", "--announce"]),
         ({"asked_at": None, "connected_peers": 0}, []),
         ({"problems": ("this machine's clock is 10 s behind",)}, ["clock is 10 s behind"]),
     ],

@@ -105,9 +105,9 @@ async def test_each_problem_is_told_when_it_begins_though_another_ends_with_it_a
     seen = [
         ("clocks differ by 9 s: set the clock",),
         ("clocks differ by 12 s: set the clock",),
-        ("hears nobody: 3 peers",),
+        ("no contact with other peers: 3 peers",),
         (),
-        ("hears nobody: 2 peers", "clocks differ by 9 s: set the clock"),
+        ("no contact with other peers: 2 peers", "clocks differ by 9 s: set the clock"),
     ]
     events, over, problems = Events(), asyncio.Event(), iter(seen)
 

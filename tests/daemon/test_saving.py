@@ -46,7 +46,7 @@ def test_a_small_quick_checkpoint_is_due_every_two_minutes(watch: Watch) -> None
         (0, 0.0, SAVE_S_MIN),
         (100_000_000, 0.1, 432.0),  # 100 MB at 20 GB a day
         (1_600_000_000, 5.0, SAVE_S_MAX),  # a model of 135 M parameters
-        (17_600_000, 10.0, 500.0),  # a slow disk: 2 % of the time
+        (17_600_000, 10.0, 500.0),  # a slow disk: 2% of the time
         (6_000_000_000, 60.0, SAVE_S_MAX),
     ],
 )

@@ -82,7 +82,7 @@ def test_the_table_has_gains_and_what_was_forgotten(folder, monkeypatch, capsys)
     alone, ours = (line.split(" | ") for line in capsys.readouterr().out.splitlines()[-3:-1])
     assert alone[1:5] == ["4/0", "2", "1.2 (0.8 to 1.6)", "–"]
     assert ours[0] == "| ours"
-    assert ours[4].startswith("+100.0 %"), "twice the reward in as many rounds"
+    assert ours[4].startswith("+100.0%"), "twice the reward in as many rounds"
     others_at_the_end, own_at_the_end = (0.2 + 0.5) / 2, (0.5 + 0.2) / 2
     own_at_the_start = (0.0 + 0.2) / 2
     expected = (others_at_the_end, own_at_the_end, own_at_the_start - own_at_the_end)

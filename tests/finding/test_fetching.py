@@ -129,7 +129,7 @@ def test_a_server_that_takes_its_time_has_no_more_than_all_may_take(monkeypatch,
 
 def test_what_a_stranger_points_to_is_not_asked_in_a_private_network(names):
     names["example.org"] = "192.168.1.1"
-    with pytest.raises(ConfigError, match=r"is example.org \(192.168.1.1\), which is no public address"):
+    with pytest.raises(ConfigError, match=r"is example.org \(192.168.1.1\), which is not a public address"):
         fetch_text(URL, local=False, transport=httpx.MockTransport(lambda _: pytest.fail("nobody is asked")))
 
 
@@ -151,5 +151,5 @@ def test_what_a_stranger_points_to_is_not_asked_in_a_private_network(names):
 )
 def test_a_redirect_into_a_private_network_is_refused(names, address: str):
     names["inside.example.net"] = address
-    with pytest.raises(ConfigError, match="is no public address"):
+    with pytest.raises(ConfigError, match="is not a public address"):
         fetch(redirect("https://inside.example.net/"))

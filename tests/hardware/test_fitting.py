@@ -130,7 +130,7 @@ def qwen(hidden, layers, heads, kv_heads, width, tied):
     ("model", "free", "limit"),
     [
         ((3584, 28, 28, 4, 18944, False), 24, "80%"),  # Qwen2.5-7B
-        ((2048, 36, 16, 2, 11008, True), 8, "95%"),  # 3B: its weights alone take 5.75 of 6.4 GiB at 80 %
+        ((2048, 36, 16, 2, 11008, True), 8, "95%"),  # 3B: its weights alone take 5.75 of 6.4 GiB at 80%
         ((1536, 28, 12, 2, 8960, True), 8, "80%"),  # 1.5B
     ],
 )

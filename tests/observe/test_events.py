@@ -166,11 +166,11 @@ def test_the_state_follows_the_events() -> None:
     log.emit("evaluated", step=6, success=0.43, interval=(0.34, 0.53), questions=100)
     log.emit("join_command", command="swarmd join --peer X")
     log.emit("evaluated", step=6, success=0.43, interval=(0.34, 0.53), questions=100)
-    log.emit("health", reasons=("hears nobody",))
+    log.emit("health", reasons=("no contact with other peers",))
     log.emit("phase", name="train", done=2, total=8)
     state = log.state
     assert (state.steps_here, state.join_command) == (2, "swarmd join --peer X")
-    assert state.health == ("hears nobody",)
+    assert state.health == ("no contact with other peers",)
     assert (state.peer_id, state.swarm, state.model) == ("12D3KooWme", "starter", "embedded")
     assert (state.round, state.step, state.rewards) == (9, 6, (0.25, 0.5))
     assert (state.own, state.external, state.tokens_per_s) == (8, 7, 130.0)

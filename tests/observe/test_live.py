@@ -143,8 +143,8 @@ async def test_a_terminal_that_is_gone_ends_the_view_and_says_so_and_nothing_els
 
 
 def test_what_is_wrong_is_shown_with_its_remedy_as_text() -> None:
-    text = text_of(LiveState(health=("hears nobody; check [bold]this[/] machine",)))
-    assert "hears nobody; check [bold]this[/] machine" in text
+    text = text_of(LiveState(health=("no contact with other peers; check [bold]this[/] machine",)))
+    assert "no contact with other peers; check [bold]this[/] machine" in text
     assert "starting" in text_of(LiveState())
 
 

@@ -72,7 +72,7 @@ SQLITE_REFUSES = {**UNREADABLE, "unreadable": refused("cannot be opened; check i
 FILES: dict[str, dict[str, Outcome]] = {
     "identity.key": {
         **dict.fromkeys(("truncated", "flipped", "empty"), refused("is damaged .*key restore FILE")),
-        "missing": refused("is missing, and a peer has lived here .*--new-identity"),
+        "missing": refused("is missing, but a peer has used this home .*--new-identity"),
         **UNREADABLE,
     },
     "config.toml": {  # the operator's text: whatever is left of it counts
@@ -115,12 +115,14 @@ NEWEST = {
     **UNREADABLE,
 }
 ALL = {
-    **dict.fromkeys(DAMAGE, refused("(?s)nothing can be loaded .*nothing was changed.*--from .*--fresh")),
+    **dict.fromkeys(
+        DAMAGE, refused("(?s)no checkpoint can be loaded .*nothing was changed.*--from .*--fresh")
+    ),
     **UNREADABLE,
 }
 ALL_WEIGHTS = {
     **ALL,
-    **dict.fromkeys(DAMAGE, refused("(?s)nothing can be loaded .*nothing was changed.*--fresh")),
+    **dict.fromkeys(DAMAGE, refused("(?s)no checkpoint can be loaded .*nothing was changed.*--fresh")),
 }
 
 

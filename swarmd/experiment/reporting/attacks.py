@@ -32,7 +32,7 @@ class Attacked:
     length_ratio: Estimate | None
     """The same relative to the control's; None without a control or a common seed."""
     own_gain: Estimate | None
-    """Own reward of all rounds relative to the control's: 0.1 is 10 % more. None as above."""
+    """Own reward of all rounds relative to the control's: 0.1 is 10% more. None as above."""
     held_out_difference: Estimate | None
     """Held-out success at the end, minus the control's. None as above."""
 

@@ -1,6 +1,6 @@
 """`swarmd experiment compare`: two configurations, of one results folder or of two, pair by pair.
 
-A pair is a seed (the nodes' mean) or a node of a seed. Differences are A's minus B's, each with a 95 %
+A pair is a seed (the nodes' mean) or a node of a seed. Differences are A's minus B's, each with a 95%
 bootstrap interval over pairs and the p-value of a sign-flip permutation test over the same pairs. Over tasks,
 p is Holm-corrected. Writes nothing.
 """

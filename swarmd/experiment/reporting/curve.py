@@ -115,7 +115,7 @@ def to_markdown(rows: Sequence[Row], *, with_plot: bool) -> str:
 
 
 MEANS = """\
-Means over seeds with 95 % bootstrap intervals, paired by seed. No node has learned before the first round, so
+Means over seeds with 95% bootstrap intervals, paired by seed. No node has learned before the first round, so
 its own reward is the success of the base policy. Equal cost and the strongest solo control are explained in
 each experiment's report.md."""
 
@@ -153,7 +153,7 @@ def _draw(figure: Figure, rows: Sequence[Row]) -> None:
         axes.xaxis.set_major_formatter("{x:g}")
         axes.xaxis.set_minor_formatter("{x:g}")
     axes.set_yscale("symlog", linthresh=LINEAR_PERCENT)
-    axes.yaxis.set_major_formatter("{x:,.0f} %")
+    axes.yaxis.set_major_formatter("{x:,.0f}%")
     axes.set(xlabel="own reward in the first round", ylabel="gain in own reward")
     title_and_note(figure, TITLE, NOTE)
     figure.draw_without_rendering()

@@ -39,11 +39,11 @@ def signed(estimated: dict[str, Any]) -> str:
 
 
 def percent(estimated: dict[str, Any]) -> str:
-    """The same for a share: +12.5 % (+10.1 % to +15.0 %)."""
+    """The same for a share: +12.5% (+10.1% to +15.0%)."""
     in_percent = {
         key: None if estimated[key] is None else 100 * estimated[key] for key in ("mean", "low", "high")
     }
-    return shown(in_percent, "{:+.1f} %")
+    return shown(in_percent, "{:+.1f}%")
 
 
 def table(head: Sequence[str], body: Sequence[Sequence[str]]) -> str:

@@ -71,7 +71,7 @@ def _beginning(tables: Table) -> Iterator[str]:
     rows = tables["configurations"]
     yield (
         f"{sum(len(row['seeds']) for row in rows)} runs of {len(rows)} configurations, of {tables['nodes']} "
-        "nodes each. Means over seeds with 95 % bootstrap intervals; comparisons are paired by "
+        "nodes each. Means over seeds with 95% bootstrap intervals; comparisons are paired by "
         "seed. With fewer than five seeds the intervals are too narrow."
     )
     if tables["unfinished_runs"]:

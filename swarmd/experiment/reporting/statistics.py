@@ -1,6 +1,6 @@
 """The arithmetic of reports: means and gains with intervals, tests of paired differences, smoothed curves.
 
-Pure and repeatable: the same results give the same numbers. Intervals are 95 % bootstrap intervals
+Pure and repeatable: the same results give the same numbers. Intervals are 95% bootstrap intervals
 (percentile, Efron 1979) over seeds or other pairs. With few seeds they are too narrow: a resample of three
 values contains only those three.
 """
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from swarmd.experiment.reporting.results import Array
 
-RESAMPLES = 10_000  # the ends of an interval then vary by about 1 % of its width
+RESAMPLES = 10_000  # the ends of an interval then vary by about 1% of its width
 RESAMPLING_SEED = 0  # the same results give the same report
 PERCENTILES = (2.5, 97.5)
 PAIRS_EXACT = 13  # 2**13 = 8,192 sign patterns, about as many as are drawn for more pairs
@@ -45,7 +45,7 @@ def estimate(values: Sequence[float] | Array) -> Estimate:
 
 def gain(values: Sequence[float] | Array, baseline: Sequence[float] | Array) -> Estimate:
     """Return how much larger the mean of `values` is than that of `baseline`, as a share of the latter: 0.5
-    is +50 %.
+    is +50%.
 
     Paired: the same position in both is the same seed, and they are resampled together.
     """
@@ -98,7 +98,7 @@ def sign_flip_p(differences: Array) -> float:
 def holm(p: Sequence[float]) -> list[float]:
     """Return the `p` of a family of tests, corrected for their number (Holm 1979, step-down).
 
-    If everything below 0.05 is then called significant, the probability of any error is at most 5 %.
+    If everything below 0.05 is then called significant, the probability of any error is at most 5%.
     """
     corrected = [0.0] * len(p)
     least = 0.0

@@ -39,17 +39,17 @@ export function learningSection() {
     if (!curve?.step?.length) {
       const one = status.evaluation;
       heldBox.replaceChildren(h("h3", null, "Held-out questions answered right"), one
-        ? empty(`${percent(one.success)} at step ${count(one.step)} (95 %: ${range(one.interval)}). The curve begins with the second evaluation.`)
+        ? empty(`${percent(one.success)} at step ${count(one.step)} (95%: ${range(one.interval)}). The curve begins with the second evaluation.`)
         : empty("The first evaluation comes within a few minutes of training. From then on this shows whether the model gets better at " +
           "questions that it never trained on, and how good it was before."));
       return;
     }
     if (!heldOut.element.isConnected) heldBox.replaceChildren(heldOut.element);
     const last = curve.step.length - 1;
-    const now = `${percent(curve.success[last])} at step ${count(curve.step[last])} (95 %: ${range([curve.low[last], curve.high[last]])})`;
+    const now = `${percent(curve.success[last])} at step ${count(curve.step[last])} (95%: ${range([curve.low[last], curve.high[last]])})`;
     heldOut.show({ x: curve.step, mean: curve.success, low: curve.low, high: curve.high,
       baseline: untrained ? { value: untrained.success, label: `start ${percent(untrained.success)}` } : null, latest: now,
-      note: "Each point pools the newest answer to every question. The band is its 95 % interval.",
+      note: "Each point pools the newest answer to every question. The band is its 95% interval.",
       summary: `Held-out success: ${now}` + (untrained ? `; untrained it was ${percent(untrained.success)}.` : ".") });
   }
 

@@ -5,7 +5,7 @@ import { bytes, count, duration, empty, facts, h, peer as peerName, percent, plu
 
 const SHOWN = 50;        // ranked peers
 const GROUPS_MIN = 10;   // with fewer, success says little and the peer is not ranked
-const HEADS = ["rank", "peer", "success, scored here", "95 % interval", "groups scored", "success, claimed"];
+const HEADS = ["rank", "peer", "success, scored here", "95% interval", "groups scored", "success, claimed"];
 
 export function swarmSection() {
   const chart = bandChart({ title: "Members", unit: "peers that are there, the observer not counted", format: count, tone: "own", label: "now", time: true });

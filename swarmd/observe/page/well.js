@@ -36,7 +36,7 @@ function learning(status) {
   const rewardNow = typeof mean === "number" ? `Reward of the last 20 steps: ${reward(mean)}.` : "";
   if (!now && found.untrained) {
     const { success, interval, questions } = found.untrained;
-    return answer("Is it learning?", "wait", "…", `${percent(success)} right, untrained`, `95 % interval ${range(interval)}, on ` +
+    return answer("Is it learning?", "wait", "…", `${percent(success)} right, untrained`, `95% interval ${range(interval)}, on ` +
       `${plural(questions, "held-out question", "held-out questions")}. The next evaluation shows what training changed. ${rewardNow}`);
   }
   if (!now) {
@@ -45,7 +45,7 @@ function learning(status) {
   }
   if (!found.trend) {
     const before = found.untrained ? `Untrained: ${percent(found.untrained.success)}. ` : "";
-    return answer("Is it learning?", "wait", "…", `${percent(now.success)} right`, `${before}95 % interval ${range(now.interval)}, on ` +
+    return answer("Is it learning?", "wait", "…", `${percent(now.success)} right`, `${before}95% interval ${range(now.interval)}, on ` +
       `${plural(now.questions, "held-out question", "held-out questions")}. A trend needs the same questions a second time. ${rewardNow}`);
   }
   const [tone, mark, word] = WORDS[found.trend.word] ?? ["wait", "…", "Not clear yet"];
@@ -53,7 +53,7 @@ function learning(status) {
   const [low, high] = found.trend.interval;
   return answer("Is it learning?", tone, mark, word, h("span", null,
     found.untrained ? h("b", null, `${percent(found.untrained.success)} → ${percent(now.success)}`) : h("b", null, percent(now.success)),
-    ` of held-out questions right. ${points(found.trend.difference)} points ${since} (95 %: ${points(low)} to ${points(high)}), `,
+    ` of held-out questions right. ${points(found.trend.difference)} points ${since} (95%: ${points(low)} to ${points(high)}), `,
     `on ${count(found.trend.questions)} questions. ${rewardNow}`));
 }
 

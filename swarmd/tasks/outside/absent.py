@@ -8,13 +8,12 @@ sooner.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from importlib.abc import Loader, MetaPathFinder
-from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any, ClassVar
 
+from swarmd.tasks.empty_modules import EmptyModules, top_of
 from swarmd.tasks.source import RefusedTaskError
 
 
@@ -61,29 +60,6 @@ class _EmptyModule(ModuleType):
         return _Refusing(name, (), {"needs": self._needs})
 
 
-class _EmptyModules(MetaPathFinder, Loader):
-    def __init__(self, needs: Mapping[str, str]) -> None:
-        self.needs = needs
-
-    def find_spec(
-        self,
-        fullname: str,
-        path: Sequence[str] | None,  # noqa: ARG002  the interface's
-        target: ModuleType | None = None,  # noqa: ARG002
-    ) -> ModuleSpec | None:
-        return ModuleSpec(fullname, self, is_package=True) if _top(fullname) in self.needs else None
-
-    def create_module(self, spec: ModuleSpec) -> ModuleType:
-        return _EmptyModule(spec.name, self.needs[_top(spec.name)])
-
-    def exec_module(self, module: ModuleType) -> None:
-        """Do nothing: the module is empty."""
-
-
-def _top(module: str) -> str:
-    return module.partition(".")[0]
-
-
 @contextmanager
 def absent(needs: Mapping[str, str]) -> Iterator[None]:
     """Within the block, import the modules named by `needs` as empty; calling into them raises NeedsError.
@@ -91,15 +67,15 @@ def absent(needs: Mapping[str, str]) -> Iterator[None]:
     `needs` maps a module's name to what its user needs. Modules that were imported before are restored at the
     end.
     """
-    kept = {name: module for name, module in sys.modules.items() if _top(name) in needs}
+    kept = {name: module for name, module in sys.modules.items() if top_of(name) in needs}
     for name in kept:
         del sys.modules[name]
-    finder = _EmptyModules(needs)
+    finder = EmptyModules(needs, lambda name: _EmptyModule(name, needs[top_of(name)]))
     sys.meta_path.insert(0, finder)
     try:
         yield
     finally:
         sys.meta_path.remove(finder)
-        for name in [name for name in sys.modules if _top(name) in needs]:
+        for name in [name for name in sys.modules if top_of(name) in needs]:
             del sys.modules[name]
         sys.modules.update(kept)

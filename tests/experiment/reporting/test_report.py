@@ -110,7 +110,7 @@ def test_the_markdown_names_every_configuration_with_its_interval(tmp_path) -> N
     write_report(tmp_path, with_plots=False)
     text = (tmp_path / "report.md").read_text()
     assert "| 2/2 | 0.0001 | 4 | 2 | 3.20 (2.40 to 4.00) |" in text
-    assert "+100.0 % (+100.0 % to +100.0 %)" in text
+    assert "+100.0% (+100.0% to +100.0%)" in text
 
 
 def test_every_figure_is_drawn_in_both_formats_and_is_in_the_page_and_in_the_json(tmp_path) -> None:
