@@ -13,6 +13,7 @@ from swarmd.experiment import Experiment, read_experiment
 from swarmd.experiment.attacker import gym_answer
 from swarmd.experiment.attacks import PLAIN, Attack, wrong
 from swarmd.experiment.reporting.report import write_report
+from swarmd.step.repeated_answers import REPEATS_ALWAYS
 from swarmd.tasks import Score, TaskRunner, extract_answer, load_manifest, task_spec
 from tests.daemon.fakes import KnownTasks
 from tests.experiment.making import MANIFEST, KilledError, Lines, Watched, make_config
@@ -156,7 +157,10 @@ async def test_attackers_publish_like_everybody_and_only_the_others_learn(tiny_m
     assert [(line["round"], line["node"]) for line in attackers] == [(r, n) for r in range(3) for n in (0, 2)]
     assert all((line["groups_published"], line["groups_rejected"]) == (2, 0) for line in attackers)
     learned = [line for line in lines if line["kind"] == "node"]
-    assert all(line["metrics"]["groups_external_used"] == 2 for line in learned)
+    used = [line["metrics"]["groups_external_used"] for line in learned]
+    assert used[0] == 2
+    assert max(used) <= 2
+    assert sum(used) <= REPEATS_ALWAYS * len(MANIFEST.tasks)  # all questions of a task have one answer here
     assert all(line["payload_share"] == 0 for line in learned)
     assert lines[0]["settings"]["attack"]["attackers"] == [0, 2]
 
