@@ -15,7 +15,7 @@ from protocol import is_digest_held_out
 from swarmd.judges.interface import ModelJudge, Pair
 from swarmd.tasks import Exchange
 from swarmd.tasks.episodes import digest_of
-from swarmd.tasks.games import Guessing
+from swarmd.tasks.games.guessing import Guessing
 
 TASKS = Path(__file__).parent / "guessing_tasks.toml"
 MUTE = 0.03  # share of turns without an answer

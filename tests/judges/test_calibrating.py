@@ -9,7 +9,7 @@ from swarmd.judges import Panel, calibrate
 from swarmd.judges.calibration import ANSWERS_MIN
 from swarmd.tasks import Question, Score, extract_answer
 from swarmd.tasks.episodes import BadTurnsError, Solution, is_over, play, solved
-from swarmd.tasks.games import Guessing
+from swarmd.tasks.games.guessing import Guessing
 from tests.gossip.making import make_manifest
 
 KEY = ("generative", "embedded")
