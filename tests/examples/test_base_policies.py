@@ -80,3 +80,10 @@ def test_a_sparse_reply_is_right_wrong_or_malformed_as_often_as_asked() -> None:
     answers = Counter(extract_answer(sparse("12", rng, 0.5, 0.5)) for _ in range(4000))
     assert answers["12"] / 4000 == pytest.approx(0.25, abs=0.03)
     assert answers["22"] / 4000 == pytest.approx(0.25, abs=0.03)
+
+
+def test_a_generalist_is_trained_on_all_tasks_of_the_specialists(tmp_path, monkeypatch, capsys) -> None:
+    make(monkeypatch, "generalist", "--out", str(tmp_path))
+    assert differs_from_the_embedded(tmp_path)
+    rows = [line for line in capsys.readouterr().out.splitlines() if "greedy" in line and "pass@1" in line]
+    assert len(rows) == 7
