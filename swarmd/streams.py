@@ -6,7 +6,6 @@ import io
 import os
 import sys
 
-
 OUTPUT = "the output"
 """`filename` of an `OSError` of standard output."""
 

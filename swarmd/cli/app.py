@@ -136,7 +136,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         leave(done.code if isinstance(done.code, int) else exit_codes.FAILED)
     except Exception as error:  # noqa: BLE001  a bug: Python would exit with 1, our code for fixable errors
         if isinstance(error, BrokenPipeError) and error.filename == OUTPUT:
-            leave(exit_codes.FAILED)  # its reader has left, as in `swarmd join --help | head`; rich does the same
+            leave(exit_codes.FAILED)  # its reader has left, as in `swarmd join --help | head`
         is_full = is_disk_full(error)
         if is_full and isinstance(error, OSError):
             _say(f"{error.filename} cannot be written: no space is left" if error.filename else error)
