@@ -20,7 +20,7 @@ from swarmd.tasks.games.guessing import Guessing
 TASKS = Path(__file__).parent / "guessing_tasks.toml"
 MUTE = 0.03  # share of turns without an answer
 LEFT = {1: "the only number left", 2: "one of two left"}
-SHOWN = 2_000  # games that `print_games` plays
+SHOWN = 1_000  # games that `print_games` plays
 
 
 class Games:
