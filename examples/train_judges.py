@@ -47,7 +47,7 @@ from transformers import AutoConfig, LlamaForCausalLM, LlamaForSequenceClassific
 
 from swarmd.assets import EMBEDDED_MODEL_DIR
 from swarmd.judges.interface import ModelJudge, Pair
-from swarmd.judges.wording import NO, YES, chat, messages, plain
+from swarmd.judges.wording import NO, YES, chat, last_turn, messages
 from swarmd.model import load_model, locate
 
 PER_TASK = 1_500  # questions drawn per task, including repeats
@@ -140,7 +140,7 @@ class RewardModel:
 
     def row(self, pair: Pair, right: bool) -> Row:
         prompt = self.tokenizer.prompt(chat(pair))
-        said = list(self.tokenizer.encode_completion(plain(pair.answer), False, 1_024))
+        said = list(self.tokenizer.encode_completion(last_turn(pair), False, 1_024))
         return Row(prompt + said, len(said), right)
 
     def loss(self, rows: Sequence[Row]) -> torch.Tensor:

@@ -16,7 +16,7 @@ from swarmd.errors import ModelError
 from swarmd.hardware.shortage import out_of_memory_as_model_error
 from swarmd.judges.batches import batches, tokens_max
 from swarmd.judges.interface import Pair
-from swarmd.judges.wording import chat, plain
+from swarmd.judges.wording import chat, last_turn
 from swarmd.model import ChatTokenizer, Located
 from swarmd.model.context import context_of
 from swarmd.model.loading import load_tokenizer
@@ -53,7 +53,7 @@ class RewardModel:
 
     def _tokens(self, pair: Pair) -> list[int]:
         prompt = self._tokenizer.prompt(chat(pair))
-        return prompt + list(self._tokenizer.encode_completion(plain(pair.answer), False, ANSWER_TOKENS_MAX))
+        return prompt + list(self._tokenizer.encode_completion(last_turn(pair), False, ANSWER_TOKENS_MAX))
 
     @torch.no_grad()
     def _batch(self, texts: Sequence[Sequence[int]]) -> list[float]:

@@ -78,9 +78,19 @@ def chat(pair: Pair) -> list[dict[str, str]]:
     """The conversation before the last answer as chat messages: the policy's turns are the assistant's."""
     told = [{"role": "user", "content": pair.question}]
     for exchange in pair.earlier:
-        told.append({"role": "assistant", "content": plain(exchange.written)})
-        told.append({"role": "user", "content": plain(exchange.observation)})
+        told.append({"role": "assistant", "content": _one_paragraph(exchange.written)})
+        told.append({"role": "user", "content": _one_paragraph(exchange.observation)})
     return told
+
+
+def last_turn(pair: Pair) -> str:
+    """The last answer as it follows `chat`."""
+    return plain(pair.answer) if pair.turns == 1 else _one_paragraph(pair.answer)
+
+
+def _one_paragraph(text: str) -> str:
+    """`text` without blank lines: where a tokenizer has no chat template, these separate the turns."""
+    return "\n".join(line for line in plain(text).split("\n") if line.strip())
 
 
 def _marked(mark: str, text: str) -> list[str]:
