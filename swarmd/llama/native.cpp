@@ -21,6 +21,10 @@
 
 #ifndef SWARMD_KERNELS  // ---------------------------------------------------------------- the common part
 
+#if !defined(__clang__) && !(defined(__GNUC__) && __GNUC__ >= 9)
+#error "native decoding needs GCC 9 or newer, or Clang"
+#endif
+
 #include <atomic>
 #include <cmath>
 #include <condition_variable>
@@ -327,7 +331,7 @@ namespace avx2 {
 #endif
 #define TILE_ROWS 2
 #else
-#define TILE_ROWS 6  // AArch64 has 32 registers
+#define TILE_ROWS 5  // of AArch64's 32 registers, 6 rows would leave one, and GCC then spills some
 #endif
 #define LANES 4
 namespace baseline {
@@ -345,7 +349,7 @@ struct Kernels {
 };
 
 // The kernels for this CPU, skipping the `narrow` widest ones (tests run all of them).
-Kernels kernels(int64_t narrow) {
+Kernels kernels([[maybe_unused]] int64_t narrow) {
 #if defined(__x86_64__)
     __builtin_cpu_init();
     if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") && narrow-- <= 0)
@@ -458,17 +462,23 @@ inline float sum(Vector v) {
     return total;
 }
 
+#if defined(__clang__) || __GNUC__ >= 12
+#define SHUFFLED __builtin_shufflevector
+#else  // an older GCC has only a form of its own
+#define SHUFFLED(x, y, ...) __builtin_shuffle(x, y, (Integers{__VA_ARGS__}))
+#endif
+
 // The sums of four vectors. Each 128-bit part is transposed and added, then the parts are added.
 inline Four sums(Vector a, Vector b, Vector c, Vector d) {
 #if LANES == 16
-#define PAIRS(x, i, y, j) __builtin_shufflevector(x, y, i, 16 + i, j, 16 + j, 4 + i, 20 + i, 4 + j, 20 + j, 8 + i, 24 + i, 8 + j, 24 + j, 12 + i, 28 + i, 12 + j, 28 + j)
-#define HALVES(x, y, i) __builtin_shufflevector(x, y, i, 1 + i, 16 + i, 17 + i, 4 + i, 5 + i, 20 + i, 21 + i, 8 + i, 9 + i, 24 + i, 25 + i, 12 + i, 13 + i, 28 + i, 29 + i)
+#define PAIRS(x, i, y, j) SHUFFLED(x, y, i, 16 + i, j, 16 + j, 4 + i, 20 + i, 4 + j, 20 + j, 8 + i, 24 + i, 8 + j, 24 + j, 12 + i, 28 + i, 12 + j, 28 + j)
+#define HALVES(x, y, i) SHUFFLED(x, y, i, 1 + i, 16 + i, 17 + i, 4 + i, 5 + i, 20 + i, 21 + i, 8 + i, 9 + i, 24 + i, 25 + i, 12 + i, 13 + i, 28 + i, 29 + i)
 #elif LANES == 8
-#define PAIRS(x, i, y, j) __builtin_shufflevector(x, y, i, 8 + i, j, 8 + j, 4 + i, 12 + i, 4 + j, 12 + j)
-#define HALVES(x, y, i) __builtin_shufflevector(x, y, i, 1 + i, 8 + i, 9 + i, 4 + i, 5 + i, 12 + i, 13 + i)
+#define PAIRS(x, i, y, j) SHUFFLED(x, y, i, 8 + i, j, 8 + j, 4 + i, 12 + i, 4 + j, 12 + j)
+#define HALVES(x, y, i) SHUFFLED(x, y, i, 1 + i, 8 + i, 9 + i, 4 + i, 5 + i, 12 + i, 13 + i)
 #else
-#define PAIRS(x, i, y, j) __builtin_shufflevector(x, y, i, 4 + i, j, 4 + j)
-#define HALVES(x, y, i) __builtin_shufflevector(x, y, i, 1 + i, 4 + i, 5 + i)
+#define PAIRS(x, i, y, j) SHUFFLED(x, y, i, 4 + i, j, 4 + j)
+#define HALVES(x, y, i) SHUFFLED(x, y, i, 1 + i, 4 + i, 5 + i)
 #endif
     const Vector ab = PAIRS(a, 0, b, 1) + PAIRS(a, 2, b, 3);  // a0+a2 b0+b2 a1+a3 b1+b3
     const Vector cd = PAIRS(c, 0, d, 1) + PAIRS(c, 2, d, 3);
@@ -483,6 +493,7 @@ inline Four sums(Vector a, Vector b, Vector c, Vector d) {
     return total;
 #undef PAIRS
 #undef HALVES
+#undef SHUFFLED
 }
 
 inline Vector power_of_two(Integers n) {  // n from -126 to 127
