@@ -292,7 +292,8 @@ struct Batch {
 
 }  // namespace
 
-// The kernels, for each instruction set. `LANES` numbers are one vector.
+// The kernels, for each instruction set. `LANES` numbers are one vector. `PANEL_OUTPUTS`: all rows meet the weights of
+// so many outputs before the next; with AVX2, 4 made products of 16 rows 1.1 to 1.2 times as fast, with AVX-512 slower.
 #define SWARMD_KERNELS
 
 #if defined(__x86_64__)
@@ -304,6 +305,7 @@ struct Batch {
 #endif
 #define LANES 16
 #define TILE_ROWS 6
+#define PANEL_OUTPUTS TASK_OUTPUTS
 namespace avx512 {
 #include "native.cpp"
 }
@@ -319,6 +321,8 @@ namespace avx512 {
 #endif
 #define LANES 8
 #define TILE_ROWS 3
+#undef PANEL_OUTPUTS
+#define PANEL_OUTPUTS 4
 namespace avx2 {
 #include "native.cpp"
 }
@@ -333,6 +337,8 @@ namespace avx2 {
 #else
 #define TILE_ROWS 5  // of AArch64's 32 registers, 6 rows would leave one, and GCC then spills some
 #endif
+#undef PANEL_OUTPUTS
+#define PANEL_OUTPUTS TASK_OUTPUTS
 #define LANES 4
 namespace baseline {
 #include "native.cpp"
@@ -572,45 +578,46 @@ void multiply(const float* x, int64_t rows, const float* weight, const float* bi
     const int64_t tiles = (rows + TILE_ROWS - 1) / TILE_ROWS;
     const int64_t tiled = first + (stop - first) / TILE_OUTPUTS * TILE_OUTPUTS;
     const bool ahead = size * inputs >= CACHED_NUMEL;
-    for (int64_t t = 0, row = 0; t < tiles; ++t) {
-        const int64_t count = (rows - row + tiles - t - 1) / (tiles - t);  // tiles of nearly equal size
-        const float* xs = x + row * inputs;
-        for (int64_t o = first; o < tiled; o += TILE_OUTPUTS) {
-            const float* ws = weight + o * inputs;
-            if (ahead)  // each tile of rows prefetches part of the next task's weights
-                for (int64_t n = t * LINE; n < TILE_OUTPUTS * inputs; n += tiles * LINE)
-                    __builtin_prefetch(ws + TASK_OUTPUTS * inputs + n, 0, 2);
-            Four y[TILE_ROWS];
-            switch (count) {
-                case 1: tile<1>(xs, inputs, ws, inputs, y); break;
+    for (int64_t panel = first; panel < tiled; panel += PANEL_OUTPUTS)
+        for (int64_t t = 0, row = 0; t < tiles; ++t) {
+            const int64_t count = (rows - row + tiles - t - 1) / (tiles - t);  // tiles of nearly equal size
+            const float* xs = x + row * inputs;
+            for (int64_t o = panel; o < tiled && o < panel + PANEL_OUTPUTS; o += TILE_OUTPUTS) {
+                const float* ws = weight + o * inputs;
+                if (ahead)  // each tile of rows prefetches part of the next task's weights
+                    for (int64_t n = t * LINE; n < TILE_OUTPUTS * inputs; n += tiles * LINE)
+                        __builtin_prefetch(ws + TASK_OUTPUTS * inputs + n, 0, 2);
+                Four y[TILE_ROWS];
+                switch (count) {
+                    case 1: tile<1>(xs, inputs, ws, inputs, y); break;
 #if TILE_ROWS > 3
-                case 2: tile<2>(xs, inputs, ws, inputs, y); break;
-                case 3: tile<3>(xs, inputs, ws, inputs, y); break;
-                case 4: tile<4>(xs, inputs, ws, inputs, y); break;
-                case 5: tile<5>(xs, inputs, ws, inputs, y); break;
+                    case 2: tile<2>(xs, inputs, ws, inputs, y); break;
+                    case 3: tile<3>(xs, inputs, ws, inputs, y); break;
+                    case 4: tile<4>(xs, inputs, ws, inputs, y); break;
+                    case 5: tile<5>(xs, inputs, ws, inputs, y); break;
 #elif TILE_ROWS > 2
-                case 2: tile<2>(xs, inputs, ws, inputs, y); break;
+                    case 2: tile<2>(xs, inputs, ws, inputs, y); break;
 #endif
-                default: tile<TILE_ROWS>(xs, inputs, ws, inputs, y);
+                    default: tile<TILE_ROWS>(xs, inputs, ws, inputs, y);
+                }
+                Four more{};
+                if (bias != nullptr) std::memcpy(&more, bias + o, sizeof more);
+                for (int64_t r = 0; r < count; ++r) {
+                    float* to = out.y + (row + r) * out.stride + o;
+                    Four before{};
+                    if (out.add) std::memcpy(&before, to, sizeof before);
+                    const Four now = before + y[r] + more;
+                    std::memcpy(to, &now, sizeof now);
+                }
             }
-            Four more{};
-            if (bias != nullptr) std::memcpy(&more, bias + o, sizeof more);
-            for (int64_t r = 0; r < count; ++r) {
-                float* to = out.y + (row + r) * out.stride + o;
-                Four before{};
-                if (out.add) std::memcpy(&before, to, sizeof before);
-                const Four now = before + y[r] + more;
-                std::memcpy(to, &now, sizeof now);
-            }
+            row += count;
         }
-        for (int64_t o = tiled; o < stop; ++o)
-            for (int64_t r = 0; r < count; ++r) {
-                float& y = out.y[(row + r) * out.stride + o];
-                y = (out.add ? y : 0) + dot(xs + r * inputs, weight + o * inputs, inputs) +
-                    (bias == nullptr ? 0 : bias[o]);
-            }
-        row += count;
-    }
+    for (int64_t o = tiled; o < stop; ++o)
+        for (int64_t r = 0; r < rows; ++r) {
+            float& y = out.y[r * out.stride + o];
+            y = (out.add ? y : 0) + dot(x + r * inputs, weight + o * inputs, inputs) +
+                (bias == nullptr ? 0 : bias[o]);
+        }
 }
 
 // The first half of a linear layer's adapters: low [rows, rank] = x down^T.
