@@ -38,7 +38,7 @@ def require_suitable(policy: Policy, manifest: Manifest) -> None:
     if shows and not sees:
         raise ModelError(
             f"the swarm {manifest.name} asks about images, but {policy.family} sees none: remove --model "
-            f"for {EMBEDDED_VISUAL}, or choose another model of LLaVA's architecture"
+            f"for {EMBEDDED_VISUAL}, or choose a vision model (docs/models.md)"
         )
     if shows is False and sees:
         raise ModelError(

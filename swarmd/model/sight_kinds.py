@@ -1,0 +1,109 @@
+"""The types of models that can be shown images, and in what each differs from the others.
+
+An image is never cut into tiles, because ours have at most 256 pixels a side (`swarmd/images.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from swarmd.model.eyes import Eye, Inputs, Patches, Scale, Square
+
+IMAGE = "{image}"
+"""In the texts below: the spelling of the model's image token."""
+PIXELS_MIN = 56 * 56
+"""What Qwen2-VL's image processor enlarges images to, unless the model's folder says otherwise."""
+
+
+def _plain(pixels: Tensor) -> Inputs:
+    return {"pixel_values": pixels}
+
+
+def _one_per_row(pixels: Tensor) -> Inputs:
+    """For models that read the images of several rows: [rows, images, 3, side, side]."""
+    return {"pixel_values": pixels[:, None]}
+
+
+def _without_tiles(pixels: Tensor) -> Inputs:
+    """For LLaVA-OneVision, which cuts an image into tiles if it is the only one of its row."""
+    count, side = len(pixels), pixels.shape[-1]
+    together = torch.tensor([max(2, count)])
+    return {
+        "pixel_values": pixels,
+        "image_sizes": torch.tensor([[side, side]] * count),
+        "batch_num_images": together,
+    }
+
+
+def _square(shaped: Callable[[Tensor], Inputs]) -> Callable[[Any, Mapping[str, Any], Scale], Eye]:
+    def eye(config: Any, processor: Mapping[str, Any], scale: Scale) -> Eye:  # noqa: ARG001
+        return Square(_side(config.vision_config.image_size), scale, shaped)
+
+    return eye
+
+
+def _patches(config: Any, processor: Mapping[str, Any], scale: Scale) -> Eye:
+    vision = config.vision_config
+    size = processor.get("size") or {}
+    least = processor.get("min_pixels") or size.get("shortest_edge") or PIXELS_MIN
+    return Patches(
+        vision.patch_size, vision.spatial_merge_size, vision.temporal_patch_size, int(least), scale
+    )
+
+
+def _side(size: Any) -> int:
+    """In pixels. Raises ValueError for a tower that does not read squares."""
+    sides = set(size) if isinstance(size, list | tuple) else {size}
+    if len(sides) != 1:
+        raise ValueError(f"its vision tower reads images of {size} pixels, which is not a square")
+    return int(sides.pop())
+
+
+@dataclass(frozen=True)
+class Kind:
+    """How models of one type are shown images."""
+
+    eye: Callable[[Any, Mapping[str, Any], Scale], Eye] = _square(_plain)
+    """Makes the eye from the model's configuration, its image processor's settings and the scale."""
+    written: str = IMAGE + "\n"
+    """An image in a message, if the chat template takes plain text. Templates that take parts write their
+    own."""
+    mark: str = IMAGE
+    """What the written conversation has for each image."""
+    expanded: str = IMAGE
+    """What the prompt has in its place. The image token is then repeated for each vector."""
+    deep: bool = False
+    """Whether images also enter later layers, which transformers itself must arrange."""
+
+
+SMOL = Kind(
+    _square(_one_per_row),
+    written=IMAGE,
+    expanded=f"<fake_token_around_image><global-img>{IMAGE}<fake_token_around_image>",
+)
+QWEN = Kind(_patches, written=f"<|vision_start|>{IMAGE}<|vision_end|>")
+QWEN3 = Kind(_patches, written=QWEN.written, deep=True)
+
+KINDS: Mapping[str, Kind] = {
+    "gemma3": Kind(
+        written="<start_of_image>",
+        mark="<start_of_image>",
+        expanded=f"\n\n<start_of_image>{IMAGE}<end_of_image>\n\n",
+    ),
+    "idefics3": SMOL,
+    "internvl": Kind(expanded=f"<img>{IMAGE}</img>"),
+    "llava": Kind(),
+    "llava_onevision": Kind(_square(_without_tiles)),
+    "qwen2_5_vl": QWEN,
+    "qwen2_vl": QWEN,
+    "qwen3_5": QWEN,
+    "qwen3_vl": QWEN3,
+    "smolvlm": SMOL,
+}
+"""By `model_type` in config.json."""
+REMEDY = f"use --model embedded-visual, or a model of type {', '.join(sorted(KINDS))}"
