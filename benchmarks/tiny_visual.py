@@ -35,8 +35,8 @@ CHATML = """{{% for m in messages %}}<|im_start|>{{{{ m['role'] }}}}
 {{% endif %}}"""
 ONEVISION_CHAT = """{% for m in messages %}<|im_start|>{{ m['role'] }} \
 {% for part in m['content'] | selectattr('type', 'equalto', 'image') %}<image>{% endfor %}\
-{% for part in m['content'] | selectattr('type', 'equalto', 'text') %}
-{{ part['text'] }}{% endfor %}<|im_end|>{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant
+{% for part in m['content'] | selectattr('type', 'equalto', 'text') %}\
+{{ '\\n' + part['text'] }}{% endfor %}<|im_end|>{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant
 {% endif %}"""
 GEMMA_CHAT = """<bos>{% for m in messages if m['role'] != 'system' %}<start_of_turn>\
 {{ 'model' if m['role'] == 'assistant' else m['role'] }}

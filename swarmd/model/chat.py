@@ -63,7 +63,8 @@ class Chat:
         if self._sight is None:
             return list(self._apply(asked, add_generation_prompt=True))
         text: str = self._apply(asked, add_generation_prompt=True, tokenize=False)
-        return list(self._hf(self._sight.expanded(text), add_special_tokens=False)["input_ids"])
+        expanded = self._sight.expanded(text)
+        return list(self._hf(expanded, add_special_tokens=False, verbose=False)["input_ids"])
 
     def written(self, messages: Sequence[Mapping[str, str]]) -> list[Message]:
         """`messages` in the form that the template takes."""
