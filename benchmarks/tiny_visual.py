@@ -1,5 +1,6 @@
-"""Tiny random vision models of every type that swarmd can show images to, with the control tokens and the form
-of chat template that the published models have.
+"""Tiny random vision models of every type that swarmd can show images to.
+
+They have the control tokens and the form of chat template that the published models have.
 
 Their tokenizer is the embedded model's, so their text is short.
 """
@@ -36,7 +37,8 @@ CHATML = """{{% for m in messages %}}<|im_start|>{{{{ m['role'] }}}}
 ONEVISION_CHAT = """{% for m in messages %}<|im_start|>{{ m['role'] }} \
 {% for part in m['content'] | selectattr('type', 'equalto', 'image') %}<image>{% endfor %}\
 {% for part in m['content'] | selectattr('type', 'equalto', 'text') %}\
-{{ '\\n' + part['text'] }}{% endfor %}<|im_end|>{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant
+{{ '\\n' + part['text'] }}{% endfor %}<|im_end|>{% endfor %}\
+{% if add_generation_prompt %}<|im_start|>assistant
 {% endif %}"""
 GEMMA_CHAT = """<bos>{% for m in messages if m['role'] != 'system' %}<start_of_turn>\
 {{ 'model' if m['role'] == 'assistant' else m['role'] }}
@@ -124,14 +126,6 @@ RECIPES: Mapping[str, Recipe] = {
     "llava_onevision": Recipe("<image>", ONEVISION_CHAT, SIGLIP, text={"model_type": "qwen2"}),
     "qwen2_5_vl": qwen({**QWEN_TOWER, "window_size": 4 * PATCH, "fullatt_block_indexes": [1]}),
     "qwen2_vl": qwen({**OF_PATCHES, "embed_dim": 16, "hidden_size": HIDDEN, "mlp_ratio": 2}),
-    "qwen3_5": qwen(
-        {**QWEN_TOWER, "num_position_embeddings": 16},
-        head_dim=8,
-        layer_types=["linear_attention", "full_attention"],
-        rope_parameters={**QWEN_ROPE, "mrope_section": [1, 1, 0], "partial_rotary_factor": 0.5},
-        **dict.fromkeys(("linear_key_head_dim", "linear_value_head_dim"), 8),
-        **dict.fromkeys(("linear_num_key_heads", "linear_num_value_heads"), 2),
-    ),
     "qwen3_vl": qwen(
         {**QWEN_TOWER, "num_position_embeddings": 16, "deepstack_visual_indexes": [0, 1]}, head_dim=8
     ),

@@ -168,7 +168,8 @@ def read_cells(model: Any, sight: Sight, stage: Stage) -> None:
         found = torch.nn.functional.cross_entropy(
             names(vectors[: stage.batch]).flatten(0, 1), labels.flatten()
         )
-        wanted = torch.nn.functional.unfold(sight.eye.inputs(images)["pixel_values"], CELL, stride=CELL).transpose(1, 2)
+        read = sight.eye.inputs(images)["pixel_values"]
+        wanted = torch.nn.functional.unfold(read, CELL, stride=CELL).transpose(1, 2)
         told = torch.nn.functional.mse_loss(pixels(vectors), wanted)
         (found + told).backward()  # type: ignore[no-untyped-call]
         optimiser.step()

@@ -150,7 +150,7 @@ def _as_they_are(messages: Sequence[Message], image: str | None) -> list[Message
     return [dict(message) for message in messages]
 
 
-def _merged(messages: Sequence[Message], image: str | None) -> list[Message]:  # noqa: ARG001
+def _merged(messages: Sequence[Message], image: str | None) -> list[Message]:
     """Put the instruction at the beginning of the question."""
     system, user, *later = messages
     images, question = _without_images(user["content"], image)

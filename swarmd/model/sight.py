@@ -41,11 +41,6 @@ def is_seeing(config: PretrainedConfig) -> bool:
     return config.model_type in KINDS
 
 
-def is_also_text(config: PretrainedConfig) -> bool:
-    """Whether transformers also counts models with this configuration among the text models."""
-    return type(config) in MODEL_FOR_CAUSAL_LM_MAPPING
-
-
 def model_class(config: PretrainedConfig) -> Any:
     """The class of transformers that builds a model with this configuration.
 
@@ -53,7 +48,7 @@ def model_class(config: PretrainedConfig) -> Any:
     """
     if is_seeing(config):
         return AutoModelForImageTextToText
-    if hasattr(config, "vision_config") and not is_also_text(config):
+    if hasattr(config, "vision_config") and type(config) not in MODEL_FOR_CAUSAL_LM_MAPPING:
         raise ModelError(f"images for models of the type {config.model_type} are not supported: {REMEDY}")
     return AutoModelForCausalLM
 

@@ -6,12 +6,13 @@ An image is never cut into tiles, because ours have at most 256 pixels a side (`
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from swarmd.images import SIDE_MAX, Image
 from swarmd.model.eyes import Eye, Inputs, Patches, Scale, Square
 
 IMAGE = "{image}"
@@ -56,6 +57,18 @@ def _patches(config: Any, processor: Mapping[str, Any], scale: Scale) -> Eye:
     )
 
 
+SQUARE = _square(_plain)
+
+
+def patches_of(config: Any) -> int:
+    """Patches that the vision tower of a model with this configuration reads of the largest image."""
+    eye = KINDS[config.model_type].eye(config, {}, Scale((), ()))
+    if isinstance(eye, Patches):
+        rows, columns = eye.grid(Image(SIDE_MAX, SIDE_MAX, b""))
+        return rows * columns
+    return (eye.side // _side(config.vision_config.patch_size)) ** 2
+
+
 def _side(size: Any) -> int:
     """In pixels. Raises ValueError for a tower that does not read squares."""
     sides = set(size) if isinstance(size, list | tuple) else {size}
@@ -68,7 +81,7 @@ def _side(size: Any) -> int:
 class Kind:
     """How models of one type are shown images."""
 
-    eye: Callable[[Any, Mapping[str, Any], Scale], Eye] = _square(_plain)
+    eye: Callable[[Any, Mapping[str, Any], Scale], Eye] = SQUARE
     """Makes the eye from the model's configuration, its image processor's settings and the scale."""
     written: str = IMAGE + "\n"
     """An image in a message, if the chat template takes plain text. Templates that take parts write their
@@ -79,6 +92,8 @@ class Kind:
     """What the prompt has in its place. The image token is then repeated for each vector."""
     deep: bool = False
     """Whether images also enter later layers, which transformers itself must arrange."""
+    also_text: bool = False
+    """Whether transformers counts it among the text models too. It then also trains without images."""
 
 
 SMOL = Kind(
@@ -87,13 +102,13 @@ SMOL = Kind(
     expanded=f"<fake_token_around_image><global-img>{IMAGE}<fake_token_around_image>",
 )
 QWEN = Kind(_patches, written=f"<|vision_start|>{IMAGE}<|vision_end|>")
-QWEN3 = Kind(_patches, written=QWEN.written, deep=True)
 
 KINDS: Mapping[str, Kind] = {
     "gemma3": Kind(
         written="<start_of_image>",
         mark="<start_of_image>",
         expanded=f"\n\n<start_of_image>{IMAGE}<end_of_image>\n\n",
+        also_text=True,
     ),
     "idefics3": SMOL,
     "internvl": Kind(expanded=f"<img>{IMAGE}</img>"),
@@ -101,8 +116,7 @@ KINDS: Mapping[str, Kind] = {
     "llava_onevision": Kind(_square(_without_tiles)),
     "qwen2_5_vl": QWEN,
     "qwen2_vl": QWEN,
-    "qwen3_5": QWEN,
-    "qwen3_vl": QWEN3,
+    "qwen3_vl": replace(QWEN, deep=True),
     "smolvlm": SMOL,
 }
 """By `model_type` in config.json."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,7 +17,8 @@ from swarmd.errors import ModelError
 from swarmd.hardware.plan import HardwarePlan, LoraPlan
 from swarmd.images import Image
 from swarmd.logprobs import TokenRow
-from swarmd.model.sight import Sight
+from swarmd.model.eyes import Patches, Scale
+from swarmd.model.sight import Sight, read_sight
 from swarmd.model.sight_kinds import KINDS
 from swarmd.policy import Policy, load_policy
 
@@ -33,7 +35,6 @@ WRITTEN = {
     "llava_onevision": " {image}\nWhat?",
     "qwen2_5_vl": QWEN,
     "qwen2_vl": QWEN,
-    "qwen3_5": QWEN,
     "qwen3_vl": QWEN,
     "smolvlm": SMOL,
 }
@@ -132,3 +133,70 @@ def test_an_image_token_that_a_policy_writes_itself_is_text(policy: Policy) -> N
     engine: Any = policy._engine
     replayed = engine.replay([row.prompt_ids], torch.tensor([row.completion_ids]))
     torch.testing.assert_close(logprobs, replayed, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["qwen3_vl", "smolvlm"])
+def test_adapters_can_be_trained_instead(kind: str, tmp_path: Path) -> None:
+    write_tiny_visual(kind, tmp_path)
+    adapted = load(tmp_path, LoraPlan(2, 4))
+    prompt = adapted.render("What?", (), (RED, SPLIT))
+    [[sample]] = adapted.generate([prompt], 1, rng=torch.Generator().manual_seed(1))
+    logprobs, mask = adapted.logprobs([TokenRow(prompt, sample.token_ids)])
+    torch.testing.assert_close(logprobs[mask].detach(), torch.tensor(sample.logprobs), atol=1e-4, rtol=1e-4)
+    logprobs.sum().backward()
+    assert any(
+        "vision_model" in name or "visual" in name
+        for name, p in adapted.trainable_parameters()
+        if p.grad is not None and p.grad.any()
+    )
+
+
+def test_a_folder_may_keep_its_settings_where_processors_of_other_releases_wrote_them(tmp_path: Path) -> None:
+    write_tiny_visual("smolvlm", tmp_path)
+    settings = json.loads((tmp_path / "preprocessor_config.json").read_text())
+    (tmp_path / "preprocessor_config.json").unlink()
+    (tmp_path / "processor_config.json").write_text(json.dumps({"image_processor": settings}))
+    template = (tmp_path / "chat_template.jinja").read_text()
+    (tmp_path / "chat_template.jinja").unlink()
+    (tmp_path / "chat_template.json").write_text(json.dumps({"chat_template": template}))
+    found = load(tmp_path)
+    assert found.render("What?", (), (RED,)).images == (RED,)
+    assert sight_of(found).eye.scale.mean == (0.48, 0.46, 0.41)
+
+
+def test_a_tokenizer_without_the_control_tokens_of_its_type_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "preprocessor_config.json").write_text('{"image_mean": [0, 0, 0], "image_std": [1, 1, 1]}')
+    model = SimpleNamespace(config=SimpleNamespace(model_type="smolvlm", image_token_id=7))
+    tokenizer = SimpleNamespace(
+        convert_ids_to_tokens=lambda _: "<image>",
+        encode=lambda text, **_: [7] if text == "<image>" else [1, 2],
+    )
+    with pytest.raises(ModelError, match=r"no token for <fake_token_around_image>: use --model embedded"):
+        read_sight(model, tokenizer, tmp_path)
+
+
+def test_patches_of_an_image_that_fits_are_those_of_transformers_processor() -> None:
+    pil = pytest.importorskip("PIL.Image")
+    from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
+
+    image = Image(84, 56, bytes(number * number % 251 for number in range(84 * 56 * 3)))
+    processor: Any = Qwen2VLImageProcessorPil(size={"shortest_edge": 56 * 56, "longest_edge": 10**6})
+    expected = processor(pil.frombytes("RGB", (84, 56), image.pixels), return_tensors="pt")
+    eye = Patches(14, 2, 2, 56 * 56, Scale(tuple(processor.image_mean), tuple(processor.image_std)))
+    found = eye.inputs([image])
+    assert found["image_grid_thw"].tolist() == expected["image_grid_thw"].tolist() == [[1, 4, 6]]
+    torch.testing.assert_close(found["pixel_values"], expected["pixel_values"])
+
+
+@pytest.mark.parametrize(("width", "height"), [(1, 1), (256, 256), (1, 256), (33, 7)])
+def test_small_images_are_enlarged_and_odd_ones_completed_to_whole_patches(width: int, height: int) -> None:
+    eye = Patches(14, 2, 2, 56 * 56, Scale((0.0,) * 3, (1.0,) * 3))
+    image = Image(width, height, bytes([255]) * (width * height * 3))
+    rows, columns = eye.grid(image)
+    assert (rows % 2, columns % 2) == (0, 0)
+    assert rows * columns * 14 * 14 >= 56 * 56
+    white = eye.inputs([image])["pixel_values"]
+    assert white.shape == (rows * columns, 3 * 2 * 14 * 14)
+    assert set(white.unique().tolist()) <= {0.0, 1.0}
+    times = (white.sum() / (3 * 2)).item() / (width * height)
+    assert times == int(times**0.5) ** 2, "each pixel is repeated equally often in both directions"
