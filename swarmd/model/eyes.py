@@ -70,46 +70,40 @@ class Patches:
     """Side of a patch in pixels."""
     merged: int
     """Side in patches of the square that becomes one vector."""
-    frames: int
-    """Frames of a video that a patch spans; an image repeats itself."""
     pixels_min: int
     """Pixels that an image has at least; smaller ones are enlarged."""
     scale: Scale
+    shaped: Callable[[Sequence[Tensor]], Inputs]
+    """Makes the model's arguments from images [R, merged, patch, C, merged, patch, 3] of R x C vectors."""
 
     def fits(self, image: Image) -> bool:  # noqa: ARG002  only the context limits images
         """Always true."""
         return True
 
     def grid(self, image: Image) -> tuple[int, int]:
-        """Rows and columns of patches."""
+        """Rows and columns of vectors."""
         times, unit = self._times(image), self.patch * self.merged
-        rows, columns = (-(-times * each // unit) * self.merged for each in (image.height, image.width))
+        rows, columns = (-(-times * each // unit) for each in (image.height, image.width))
         return rows, columns
 
     def vectors(self, image: Image) -> int:
         """Vectors that `image` becomes."""
         rows, columns = self.grid(image)
-        return rows * columns // self.merged**2
+        return rows * columns
 
     def inputs(self, images: Sequence[Image]) -> Inputs:
         """The model's arguments for `images`."""
-        grids = [(1, *self.grid(image)) for image in images]
-        return {
-            "pixel_values": torch.cat([self._patches(image) for image in images]),
-            "image_grid_thw": torch.tensor(grids),
-        }
+        return self.shaped([self._cut(image) for image in images])
 
     def _times(self, image: Image) -> int:
         return math.ceil(math.sqrt(self.pixels_min / (image.width * image.height)))
 
-    def _patches(self, image: Image) -> Tensor:
-        """[rows x columns, numbers of a patch]. Patches that become one vector are neighbours."""
+    def _cut(self, image: Image) -> Tensor:
         rows, columns = self.grid(image)
-        large = _on_black(_enlarged(image, self._times(image)), rows * self.patch, columns * self.patch)
-        cut = self.scale.of(large).unflatten(2, (-1, self.merged, self.patch))
-        cut = cut.unflatten(1, (-1, self.merged, self.patch))  # [3, R, merged, patch, C, merged, patch]
-        ordered = cut.permute(1, 4, 2, 5, 0, 3, 6)[..., None, :, :]
-        return ordered.expand(*[-1] * 5, self.frames, -1, -1).reshape(rows * columns, -1)
+        unit = self.patch * self.merged
+        large = _on_black(_enlarged(image, self._times(image)), rows * unit, columns * unit)
+        shape = (CHANNELS, rows, self.merged, self.patch, columns, self.merged, self.patch)
+        return self.scale.of(large).reshape(shape).movedim(0, -1)
 
 
 Eye = Square | Patches

@@ -5,7 +5,7 @@ An image is never cut into tiles, because ours have at most 256 pixels a side (`
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,6 +19,8 @@ IMAGE = "{image}"
 """In the texts below: the spelling of the model's image token."""
 PIXELS_MIN = 56 * 56
 """What Qwen2-VL's image processor enlarges images to, unless the model's folder says otherwise."""
+VECTORS_MIN = 64
+"""The same for LFM2-VL's, in vectors."""
 
 
 def _plain(pixels: Tensor) -> Inputs:
@@ -48,13 +50,40 @@ def _square(shaped: Callable[[Tensor], Inputs]) -> Callable[[Any, Mapping[str, A
     return eye
 
 
-def _patches(config: Any, processor: Mapping[str, Any], scale: Scale) -> Eye:
-    vision = config.vision_config
-    size = processor.get("size") or {}
+def _by_vector(config: Any, processor: Mapping[str, Any], scale: Scale) -> Eye:
+    """For Qwen's models: the patches of one vector are neighbours, and all frames of a patch are equal."""
+    vision, size = config.vision_config, processor.get("size") or {}
+
+    def shaped(cut: Sequence[Tensor]) -> Inputs:
+        grids = [(1, each.shape[0] * each.shape[1], each.shape[3] * each.shape[4]) for each in cut]
+        patches = [each.permute(0, 3, 1, 4, 6, 2, 5)[..., None, :, :] for each in cut]
+        frames = (each.expand(*[-1] * 5, vision.temporal_patch_size, -1, -1) for each in patches)
+        return {
+            "pixel_values": torch.cat([each.flatten(4).flatten(0, 3) for each in frames]),
+            "image_grid_thw": torch.tensor(grids),
+        }
+
     least = processor.get("min_pixels") or size.get("shortest_edge") or PIXELS_MIN
-    return Patches(
-        vision.patch_size, vision.spatial_merge_size, vision.temporal_patch_size, int(least), scale
-    )
+    return Patches(vision.patch_size, vision.spatial_merge_size, int(least), scale, shaped)
+
+
+def _by_row(config: Any, processor: Mapping[str, Any], scale: Scale) -> Eye:
+    """For LFM2-VL: row by row, with the fewer patches of smaller images filled up."""
+
+    def shaped(cut: Sequence[Tensor]) -> Inputs:
+        patches = [each.permute(0, 1, 3, 4, 2, 5, 6).flatten(4).flatten(0, 3) for each in cut]
+        real = [torch.ones(len(each), dtype=torch.int32) for each in patches]
+        return {
+            "pixel_values": torch.nn.utils.rnn.pad_sequence(patches, batch_first=True),
+            "pixel_attention_mask": torch.nn.utils.rnn.pad_sequence(real, batch_first=True),
+            "spatial_shapes": torch.tensor(
+                [(each.shape[0] * each.shape[1], each.shape[3] * each.shape[4]) for each in cut]
+            ),
+        }
+
+    patch, merged = config.vision_config.patch_size, config.downsample_factor
+    least = (patch * merged) ** 2 * int(processor.get("min_image_tokens") or VECTORS_MIN)
+    return Patches(patch, merged, least, scale, shaped)
 
 
 SQUARE = _square(_plain)
@@ -65,7 +94,7 @@ def patches_of(config: Any) -> int:
     eye = KINDS[config.model_type].eye(config, {}, Scale((), ()))
     if isinstance(eye, Patches):
         rows, columns = eye.grid(Image(SIDE_MAX, SIDE_MAX, b""))
-        return rows * columns
+        return rows * columns * eye.merged**2
     return (eye.side // _side(config.vision_config.patch_size)) ** 2
 
 
@@ -101,7 +130,7 @@ SMOL = Kind(
     written=IMAGE,
     expanded=f"<fake_token_around_image><global-img>{IMAGE}<fake_token_around_image>",
 )
-QWEN = Kind(_patches, written=f"<|vision_start|>{IMAGE}<|vision_end|>")
+QWEN = Kind(_by_vector, written=f"<|vision_start|>{IMAGE}<|vision_end|>")
 
 KINDS: Mapping[str, Kind] = {
     "gemma3": Kind(
@@ -112,6 +141,7 @@ KINDS: Mapping[str, Kind] = {
     ),
     "idefics3": SMOL,
     "internvl": Kind(expanded=f"<img>{IMAGE}</img>"),
+    "lfm2_vl": Kind(_by_row, written=IMAGE, expanded=f"<|image_start|>{IMAGE}<|image_end|>"),
     "llava": Kind(),
     "llava_onevision": Kind(_square(_without_tiles)),
     "qwen2_5_vl": QWEN,

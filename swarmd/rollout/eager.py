@@ -130,8 +130,10 @@ class _DecodeState:
         _take_rows(cache, torch.arange(len(ids), device=ids.device).repeat_interleave(num_completions))
         # A model that counts rows and columns of images goes on from the largest of its positions.
         position = inputs["position_ids"][..., -1].reshape(-1, len(ids)).amax(dim=0) + 1
-        repeated = (each.repeat_interleave(num_completions, dim=0) for each in (logits, mask, position))
-        return cls(cache, *repeated, sight=sight)
+        logits, mask, position = (
+            each.repeat_interleave(num_completions, dim=0) for each in (logits, mask, position)
+        )
+        return cls(cache, logits, mask, position, sight)
 
     def advance(self, model: PreTrainedModel, chosen: Tensor, going: Tensor) -> bool:
         """Remove rows not in `going` [R], then feed the chosen tokens [R]. Returns False if no row is

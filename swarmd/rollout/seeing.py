@@ -57,7 +57,8 @@ def _inserted(model: Any, sight: Sight, ids: Tensor, place: Tensor, seen: Seen) 
     if sight.kind.deep:
         if OUTPUTS not in signature(without_adapters(model).forward).parameters:
             raise ModelError(f"this release of transformers has no {OUTPUTS}: update transformers")
-        outputs: Any = BaseModelOutputWithPooling(pooler_output=seen.vectors)
+        outputs: Any = BaseModelOutputWithPooling()
+        outputs.pooler_output = seen.vectors
         outputs.deepstack_features = seen.deep
         return {
             "input_ids": as_text(sight, ids).masked_fill(place, sight.token),

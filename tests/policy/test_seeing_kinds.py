@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from transformers import Qwen2VLConfig
 
 from benchmarks.tiny_visual import RECIPES, write_tiny_visual
 from swarmd.adapted import without_adapters
@@ -17,7 +18,7 @@ from swarmd.errors import ModelError
 from swarmd.hardware.plan import HardwarePlan, LoraPlan
 from swarmd.images import Image
 from swarmd.logprobs import TokenRow
-from swarmd.model.eyes import Patches, Scale
+from swarmd.model.eyes import Scale
 from swarmd.model.sight import Sight, read_sight
 from swarmd.model.sight_kinds import KINDS
 from swarmd.policy import Policy, load_policy
@@ -31,6 +32,7 @@ WRITTEN = {
     "gemma3": "<start_of_image>{image}<end_of_image>\n\nWhat?",
     "idefics3": SMOL,
     "internvl": "<img>{image}</img>\nWhat?",
+    "lfm2_vl": "<|image_start|>{image}<|image_end|>What?",
     "llava": "{image}\nWhat?",
     "llava_onevision": " {image}\nWhat?",
     "qwen2_5_vl": QWEN,
@@ -182,7 +184,9 @@ def test_patches_of_an_image_that_fits_are_those_of_transformers_processor() -> 
     image = Image(84, 56, bytes(number * number % 251 for number in range(84 * 56 * 3)))
     processor: Any = Qwen2VLImageProcessorPil(size={"shortest_edge": 56 * 56, "longest_edge": 10**6})
     expected = processor(pil.frombytes("RGB", (84, 56), image.pixels), return_tensors="pt")
-    eye = Patches(14, 2, 2, 56 * 56, Scale(tuple(processor.image_mean), tuple(processor.image_std)))
+    eye = KINDS["qwen2_vl"].eye(
+        Qwen2VLConfig(), {}, Scale(tuple(processor.image_mean), tuple(processor.image_std))
+    )
     found = eye.inputs([image])
     assert found["image_grid_thw"].tolist() == expected["image_grid_thw"].tolist() == [[1, 4, 6]]
     torch.testing.assert_close(found["pixel_values"], expected["pixel_values"])
@@ -190,12 +194,14 @@ def test_patches_of_an_image_that_fits_are_those_of_transformers_processor() -> 
 
 @pytest.mark.parametrize(("width", "height"), [(1, 1), (256, 256), (1, 256), (33, 7)])
 def test_small_images_are_enlarged_and_odd_ones_completed_to_whole_patches(width: int, height: int) -> None:
-    eye = Patches(14, 2, 2, 56 * 56, Scale((0.0,) * 3, (1.0,) * 3))
+    eye = KINDS["qwen2_vl"].eye(Qwen2VLConfig(), {}, Scale((0.0,) * 3, (1.0,) * 3))
     image = Image(width, height, bytes([255]) * (width * height * 3))
-    rows, columns = eye.grid(image)
-    assert (rows % 2, columns % 2) == (0, 0)
+    read = eye.inputs([image])
+    [[frames, rows, columns]] = read["image_grid_thw"].tolist()
+    assert (frames, rows % 2, columns % 2) == (1, 0, 0)
     assert rows * columns * 14 * 14 >= 56 * 56
-    white = eye.inputs([image])["pixel_values"]
+    assert eye.vectors(image) == rows * columns // 4
+    white = read["pixel_values"]
     assert white.shape == (rows * columns, 3 * 2 * 14 * 14)
     assert set(white.unique().tolist()) <= {0.0, 1.0}
     times = (white.sum() / (3 * 2)).item() / (width * height)
