@@ -15,6 +15,9 @@ from torch import Tensor
 
 from swarmd.images import CHANNELS, Image
 
+ENLARGED_PIXELS_MAX = 2**20
+"""Pixels that a small image may be enlarged to: 16 times the largest image of a task."""
+
 Inputs = dict[str, Tensor]
 """Arguments of a model's `get_image_features`."""
 
@@ -76,9 +79,10 @@ class Patches:
     shaped: Callable[[Sequence[Tensor]], Inputs]
     """Makes the model's arguments from images [R, merged, patch, C, merged, patch, 3] of R x C vectors."""
 
-    def fits(self, image: Image) -> bool:  # noqa: ARG002  only the context limits images
-        """Always true."""
-        return True
+    def __post_init__(self) -> None:
+        """Raises ValueError if images would be enlarged beyond `ENLARGED_PIXELS_MAX`."""
+        if not 0 < self.pixels_min <= ENLARGED_PIXELS_MAX:
+            raise ValueError(f"images of at least {self.pixels_min} pixels, at most {ENLARGED_PIXELS_MAX}")
 
     def grid(self, image: Image) -> tuple[int, int]:
         """Rows and columns of vectors."""
