@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,14 +12,18 @@ import pytest
 import torch
 from transformers import Qwen2VLConfig
 
-from benchmarks.tiny_visual import RECIPES, write_tiny_visual
+from benchmarks.tiny_visual import LAYERS, PATCH, RECIPES, SIDE, write_tiny_visual
 from swarmd.adapted import without_adapters
 from swarmd.config import PolicyConfig
 from swarmd.errors import ModelError
+from swarmd.hardware.arrangement import FLOAT32, IMAGES_EXPECTED, Arrangement, Workload
+from swarmd.hardware.budgets import Budgets
 from swarmd.hardware.plan import HardwarePlan, LoraPlan
-from swarmd.images import Image
+from swarmd.images import SIDE_MAX, Image
 from swarmd.logprobs import TokenRow
-from swarmd.model.eyes import Scale
+from swarmd.logprobs.memory import padded_memory
+from swarmd.model import on_meta, shape_of
+from swarmd.model.eyes import Scale, Square
 from swarmd.model.sight import Sight, read_sight
 from swarmd.model.sight_kinds import KINDS
 from swarmd.policy import Policy, load_policy
@@ -206,3 +211,22 @@ def test_small_images_are_enlarged_and_odd_ones_completed_to_whole_patches(width
     assert set(white.unique().tolist()) <= {0.0, 1.0}
     times = (white.sum() / (3 * 2)).item() / (width * height)
     assert times == int(times**0.5) ** 2, "each pixel is repeated equally often in both directions"
+
+
+def test_a_plan_counts_the_tower_once_per_image_and_the_rest_per_token(kind: str, policy: Policy) -> None:
+    shape = shape_of(on_meta(policy.model.config))
+    assert shape.tower is not None
+    assert shape.tower.layers == LAYERS
+    if isinstance(sight_of(policy).eye, Square):
+        assert shape.tower.patches == (SIDE // PATCH) ** 2
+    else:
+        assert shape.tower.patches >= (SIDE_MAX // PATCH) ** 2, "of the largest image of a task"
+    text = shape_of(on_meta(policy.model.config.text_config)) if kind in ("llava", "smolvlm") else shape
+    assert (shape.linear_inputs, shape.linear_outputs) == (text.linear_inputs, text.linear_outputs)
+    work = Workload(own_groups=1, external_groups=0, group_size=4, new_tokens=8)
+    for recomputed in (False, True):
+        budgets = Budgets(decode_tokens=1000, train_tokens=1000, gradient_checkpointing=recomputed)
+        one_way = Arrangement("cpu", "float32", None, budgets)
+        seeing, blind = (padded_memory(each, one_way, work) for each in (shape, replace(shape, tower=None)))
+        least = IMAGES_EXPECTED * shape.tower.patches * shape.tower.hidden * FLOAT32
+        assert seeing["activations"] - blind["activations"] > least
