@@ -22,6 +22,7 @@ from swarmd.hardware.plan import HardwarePlan, LoraPlan
 from swarmd.images import SIDE_MAX, Image
 from swarmd.logprobs import TokenRow
 from swarmd.logprobs.memory import padded_memory
+from swarmd.logprobs.padded import PaddedLogprobs
 from swarmd.model import on_meta, shape_of
 from swarmd.model.eyes import Scale, Square
 from swarmd.model.sight import Sight, read_sight
@@ -130,6 +131,26 @@ def test_what_is_seen_changes_what_is_likely_and_the_tower_learns(policy: Policy
     assert first.grad.abs().sum() > 0
     for _, parameter in policy.trainable_parameters():
         parameter.grad = None
+
+
+def test_recomputed_layers_give_the_same_gradient(policy: Policy) -> None:
+    row = TokenRow(policy.render("And two?", (), (SPLIT, RED)), (5, 6))
+    found = []
+    for recomputed in (False, True):
+        engine = PaddedLogprobs(
+            policy.model,
+            pad_id=policy.tokenizer.pad_id,
+            dtype=torch.float32,
+            recompute=lambda recomputed=recomputed: recomputed,
+            sight=policy.tokenizer.sight,
+        )
+        engine.logprobs([row], 1.0)[0].sum().backward()
+        found.append({name: p.grad for name, p in policy.trainable_parameters() if p.grad is not None})
+        for _, parameter in policy.trainable_parameters():
+            parameter.grad = None
+    assert found[0].keys() == found[1].keys()
+    for name, gradient in found[0].items():
+        torch.testing.assert_close(gradient, found[1][name])
 
 
 def test_an_image_token_that_a_policy_writes_itself_is_text(policy: Policy) -> None:
