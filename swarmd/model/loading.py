@@ -26,6 +26,7 @@ PACKED = ("scale", "scale_inv", "scales", "zero_point", "qweight", "qzeros", "ab
 """Suffixes of the names of tensors that quantised weights need."""
 GENERIC_TOKENIZERS = frozenset({"TokenizersBackend", "PreTrainedTokenizerFast"})
 TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json")
+TEMPLATE = "chat_template.json"
 AGAIN = "copy or download it again, or use another model"
 
 
@@ -111,7 +112,18 @@ def load_tokenizer(path: Path, name: str) -> PreTrainedTokenizerBase:
         tokenizer: PreTrainedTokenizerBase = loader.from_pretrained(
             path, local_files_only=True, trust_remote_code=False
         )
+        if tokenizer.chat_template is None:
+            tokenizer.chat_template = _template_beside(path)
         return tokenizer
+
+
+def _template_beside(path: Path) -> str | None:
+    """The chat template of a vision model whose processor, not its tokenizer, brings it; None without."""
+    try:
+        found = json.loads((path / TEMPLATE).read_text(encoding="utf-8"))["chat_template"]
+    except FileNotFoundError:
+        return None
+    return str(found)
 
 
 def _tokenizer_folder(base: Path, adapter: AdapterStart | None) -> Path:
