@@ -1,7 +1,7 @@
 """Games of `guessing_tasks.toml` as their judges see them, played by players of all skills.
 
-A player follows what it was told with a probability of its own, and else guesses any number. The games are
-about numbers that are not held out.
+A player follows what it was told with a probability of its own, and else guesses any number, sometimes one
+outside the range. The games are about numbers that are not held out.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from swarmd.tasks.games.guessing import Guessing
 
 TASKS = Path(__file__).parent / "guessing_tasks.toml"
 MUTE = 0.03  # share of turns without an answer
+WILD = 0.3  # share of careless guesses that may lie outside the range
 LEFT = {1: "the only number left", 2: "one of two left"}
 SHOWN = 1_000  # games that `print_games` plays
 
@@ -47,7 +48,7 @@ class Games:
         while True:
             last = len(earlier) + 1 == config["turns"]
             careful = self.rng.random() < skill
-            guess = self.rng.choice(possible) if careful else self.rng.randint(1, config["largest"])
+            guess = self.rng.choice(possible) if careful else self._careless(config["largest"])
             silent = not last and self.rng.random() < MUTE
             reply = task.reply([None if silent else str(guess)], number)
             if last or reply is None:
@@ -56,6 +57,9 @@ class Games:
             earlier.append(Exchange("" if silent else str(guess), reply))
             if not silent:
                 possible = [n for n in possible if (n > guess) == (number > guess) and n != guess]
+
+    def _careless(self, largest: int) -> int:
+        return self.rng.randint(0, 99) if self.rng.random() < WILD else self.rng.randint(1, largest)
 
     def _question(self, config: dict[str, int]) -> tuple[Guessing, int]:
         task = Guessing(**config)
@@ -69,7 +73,7 @@ def _ending(won: bool, *, last: bool, guess: int, possible: list[int]) -> str:
     if not last:
         return "won before the last turn"
     if guess not in possible:
-        return "lost: the last guess ignores a reply"
+        return "lost: the last guess cannot be right"
     left = LEFT.get(len(possible), "one of several left")
     return f"{'won' if won else 'lost'}: the last guess is {left}"
 
