@@ -151,7 +151,9 @@ def _as_they_are(messages: Sequence[Message], image: str | None) -> list[Message
 
 
 def _merged(messages: Sequence[Message], image: str | None) -> list[Message]:
-    """Put the instruction at the beginning of the question."""
+    """Put the instruction, if there is one, at the beginning of the question."""
+    if messages[0]["role"] != "system":
+        return _as_they_are(messages, image)
     system, user, *later = messages
     images, question = _without_images(user["content"], image)
     return [{**user, "content": f"{images}{system['content']}\n\n{question}"}, *later]

@@ -125,6 +125,17 @@ def test_question_and_instruction_are_in_the_prompt(template):
     assert prompt.count(INSTRUCTION) == prompt.count(QUESTION) == 1
 
 
+@pytest.mark.parametrize("template", [TURNS, SYSTEM_REFUSED + TURNS, SYSTEM_REFUSED + PARTS])
+def test_a_conversation_without_an_instruction_keeps_who_wrote_what(template):
+    opening = "<|im_start|>assistant\n" if template.endswith(TURNS) else ""
+    hf = tokenizer_of(template)
+    told = [("user", "Guess."), ("assistant", "4"), ("user", "It is higher.")]
+    for count in (1, 3):
+        ids = ChatTokenizer(hf).prompt([{"role": role, "content": text} for role, text in told[:count]])
+        written = "".join(f"<|im_start|>{role}\n{text}<|im_end|>\n" for role, text in told[:count])
+        assert hf.decode(ids, clean_up_tokenization_spaces=False) == written + opening
+
+
 @pytest.mark.parametrize(
     ("template", "why"),
     [
