@@ -24,7 +24,7 @@ from swarmd.policy import Policy, Prepared, load_policy, prepare_plan
 from swarmd.step import progress as saved_progress
 from swarmd.step.mixing import largest_mix
 from swarmd.step.progress import Progress
-from swarmd.step.suiting import require_suitable, with_default_model
+from swarmd.step.suiting import images_expected, require_suitable, shows_images, with_default_model
 from swarmd.step.trained_on import locate_base, with_model_of
 from swarmd.storage import Checkpoints, Home
 from swarmd.storage.checkpoint_files import bytes_of
@@ -99,6 +99,7 @@ def load_learner(
         max_new_tokens=manifest.max_new_tokens,
         remember=prepared.remember,
         located=located,
+        sees=shows_images(manifest) is not False,
     )
     require_suitable(policy, manifest)
     trainer = Trainer(policy, config.learning)
@@ -154,6 +155,7 @@ def prepare(config: Config, policy: PolicyConfig, home: Home, manifest: Manifest
         external_groups=mix.external,
         group_size=learning.group_size,
         new_tokens=new_tokens,
+        images=images_expected(manifest),
         reference=learning.kl_coefficient > 0,
         values=policy_algorithm(learning, new_tokens).with_values,
         beside_bytes=memory_of_judges(manifest, learning),

@@ -35,6 +35,7 @@ from swarmd.model import model_fingerprint
 from swarmd.policy import Policy, load_policy, prepare_plan
 from swarmd.step.mixing import largest_mix
 from swarmd.step.progress import Progress
+from swarmd.step.suiting import images_expected, shows_images
 from swarmd.storage import Checkpoint, Checkpoints
 from swarmd.tasks import TaskRunner
 
@@ -173,7 +174,12 @@ class Population:
     def _load(self, policy: PolicyConfig) -> Policy:
         if policy.model not in self._plans:
             self._plans[policy.model] = self._plan(policy)
-        return load_policy(policy, self._plans[policy.model], max_new_tokens=self.manifest.max_new_tokens)
+        return load_policy(
+            policy,
+            self._plans[policy.model],
+            max_new_tokens=self.manifest.max_new_tokens,
+            sees=shows_images(self.manifest) is not False,
+        )
 
     def _plan(self, policy: PolicyConfig) -> HardwarePlan:
         """Return a plan for the largest step of any configuration."""
@@ -187,6 +193,7 @@ class Population:
             external_groups=max(mix.local + mix.external for mix in mixes) - own,
             group_size=max(settings.group_size for settings in learning),
             new_tokens=min(policy.max_new_tokens or limit, limit),
+            images=images_expected(self.manifest),
             reference=any(settings.kl_coefficient > 0 for settings in learning),
             values=any(policy_algorithm(settings, limit).with_values for settings in learning),
         )

@@ -26,6 +26,8 @@ class Workload:
     group_size: int
     new_tokens: int
     prompt_tokens: int = PROMPT_TOKENS_EXPECTED
+    images: int = IMAGES_EXPECTED
+    """Of a question, if the model sees: what its tower reads."""
     training: bool = True
     """If false, questions are only answered, and a group is one answer."""
     reference: bool = False

@@ -85,7 +85,7 @@ def _load(kind: str, model: str, device: str) -> ModelJudge:
     located = _located(kind, model)
     if kind == "reward_model":
         return load_reward_model(located, torch.float32, device)
-    policy, tokenizer = load_model(located, torch.float32)
+    policy, tokenizer = load_model(located, torch.float32, sees=False)
     with third_party(model, "moving the judge to its device", "another --device"):
         placed = policy.to(device)  # type: ignore[arg-type]
     return GenerativeVerifier(placed, tokenizer, located.base)

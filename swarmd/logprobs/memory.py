@@ -5,7 +5,7 @@ The constants were fitted to measured peaks (`python -m benchmarks.prediction` r
 
 from __future__ import annotations
 
-from swarmd.hardware.arrangement import FLOAT32, IMAGES_EXPECTED, Arrangement, Workload
+from swarmd.hardware.arrangement import FLOAT32, Arrangement, Workload
 from swarmd.hardware.shape import ModelShape
 from swarmd.logprobs.padded import LOGIT_BYTES, tokens_weight
 from swarmd.logprobs.vocabulary import KEPT_BYTES, slice_width
@@ -37,7 +37,7 @@ def _tower_bytes(shape: ModelShape, arrangement: Arrangement, work: Workload, to
     kept = TOWER_KEEPS * arrangement.itemsize * (tower.linear_inputs + tower.linear_outputs)
     if arrangement.budgets.gradient_checkpointing:
         kept = kept / tower.layers + FLOAT32 * tower.hidden * tower.layers
-    return int(groups * IMAGES_EXPECTED * tower.patches * kept)
+    return int(groups * work.images * tower.patches * kept)
 
 
 def packed_memory(shape: ModelShape, arrangement: Arrangement, work: Workload) -> dict[str, int]:

@@ -24,7 +24,7 @@ from swarmd.model.adapters import with_adapters
 from swarmd.model.base import Base
 from swarmd.model.loading import load_model
 from swarmd.model.locating import Located
-from swarmd.model.sight import PROCESSORS
+from swarmd.model.sight import PROCESSORS, is_seeing
 from swarmd.model.template_arguments import TemplateArguments
 from swarmd.model.third_party import third_party
 from swarmd.model.tokenizer import ChatTokenizer
@@ -67,7 +67,7 @@ def write_model(trained: Trained, folder: Path, dtype: torch.dtype) -> ChatToken
             model = _merged(model, trained.model)
         _set_ends(model, tokenizer)
         _write(model.to(dtype), tokenizer, folder)  # type: ignore[arg-type]  # untyped there
-        if tokenizer.sight is not None and trained.located.folder is not None:
+        if is_seeing(model.config) and trained.located.folder is not None:
             for settings in trained.located.folder.glob(PROCESSORS):
                 shutil.copyfile(settings, folder / settings.name)
     return tokenizer
@@ -91,7 +91,7 @@ def write_adapter(trained: Trained, folder: Path) -> ChatTokenizer:
 
 def _load(trained: Trained, dtype: torch.dtype) -> tuple[PreTrainedModel | PeftModel, ChatTokenizer]:
     """The base in `dtype` with the trained weights, on the CPU."""
-    model, tokenizer = load_model(trained.located, dtype, trained.template_args)
+    model, tokenizer = load_model(trained.located, dtype, trained.template_args, sees=False)
     if trained.tokenizer not in (None, tokenizer.fingerprint.hex()):
         raise ModelError(
             f"the weights were trained with a different tokenizer than {trained.model} has now: restore the "

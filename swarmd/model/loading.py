@@ -31,12 +31,16 @@ AGAIN = "copy or download it again, or use another model"
 
 
 def load_model(
-    located: Located, dtype: torch.dtype, template_args: TemplateArguments | None = None
+    located: Located,
+    dtype: torch.dtype,
+    template_args: TemplateArguments | None = None,
+    *,
+    sees: bool = True,
 ) -> tuple[PreTrainedModel, ChatTokenizer]:
     """The model in main memory, with weights in `dtype`, and its tokenizer, whose template gets
     `template_args`.
 
-    The adapter is not loaded. But a tokenizer saved with the adapter is used, because it is the one used in
+    Without `sees`, a text model that can also see is loaded without sight, so its tower is not run. The adapter is not loaded. But a tokenizer saved with the adapter is used, because it is the one used in
     training. Raises ModelError for damaged files, and for a missing or unrelated tokenizer.
     """
     name = located.base
@@ -46,7 +50,7 @@ def load_model(
         model = _load_weights(located.folder, name, dtype)
         tokenizer = load_tokenizer(_tokenizer_folder(located.folder, located.adapter), name)
     with third_party(name, "reading its tokenizer and chat template", "use another model"):
-        sight = None if located.folder is None else read_sight(model, tokenizer, located.folder)
+        sight = None if located.folder is None else read_sight(model, tokenizer, located.folder, sees=sees)
         chat = ChatTokenizer(tokenizer, _generation_eos_ids(model), template_args, sight)
     rows = cast(nn.Embedding, model.get_input_embeddings()).num_embeddings
     if len(chat.hf) > rows:

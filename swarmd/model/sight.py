@@ -131,12 +131,19 @@ def see(model: Any, sight: Sight, images: Sequence[Image]) -> Seen:
 
 
 @torch.no_grad()
-def read_sight(model: Any, tokenizer: Any, folder: Path) -> Sight | None:
-    """How the model in `folder` is shown images; None for a model without sight. Raises ModelError."""
+def read_sight(model: Any, tokenizer: Any, folder: Path, *, sees: bool = True) -> Sight | None:
+    """How the model in `folder` is shown images; None for a model without sight. Raises ModelError.
+
+    A text model that can also see has no sight without `sees`, without a chat template, and if its folder has
+    no settings for images, like one exported for text.
+    """
     config = model.config
     if not is_seeing(config):
         return None
-    kind, (processor, scale) = KINDS[config.model_type], _processor(folder)
+    kind = KINDS[config.model_type]
+    if kind.also_text and not (sees and tokenizer.chat_template and _has_settings(folder)):
+        return None
+    processor, scale = _processor(folder)
     token = int(config.image_token_id)
     text = str(tokenizer.convert_ids_to_tokens(token))
     for control in (text, *CONTROL.findall(kind.written + kind.expanded)):
@@ -153,6 +160,10 @@ def read_sight(model: Any, tokenizer: Any, folder: Path) -> Sight | None:
     if sight.eye.vectors(BLANK) != len(vectors):
         raise ModelError(f"an image becomes {len(vectors)} vectors, not {eye.vectors(BLANK)}: {REMEDY}")
     return sight
+
+
+def _has_settings(folder: Path) -> bool:
+    return any((folder / name).is_file() for name in (PREPROCESSOR, PROCESSOR))
 
 
 def _processor(folder: Path) -> tuple[dict[str, Any], Scale]:

@@ -38,12 +38,13 @@ def load_policy(
     remember: Callable[[Budgets], None] = lambda _: None,
     located: Located | None = None,
     training: bool = True,
+    sees: bool = True,
 ) -> Policy:
     """Load the planned model onto its device, and test it: generate a few tokens and compute their logprobs.
 
     `max_new_tokens` is the swarm's limit; config may lower it. `remember` receives the budgets whenever a
     memory shortage has reduced them. `located` is where the model is, if the caller knows. Without
-    `training`, no gradient is tested. From now on, the process observes the plan's memory limit. Sets the
+    `training`, no gradient is tested. Without `sees`, no images will be shown. From now on, the process observes the plan's memory limit. Sets the
     process's PyTorch threads and silences transformers' progress bars. Raises ModelError, naming the part
     that failed.
     """
@@ -53,7 +54,7 @@ def load_policy(
     located = located or locate(plan.model)
     # A frozen base does not need float32, not even while it is loaded.
     model, tokenizer = load_model(
-        located, torch.float32 if plan.lora is None else dtype, config.template_args
+        located, torch.float32 if plan.lora is None else dtype, config.template_args, sees=sees
     )
     remedy = "--lora r=16, " if plan.lora is None else ""
     other = _other_way(model, plan.lora)

@@ -5,7 +5,7 @@ The constants were fitted to measured peaks (`python -m benchmarks.prediction` r
 
 from __future__ import annotations
 
-from swarmd.hardware.arrangement import FLOAT32, IMAGES_EXPECTED, Arrangement, Workload
+from swarmd.hardware.arrangement import FLOAT32, Arrangement, Workload
 from swarmd.hardware.shape import ModelShape
 
 SAMPLING_COPIES = 5  # of a row's float32 logits while a token is sampled
@@ -61,7 +61,7 @@ def prompt_bytes(
     text = together * shape.linear_outputs // shape.layers
     if shape.tower is None:
         return PREFILL_COPIES * arrangement.itemsize * text
-    patches = prompts * IMAGES_EXPECTED * shape.tower.patches
+    patches = prompts * work.images * shape.tower.patches
     seen = patches * shape.tower.linear_outputs // shape.tower.layers
     return PREFILL_COPIES * arrangement.itemsize * max(text, seen)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from protocol import Manifest
 from swarmd.config import PolicyConfig
 from swarmd.errors import ModelError
+from swarmd.hardware.arrangement import IMAGES_EXPECTED
 from swarmd.model_names import EMBEDDED_VISUAL
 from swarmd.policy import Policy
 from swarmd.tasks.source import BUILT_IN
@@ -23,6 +24,11 @@ def shows_images(manifest: Manifest) -> bool | None:
     if sources & WITH_IMAGES:
         return True
     return False if sources <= BUILT_IN.keys() else None
+
+
+def images_expected(manifest: Manifest) -> int:
+    """The images of a question that a plan has to count."""
+    return 0 if shows_images(manifest) is False else IMAGES_EXPECTED
 
 
 def with_default_model(config: PolicyConfig, manifest: Manifest) -> PolicyConfig:

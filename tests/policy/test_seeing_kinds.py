@@ -50,9 +50,9 @@ WRITTEN = {
 tokens."""
 
 
-def load(folder: Path, lora: LoraPlan | None = None) -> Policy:
+def load(folder: Path, lora: LoraPlan | None = None, *, sees: bool = True) -> Policy:
     plan = HardwarePlan(str(folder), "cpu", "float32", 1, lora, ())
-    return load_policy(PolicyConfig(model=str(folder)), plan, max_new_tokens=6)
+    return load_policy(PolicyConfig(model=str(folder)), plan, max_new_tokens=6, sees=sees)
 
 
 @pytest.fixture(scope="module", params=sorted(RECIPES))
@@ -192,6 +192,25 @@ def test_a_folder_may_keep_its_settings_where_processors_of_other_releases_wrote
     assert sight_of(found).eye.scale.mean == (0.48, 0.46, 0.41)
 
 
+@pytest.mark.parametrize("lost", ["preprocessor_config.json", "chat_template.jinja"])
+def test_a_text_model_that_also_sees_works_on_text_without_what_images_need(
+    lost: str, tmp_path: Path
+) -> None:
+    write_tiny_visual("gemma3", tmp_path)
+    (tmp_path / lost).unlink()
+    found = load(tmp_path)
+    assert found.tokenizer.sight is None
+    assert found.render("What?")
+
+
+def test_a_text_model_that_also_sees_does_not_run_its_tower_if_no_images_will_be_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_tiny_visual("gemma3", tmp_path)
+    monkeypatch.setattr("swarmd.model.sight.see", lambda *_: pytest.fail("the tower ran"))
+    assert load(tmp_path, sees=False).tokenizer.sight is None
+
+
 def test_a_tokenizer_without_the_control_tokens_of_its_type_is_refused(tmp_path: Path) -> None:
     (tmp_path / "preprocessor_config.json").write_text('{"image_mean": [0, 0, 0], "image_std": [1, 1, 1]}')
     model = SimpleNamespace(config=SimpleNamespace(model_type="smolvlm", image_token_id=7))
@@ -251,3 +270,4 @@ def test_a_plan_counts_the_tower_once_per_image_and_the_rest_per_token(kind: str
         seeing, blind = (padded_memory(each, one_way, work) for each in (shape, replace(shape, tower=None)))
         least = IMAGES_EXPECTED * shape.tower.patches * shape.tower.hidden * FLOAT32
         assert seeing["activations"] - blind["activations"] > least
+        assert padded_memory(shape, one_way, replace(work, images=0)) == blind, "nothing is shown"

@@ -10,7 +10,7 @@ import pytest
 from swarmd.config import PolicyConfig
 from swarmd.errors import ModelError
 from swarmd.model.sight_kinds import Kind
-from swarmd.step.suiting import require_suitable, shows_images, with_default_model
+from swarmd.step.suiting import images_expected, require_suitable, shows_images, with_default_model
 from swarmd.tasks import load_manifest
 
 VISUAL, TEXT = load_manifest("visual"), load_manifest("starter")
@@ -24,6 +24,10 @@ def policy(*, sees: bool, also_text: bool = False) -> Any:
 
 def test_the_tasks_sources_tell_whether_a_swarm_shows_images() -> None:
     assert [shows_images(each) for each in (VISUAL, TEXT, OTHER)] == [True, False, None]
+
+
+def test_a_plan_counts_images_unless_the_swarm_shows_none() -> None:
+    assert [images_expected(each) > 0 for each in (VISUAL, TEXT, OTHER)] == [True, False, True]
 
 
 def test_the_default_model_is_one_that_suits() -> None:
