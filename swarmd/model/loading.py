@@ -40,7 +40,8 @@ def load_model(
     """The model in main memory, with weights in `dtype`, and its tokenizer, whose template gets
     `template_args`.
 
-    Without `sees`, a text model that can also see is loaded without sight, so its tower is not run. The adapter is not loaded. But a tokenizer saved with the adapter is used, because it is the one used in
+    Without `sees`, a text model that can also see is loaded without sight, and its tower is not run. The
+    adapter is not loaded. But a tokenizer saved with the adapter is used, because it is the one used in
     training. Raises ModelError for damaged files, and for a missing or unrelated tokenizer.
     """
     name = located.base

@@ -44,9 +44,9 @@ def load_policy(
 
     `max_new_tokens` is the swarm's limit; config may lower it. `remember` receives the budgets whenever a
     memory shortage has reduced them. `located` is where the model is, if the caller knows. Without
-    `training`, no gradient is tested. Without `sees`, no images will be shown. From now on, the process observes the plan's memory limit. Sets the
-    process's PyTorch threads and silences transformers' progress bars. Raises ModelError, naming the part
-    that failed.
+    `training`, no gradient is tested. Without `sees`, no images will be shown. From now on, the process
+    observes the plan's memory limit. Sets the process's PyTorch threads and silences transformers' progress
+    bars. Raises ModelError, naming the part that failed.
     """
     torch.set_num_threads(plan.threads)
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # stderr belongs to the daemon's own log
