@@ -143,7 +143,7 @@ def ask(
         manner = replace(manner, both=False)
     _tell("loading the model: some seconds, or minutes if it is large")
     with _remedy_beside_a_daemon():
-        session = _session(wanted, manner, int(str(limit)), seed, as_json=as_json)
+        session = _session(wanted, asked_of, manner, int(str(limit)), seed, as_json=as_json)
         if family is not None:
             asyncio.run(_ask_task(session, asked_of, family.name))
         elif question is not None:
@@ -157,12 +157,14 @@ def _is_typed(context: typer.Context, name: str) -> bool:
     return source is not None and source.name == "COMMANDLINE"
 
 
-def _session(wanted: Wanted, manner: Manner, limit: int, seed: int | None, *, as_json: bool) -> Session:
+def _session(
+    wanted: Wanted, manifest: Manifest, manner: Manner, limit: int, seed: int | None, *, as_json: bool
+) -> Session:
     import torch
 
     seed = secrets.randbelow(SEED_MAX + 1) if seed is None else seed
     subject = load_subject(
-        wanted, max_new_tokens=limit, at_once=max(1, manner.samples), keep_former=manner.both
+        wanted, manifest, max_new_tokens=limit, at_once=max(1, manner.samples), keep_former=manner.both
     )
     _tell(str(subject))
     if manner.both and subject.former is None:

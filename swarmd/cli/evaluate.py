@@ -140,7 +140,7 @@ def evaluate(
     typer.echo(f"loading PyTorch and the model, which then answers {count} questions", err=True)
     limit = exam.manifest.max_new_tokens
     with ExamProgress() as told:
-        subject = load_subject(wanted, max_new_tokens=limit, at_once=_at_once(exam))
+        subject = load_subject(wanted, exam.manifest, max_new_tokens=limit, at_once=_at_once(exam))
         outcome = asyncio.run(_take(subject, exam, told))
     _warn(outcome.greedy.unscored, exam.questions)
     if as_json:

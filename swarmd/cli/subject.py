@@ -19,6 +19,7 @@ from swarmd.storage import Home
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from protocol import Manifest
     from swarmd.policy import Policy
     from swarmd.storage import Checkpoint
 
@@ -98,15 +99,18 @@ class Wanted:
         return not named and not Home(self.home).has_checkpoints()
 
 
-def load_subject(wanted: Wanted, *, max_new_tokens: int, at_once: int, keep_former: bool = False) -> Subject:
-    """Load the model and its weights. `at_once` is the number of answers generated at a time. With
-    `keep_former` the subject can also answer as the untrained model.
+def load_subject(
+    wanted: Wanted, manifest: Manifest, *, max_new_tokens: int, at_once: int, keep_former: bool = False
+) -> Subject:
+    """Load the model and its weights for questions of `manifest`. `at_once` is the number of
+    answers generated at a time. With `keep_former` the subject can also answer as the untrained model.
 
     The settings are those of the home. The home is never created or changed, and need not exist unless its
     weights are used. Raises ConfigError, ModelError, StorageError.
     """
     from swarmd.hardware.arrangement import Workload
     from swarmd.policy import load_policy, prepare_plan
+    from swarmd.step.suiting import images_expected, shows_images
     from swarmd.step.trained_on import examples_of, locate_base, with_model_of
 
     home = Home(wanted.home)
@@ -119,11 +123,19 @@ def load_subject(wanted: Wanted, *, max_new_tokens: int, at_once: int, keep_form
         external_groups=0,
         group_size=1,
         new_tokens=min(policy_config.max_new_tokens or max_new_tokens, max_new_tokens),
+        images=images_expected(manifest),
         training=False,
     )
     plan = prepare_plan(policy_config, work, rates_cache=home.rates_path, only_reads=True).plan
     located, _ = locate_base(plan, checkpoint)
-    policy = load_policy(policy_config, plan, max_new_tokens=max_new_tokens, located=located, training=False)
+    policy = load_policy(
+        policy_config,
+        plan,
+        max_new_tokens=max_new_tokens,
+        located=located,
+        training=False,
+        sees=shows_images(manifest) is not False,
+    )
     policy.examples = examples_of(checkpoint)
     if checkpoint is None:
         return Subject(policy, plan.model, UNTRAINED, 0)

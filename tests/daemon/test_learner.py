@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from benchmarks.architectures import write_tiny
+from protocol import Manifest
 from swarmd.config import Config, LearningConfig, PolicyConfig, StorageConfig
 from swarmd.daemon.learner import Learner, load_learner
 from swarmd.errors import ConfigError, ModelError
@@ -20,6 +21,7 @@ from swarmd.hardware.shortage import Shortage
 from swarmd.images import Image
 from swarmd.policy import prepare_plan
 from swarmd.storage import Home
+from swarmd.tasks import load_manifest
 from tests.conftest import byte_tokenizer, tiny_model
 from tests.daemon.fakes import external_group
 from tests.gossip.making import make_manifest
@@ -31,7 +33,7 @@ MANIFEST = make_manifest()
 def load(home: Home, tiny_model_dir: Path):
     """load(**policy): the home's learner; of the tiny model, or of the one it was, if `model` is None."""
 
-    def start(peer_id: str = "peer", seed: int = 0, **policy: Any) -> Learner:
+    def start(peer_id: str = "peer", seed: int = 0, manifest: Manifest = MANIFEST, **policy: Any) -> Learner:
         given = {"model": str(tiny_model_dir), "device": "cpu"} | policy
         config = Config(
             home=home.path,
@@ -40,7 +42,7 @@ def load(home: Home, tiny_model_dir: Path):
             learning=LearningConfig(warmup_steps=0, learning_rate=0.01),
             storage=StorageConfig(checkpoints_kept=3),
         )
-        return load_learner(config, home, MANIFEST, peer_id)
+        return load_learner(config, home, manifest, peer_id)
 
     return start
 
@@ -230,6 +232,19 @@ def test_vision_models_train_on_images_are_saved_and_go_on(load, tmp_path, archi
     tower = [name for name in before if "vision_model" in name or "visual" in name]
     assert any(not torch.equal(before[name], after[name]) for name in tower)
     again = load(model=str(tmp_path / architecture), lora_rank=lora_rank)
+    assert again.resumed_step == 1
+    assert same(again, first)
+
+
+def test_a_text_model_that_also_sees_needs_nothing_for_images_in_a_swarm_without(load, tmp_path, monkeypatch):
+    folder = tmp_path / "gemma3"
+    assert write_tiny("gemma3", folder) is None
+    for path in folder.glob("*processor_config.json"):
+        path.unlink()
+    monkeypatch.setattr("swarmd.model.sight.see", lambda *_: pytest.fail("the tower ran"))
+    first = load(model=str(folder), manifest=load_manifest("starter"))
+    take_step(first, 1)
+    again = load(model=str(folder), manifest=load_manifest("starter"))
     assert again.resumed_step == 1
     assert same(again, first)
 
