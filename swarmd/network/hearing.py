@@ -109,6 +109,10 @@ class Hearing:
         """Seconds since the peer last answered; infinite if it never did."""
         return self._now() - self._answered.get(peer, float("-inf"))
 
+    def unused_s(self, peer: PeerId) -> float:
+        """Seconds since the peer last answered or sent a request; infinite if it never did."""
+        return min(self.unanswering_s(peer), self._now() - self._asked.get(peer, float("-inf")))
+
     def asked_lately(self, peer: PeerId) -> bool:
         """Whether the peer sent a request recently. It is then there, even if it does not answer."""
         return self._now() - self._asked.get(peer, float("-inf")) < LATELY_S
