@@ -41,7 +41,7 @@ from swarmd.network.interface import (
     StandingOf,
     Way,
 )
-from swarmd.network.neighbourhood import LOOK_AROUND_S, REFRESH_S
+from swarmd.network.neighbourhood import LOOK_AROUND_S, MANY, REFRESH_S
 from swarmd.network.packing import read_bin
 from swarmd.network.pauses import Pauses
 from swarmd.network.peer_ids import read_peer_id
@@ -138,7 +138,8 @@ class SimulatedNetwork:
             await self._trip(other)
             self._count(Purpose.GREET, To.ANYBODY, sizes.PING_REQUEST, sizes.PING_ANSWER, other)
             self._enter(other)
-        await self.look_around()
+        if len(names) > 1 or len(self._connected) < MANY or self._look_is_due:
+            await self.look_around()
         return len(names)
 
     async def disconnect(self, peer_id: PeerId) -> None:
@@ -208,8 +209,12 @@ class SimulatedNetwork:
             tasks.create_task(self._in_touch.keep())
             while True:
                 await asyncio.sleep(REFRESH_S)
-                if asyncio.get_running_loop().time() - self._looked_at >= LOOK_AROUND_S:
+                if self._look_is_due:
                     await self.look_around()
+
+    @property
+    def _look_is_due(self) -> bool:
+        return asyncio.get_running_loop().time() - self._looked_at >= LOOK_AROUND_S
 
     def settle(self) -> None:
         """Start with the routing table of a node that has been present for a long time."""

@@ -38,8 +38,11 @@ WARM_S = 2 * STEP_S
 LOOPBACK_S = 0.001
 """Latency of the simulated swarm that is compared with a real one."""
 
-IDLE_S, GREETINGS, CONNECTIONS = 60.0, 200, 20
+IDLE_S, GREETINGS, CONNECTIONS = 60.0, 60, 20
 """What `--wire` averages over: idle seconds, greetings, connections."""
+
+GREETING_S = 0.6
+"""Seconds between two greetings: more often, the other peer refuses them (`rates.py`)."""
 
 SETTLE_S = 2.0
 """Seconds after which two p2pd have told each other about themselves."""
@@ -185,6 +188,7 @@ async def _wire() -> None:
         before, began = _loopback_bytes(), time.monotonic()
         answered = 0
         for _ in range(GREETINGS):
+            await asyncio.sleep(GREETING_S)
             try:
                 await one.ping(two.peer_id)
                 answered += 1
@@ -194,8 +198,8 @@ async def _wire() -> None:
         call = (_loopback_bytes() - before - quiet * took) / max(1, answered)
         await asyncio.gather(one.close(), two.close())
     _write(
-        f"Both directions together: a greeting {call:.0f} bytes, a new connection {opening:.0f} bytes, an idle "
-        f"connection {idle:.0f} bytes a second. "
+        f"Both directions together: a greeting {call:.0f} bytes, a new connection {opening:.0f} bytes, "
+        f"an idle connection {idle:.0f} bytes a second. "
         f"{GREETINGS - answered} of {GREETINGS} greetings went unanswered, as on a busy machine. "
         f"Load {os.getloadavg()[0]:.1f}."
     )

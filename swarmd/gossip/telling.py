@@ -1,4 +1,4 @@
-"""Publishes this peer's status: a signed one every minute, and a last one when it leaves.
+"""Publishes this peer's status: a signed one every 40 s, and a last one when it leaves.
 
 While its shard of the DHT has no room, the status is offered at growing intervals.
 """
@@ -53,7 +53,7 @@ class Telling:
     def answered(self, *, kept: bool) -> None:
         """Note whether there was room for the status.
 
-        In a swarm of thousands a shard is full. Asking its holders every minute would burden them, and
+        In a swarm of thousands a shard is full. Asking its holders every half minute would burden them, and
         would only be refused.
         """
         self._refused = 0 if kept else min(self._refused + 1, 16)

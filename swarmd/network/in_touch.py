@@ -22,7 +22,7 @@ from swarmd.network.doors import Doors, opens
 from swarmd.network.hearing import Hearing
 from swarmd.network.idle import IdleConnections
 from swarmd.network.interface import ClockSkewError, NetworkClosedError
-from swarmd.network.neighbourhood import Neighbourhood
+from swarmd.network.neighbourhood import MANY, Neighbourhood
 from swarmd.network.pauses import LOOK_S, Pauses
 from swarmd.network.session import Session
 from swarmd.network.supervisor import Supervisor
@@ -44,11 +44,6 @@ SILENT_ROUNDS_MAX = 8
 """With SILENT_MANY silent peers, one is pinged every second round, with twice as many every third, and never
 less often than every SILENT_ROUNDS_MAX rounds. A ping with its stream costs 1 KB on the wire, and in a
 large swarm most connections are silent. p2pd closes a dead one within a minute by itself.
-"""
-
-MANY = 32
-"""With this many connections, a peer that is merely not connected does not count as away: it closed an idle
-connection, and an outage would have taken the others too. It is away once it leaves a request unanswered.
 """
 
 UNANSWERED_MAX = 4
@@ -126,7 +121,12 @@ class InTouch:
         await self._close_idle(session)
 
     def _present(self, connected: Mapping[PeerId, str]) -> frozenset[PeerId]:
-        """Return the peers that are not away: the connected ones, and with many of them those that parted."""
+        """Return the peers that are not away.
+
+        With many connections these include peers that are merely not connected: they closed an idle
+        connection, and an outage would have taken the others too. Such a peer is away once it leaves a
+        request unanswered.
+        """
         if len(connected) < MANY:
             return frozenset(connected)
         failed = {*self._hearing.uncertain, *self._hearing.away}

@@ -41,6 +41,11 @@ share one allowance.
 LOOK_AROUND_S = 120.0
 """Seconds after a walk through the DHT until the next one, to meet new neighbours and drop dead ones."""
 
+MANY = 32
+"""With this many connections this peer is part of the swarm. No single connection that is opened or closed is
+then a reason to walk or to probe a door.
+"""
+
 RELAYED_MAX = 1_024
 """Peers remembered for having been connected through a relay."""
 
@@ -137,6 +142,7 @@ class Neighbourhood:
 
     async def restore(self, session: Session) -> None:
         """Rejoin the DHT after a restart of p2pd."""
+        self._looked_at = float("-inf")
         try:
             await self.refresh(session)
             await self.join(session, [*self._doors.addresses(), *self._met])
@@ -194,13 +200,16 @@ class Neighbourhood:
 
     async def keep_refreshed(self) -> None:
         """Update this peer's addresses, and occasionally walk the DHT, until cancelled or closed."""
-        self._looked_at = self._now()
         while True:
             await asyncio.sleep(REFRESH_S)
             if not await self._tried("refreshing", self.refresh):
                 return
-            if self._now() - self._looked_at >= LOOK_AROUND_S:
+            if self.connections and self._look_is_due:
                 await self._tried("looking around", self._look_around)
+
+    @property
+    def _look_is_due(self) -> bool:
+        return self._now() - self._looked_at >= LOOK_AROUND_S
 
     async def _look_around(self, session: Session) -> None:
         self._looked_at = self._now()
@@ -208,6 +217,8 @@ class Neighbourhood:
 
     async def join(self, session: Session, addresses: Iterable[PeerAddress]) -> int:
         """Dial and ping all addresses, then walk the DHT if any peer answered. Return how many answered.
+
+        One more peer among many is no reason for a walk.
 
         Raises ClockSkewError if the clocks of all peers that answered disagree with this one, and
         NetworkError.
@@ -228,7 +239,8 @@ class Neighbourhood:
             session.forgive()
             await self.locate(session)
             self._remember_doors(address for address, task in tries.items() if task.result() is not None)
-            await self._look_around(session)
+            if answered > 1 or len(self.connections) < MANY or self._look_is_due:
+                await self._look_around(session)
         return answered
 
     def _remember_doors(self, addresses: Iterable[PeerAddress]) -> None:

@@ -7,7 +7,8 @@ from typing import Any, cast
 from swarmd.addresses import parse_peer_address
 from swarmd.network.doors import Doors
 from swarmd.network.hearing import Hearing
-from swarmd.network.in_touch import GREETINGS_AT_ONCE, MANY, SILENT_ROUNDS_MAX, InTouch
+from swarmd.network.in_touch import GREETINGS_AT_ONCE, SILENT_ROUNDS_MAX, InTouch
+from swarmd.network.neighbourhood import MANY
 from tests.gossip.making import key
 
 PEERS = [key(number).peer_id for number in range(200)]
@@ -72,7 +73,7 @@ def away(hearing: Hearing, connected: int) -> set[Any]:
     for number, peer in enumerate(PEERS[:2]):
         doors.remember(parse_peer_address(f"/ip4/10.0.0.{number}/tcp/4001/p2p/{peer}"))
     hearing.unanswered(PEERS[1])
-    present = watch(hearing, doors)._present({peer: "" for peer in PEERS[2 : 2 + connected]})
+    present = watch(hearing, doors)._present(dict.fromkeys(PEERS[2 : 2 + connected], ""))
     return set(doors.away(present))
 
 
