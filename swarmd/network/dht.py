@@ -194,6 +194,7 @@ class SwarmDHT(DHTProtocol):  # type: ignore[misc]  # hivemind is untyped
             self._forget(peer)
             return None
         answer = None
+        hearing.used(name)
         try:
             async with self.rpc_semaphore, asyncio.timeout(self.wait_timeout):
                 answer = await self._control.call(

@@ -388,8 +388,10 @@ class HivemindNetwork:
         stream = session.stream(peer_id, protocol_id, what, STREAM_SECONDS)
         hearing = self._guard.hearing
         try:
-            async with self._asked.place(peer_id), stream as (reader, writer):
-                reply = await ask(reader, writer, request, bytes_max=limit)
+            async with self._asked.place(peer_id):
+                hearing.used(peer_id)
+                async with stream as (reader, writer):
+                    reply = await ask(reader, writer, request, bytes_max=limit)
         except (AbsentError, BusyError):
             hearing.answered(peer_id)
             raise

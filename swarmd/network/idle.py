@@ -17,8 +17,8 @@ CONNECTIONS_KEPT = 96
 """Connections that are kept even if they are idle. A swarm of as many peers stays fully connected."""
 
 USED_S = 15.0
-"""Seconds for which a connection counts as in use after its last request: longer than any stream lasts
-(`places.STREAM_SECONDS`), as a stream counts only at its start or its end.
+"""Seconds for which a connection counts as in use after a request began or ended: longer than any stream
+lasts (`places.STREAM_SECONDS`).
 """
 
 CLOSED_AT_ONCE = 16

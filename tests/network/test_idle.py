@@ -49,6 +49,15 @@ def test_a_connection_that_may_carry_a_stream_is_not_closed():
     assert not set(closed) & set(PEERS[:5])
 
 
+def test_the_requests_of_a_visitor_count_too():
+    scene = Scene()
+    scene.after(0.0, CONNECTIONS_KEPT + 1)
+    scene.hearing.visits(PEERS[0])
+    scene.now += USED_S
+    scene.hearing.asked(PEERS[0])
+    assert PEERS[0] not in scene.after(1.0, CONNECTIONS_KEPT + 1)
+
+
 def test_a_new_connection_counts_as_used_until_it_had_the_time_for_a_request():
     scene = Scene()
     scene.after(0.0, CONNECTIONS_KEPT)
