@@ -48,4 +48,4 @@ class BucketChecks:
             bucket.nodes_requested_for_ping.discard(old_id)
             return None
         self._asked_at = self._now()
-        return old  # type: ignore[no-any-return]  # hivemind is untyped
+        return old
