@@ -15,13 +15,14 @@ from protocol import PeerId, Placement, dht_id
 from swarmd.network.dht import RPC_SECONDS, Answer
 from swarmd.network.dht_ids import node_id_of
 from swarmd.network.guard import Guard
-from swarmd.network.handing_over import Packed
+from swarmd.network.handing_over import REPLICAS, Packed
 from swarmd.network.interface import Standing
 from swarmd.network.packing import read_bin
 from swarmd.network.peer_ids import read_peer_id
 from swarmd.network.searching import (
     CONTACTS_ASKED,
     CONTACTS_HOLDING,
+    NEAR_S,
     SEARCH_S,
     STORE_S,
     Holding,
@@ -29,6 +30,7 @@ from swarmd.network.searching import (
 )
 from swarmd.network.shelf import Shelf
 from swarmd.network.simulation import run_simulated, simulated_wall_clock
+from swarmd.network.walk import BEAM
 
 LATENCY_S = 0.02
 SLOW_S = 1.3
@@ -287,7 +289,9 @@ def test_what_is_stored_again_goes_to_the_same_nodes_without_a_walk_until_it_is_
             newer = replace(placement(0), expires=placement(0).expires + number)
             assert await publisher.searcher.hold([newer]) == Holding(held=1, crowded=0)
             holders = [other.shelf.entries(name, simulated_wall_clock()) for other in others]
-            assert sum(held.expires == newer.expires for each in holders for held in each.values()) == REPLICAS
+            assert (
+                sum(held.expires == newer.expires for each in holders for held in each.values()) == REPLICAS
+            )
             return publisher.asked
 
         assert await again(0) > 0
