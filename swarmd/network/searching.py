@@ -189,7 +189,7 @@ class Searcher:
         ]
         await self._spread(things, near)
         for thing in things:
-            if thing.kept >= REPLICAS:
+            if thing.asked >= REPLICAS:
                 put_newest(self._near, thing.key, near[thing.key], NEAR_MAX)
             else:
                 self._near.pop(thing.key, None)
