@@ -2,27 +2,31 @@
 
 - `hivemind` and `transformers.models` import or read all that is in them before the first of their modules.
   Their own `__init__` runs when a name is asked for that no imported module of theirs has given.
+- `torch._dynamo` is torch's compiler. Optimisers and transformers ask it only to leave their functions alone,
+  and nothing here is compiled. They are answered without it.
 - typer imports rich's Markdown, a fifth of `swarmd --help`, for help written in Markdown. Ours is not.
-- transformers imports scipy for the losses of object detection, which no language model has. It looks whether
-  scipy is installed, and is told no while it imports them.
+- transformers imports scipy for the losses of object detection, and sympy with torch's distributed tensors. No
+  model of ours has either. It looks whether they are installed, and is told no during its import.
 
-Tried with hivemind 1.1.12, typer 0.29 and transformers 5.24. Any other transformers is imported as it wants
-to be.
+Tried with hivemind 1.1.12, typer 0.29, torch 2.13 and transformers 5.24. Any other torch or transformers is
+imported as it wants to be.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from importlib.machinery import ModuleSpec
 from importlib.util import find_spec, module_from_spec
 from types import ModuleType
 from typing import Any
 
-TRANSFORMERS = "5.24."
+TORCH, TRANSFORMERS = "2.13.", "5.24."
 """The releases in which what is left out was looked at."""
+HIDDEN = ("is_scipy_available", "is_torch_distributed_available")
+"""What transformers asks itself before it imports something that is left out."""
 
 
 def spare_hivemind() -> None:
@@ -36,13 +40,18 @@ def spare_protocol() -> None:
 
 
 def spare_transformers() -> None:
-    """Leave out its list of all models, and scipy. Call this before a model's class is imported."""
+    """Leave out torch's compiler, scipy, sympy and the list of all models. Call this before transformers'
+    `PreTrainedModel` is imported."""
+    import torch
     import transformers
 
+    if torch.__version__.startswith(TORCH):
+        _defer("torch._dynamo", UNCOMPILED)
     if not transformers.__version__.startswith(TRANSFORMERS):
         return
     _defer("transformers.models")
-    _import_losses_without_scipy()
+    with _hidden(import_module("transformers.utils"), import_module("transformers.utils.import_utils")):
+        import_module("transformers.modeling_utils")
 
 
 def spare_typer() -> None:
@@ -62,30 +71,52 @@ class _Markdown:
         return import_module("rich.markdown").Markdown(*args, **options)
 
 
-def _import_losses_without_scipy() -> None:
-    utils: Any = import_module("transformers.utils")
-    is_there = utils.is_scipy_available
-    utils.is_scipy_available = lambda: False
+def _same(function: Any = None, *_: object, **__: object) -> Any:
+    """A decorator that changes nothing, with or without arguments of its own."""
+    return _same if function is None else function
+
+
+UNCOMPILED: Mapping[str, Any] = {
+    "allow_in_graph": _same,
+    "assume_constant_result": _same,
+    "disable": _same,
+    "graph_break": lambda: None,
+}
+"""What torch's compiler is asked to do about functions that are not compiled: nothing."""
+
+
+@contextmanager
+def _hidden(*modules: ModuleType) -> Iterator[None]:
+    """Whoever asks `modules` within the block is told that what HIDDEN asks for is not there."""
+    found = [(module, name, getattr(module, name)) for module in modules for name in HIDDEN]
+    for module, name, _ in found:
+        setattr(module, name, lambda: False)
     try:
-        import_module("transformers.loss.loss_utils")
+        yield
     finally:
-        utils.is_scipy_available = is_there
+        for module, name, function in found:
+            setattr(module, name, function)
 
 
-def _defer(package: str) -> None:
-    """Put `package` into sys.modules without running its `__init__`. Does nothing if it is there already."""
+def _defer(package: str, meanwhile: Mapping[str, Any] | None = None) -> None:
+    """Put `package` into sys.modules without running its `__init__`. Does nothing if it is there already.
+
+    `meanwhile`: what is said to be in it without running that.
+    """
     spec = None if package in sys.modules else find_spec(package)
     if spec is None:
         return
     module = module_from_spec(spec)
-    vars(module)["__getattr__"] = _running_init(spec, module)  # PEP 562
+    vars(module)["__getattr__"] = _running_init(spec, module, meanwhile or {})  # PEP 562
     sys.modules[package] = module
 
 
-def _running_init(spec: ModuleSpec, module: ModuleType) -> Callable[[str], object]:
+def _running_init(spec: ModuleSpec, module: ModuleType, meanwhile: Mapping[str, Any]) -> Callable[[str], Any]:
     """Runs the `__init__` of `module` the first time that it is asked for a name that it has not."""
 
-    def get(name: str) -> object:
+    def get(name: str) -> Any:
+        if name in meanwhile:
+            return meanwhile[name]
         if name.startswith("__") and name != "__version__":  # what Python and debuggers ask of every module
             raise AttributeError(f"module {spec.name!r} has no attribute {name!r}")
         being_imported = sys.modules.get(f"{spec.name}.{name}")

@@ -14,6 +14,7 @@ from swarmd.errors import ModelError
 from swarmd.hardware.shape import ModelShape
 from swarmd.model.adapter_start import AdapterStart
 from swarmd.model.adapters import adapter_parameters_per_rank
+from swarmd.model.building import built
 from swarmd.model.context import context_of
 from swarmd.model.sight import model_class
 from swarmd.model.third_party import third_party
@@ -24,10 +25,15 @@ def on_meta(config: PretrainedConfig) -> PreTrainedModel:
 
     Raises ValueError, KeyError or RuntimeError for an unknown configuration.
     """
-    with torch.device("meta"):
-        # Without this, transformers would ask on the terminal whether the model's own code may run.
-        model: PreTrainedModel = model_class(config).from_config(config, trust_remote_code=False)
-    return model
+
+
+    def build() -> PreTrainedModel:
+        with torch.device("meta"):
+            # Without this, transformers would ask on the terminal whether the model's own code may run.
+            model: PreTrainedModel = model_class(config).from_config(config, trust_remote_code=False)
+        return model
+
+    return built(build)
 
 
 def shape_of(model: Any, start: AdapterStart | None = None) -> ModelShape:
