@@ -2,11 +2,11 @@
 
 - `hivemind` and `transformers.models` import or read all that is in them before the first of their modules.
   Their own `__init__` runs when a name is asked for that no imported module of theirs has given.
-- `torch._dynamo` is torch's compiler. Optimisers and transformers ask it only to leave their functions alone,
-  and nothing here is compiled. They are answered without it.
+- transformers imports torch's compiler, `torch._dynamo`, to mark what it should leave alone. Nothing here is
+  compiled, so its functions stay unmarked.
 - typer imports rich's Markdown, a fifth of `swarmd --help`, for help written in Markdown. Ours is not.
-- transformers imports scipy for the losses of object detection, and sympy with torch's distributed tensors. No
-  model of ours has either. It looks whether they are installed, and is told no during its import.
+- transformers imports scipy for the losses of object detection, and sympy with torch's distributed tensors.
+  No model of ours has either. It looks whether they are installed, and is told no during its import.
 
 Tried with hivemind 1.1.12, typer 0.29, torch 2.13 and transformers 5.24. Any other torch or transformers is
 imported as it wants to be.
@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from importlib import import_module
 from importlib.machinery import ModuleSpec
 from importlib.util import find_spec, module_from_spec
@@ -25,8 +25,11 @@ from typing import Any
 
 TORCH, TRANSFORMERS = "2.13.", "5.24."
 """The releases in which what is left out was looked at."""
-HIDDEN = ("is_scipy_available", "is_torch_distributed_available")
-"""What transformers asks itself before it imports something that is left out."""
+MODELLING = ("masking_utils", "modeling_utils", "modeling_layers", "generation.utils")
+"""The modules of transformers that import what is left out."""
+ASKED = ("is_scipy_available", "is_torch_distributed_available")
+"""What transformers asks itself before it imports scipy, or sympy with torch's distributed tensors."""
+COMPILER = "torch._dynamo"
 
 
 def spare_hivemind() -> None:
@@ -45,13 +48,13 @@ def spare_transformers() -> None:
     import torch
     import transformers
 
-    if torch.__version__.startswith(TORCH):
-        _defer("torch._dynamo", UNCOMPILED)
     if not transformers.__version__.startswith(TRANSFORMERS):
         return
     _defer("transformers.models")
-    with _hidden(import_module("transformers.utils"), import_module("transformers.utils.import_utils")):
-        import_module("transformers.modeling_utils")
+    tried = torch.__version__.startswith(TORCH)
+    with _without_scipy_and_sympy(), _without_compiler() if tried else nullcontext():
+        for module in MODELLING:
+            import_module(f"transformers.{module}")
 
 
 def spare_typer() -> None:
@@ -76,19 +79,38 @@ def _same(function: Any = None, *_: object, **__: object) -> Any:
     return _same if function is None else function
 
 
-UNCOMPILED: Mapping[str, Any] = {
-    "allow_in_graph": _same,
-    "assume_constant_result": _same,
-    "disable": _same,
-    "graph_break": lambda: None,
-}
-"""What torch's compiler is asked to do about functions that are not compiled: nothing."""
+UNCOMPILED: Mapping[str, Any] = {"allow_in_graph": _same, "assume_constant_result": _same, "disable": _same}
 
 
 @contextmanager
-def _hidden(*modules: ModuleType) -> Iterator[None]:
-    """Whoever asks `modules` within the block is told that what HIDDEN asks for is not there."""
-    found = [(module, name, getattr(module, name)) for module in modules for name in HIDDEN]
+def _without_compiler() -> Iterator[None]:
+    """Within the block, torch's compiler marks nothing. It is imported if asked for anything else."""
+    spec = None if COMPILER in sys.modules else find_spec(COMPILER)
+    if spec is None:
+        yield
+        return
+    stand_in = module_from_spec(spec)
+    vars(stand_in).update(UNCOMPILED, __getattr__=_from_compiler)
+    sys.modules[COMPILER] = stand_in
+    try:
+        yield
+    finally:
+        if sys.modules.get(COMPILER) is stand_in:
+            del sys.modules[COMPILER]
+
+
+def _from_compiler(name: str) -> Any:
+    if name.startswith("__"):
+        raise AttributeError(f"module {COMPILER!r} has no attribute {name!r}")
+    sys.modules.pop(COMPILER, None)
+    return getattr(import_module(COMPILER), name)
+
+
+@contextmanager
+def _without_scipy_and_sympy() -> Iterator[None]:
+    """Within the block, transformers is told that what it looks for is not installed."""
+    asked = [import_module("transformers.utils"), import_module("transformers.utils.import_utils")]
+    found = [(module, name, getattr(module, name)) for module in asked for name in ASKED]
     for module, name, _ in found:
         setattr(module, name, lambda: False)
     try:
@@ -98,25 +120,20 @@ def _hidden(*modules: ModuleType) -> Iterator[None]:
             setattr(module, name, function)
 
 
-def _defer(package: str, meanwhile: Mapping[str, Any] | None = None) -> None:
-    """Put `package` into sys.modules without running its `__init__`. Does nothing if it is there already.
-
-    `meanwhile`: what is said to be in it without running that.
-    """
+def _defer(package: str) -> None:
+    """Put `package` into sys.modules without running its `__init__`. Does nothing if it is there already."""
     spec = None if package in sys.modules else find_spec(package)
     if spec is None:
         return
     module = module_from_spec(spec)
-    vars(module)["__getattr__"] = _running_init(spec, module, meanwhile or {})  # PEP 562
+    vars(module)["__getattr__"] = _running_init(spec, module)  # PEP 562
     sys.modules[package] = module
 
 
-def _running_init(spec: ModuleSpec, module: ModuleType, meanwhile: Mapping[str, Any]) -> Callable[[str], Any]:
+def _running_init(spec: ModuleSpec, module: ModuleType) -> Callable[[str], object]:
     """Runs the `__init__` of `module` the first time that it is asked for a name that it has not."""
 
-    def get(name: str) -> Any:
-        if name in meanwhile:
-            return meanwhile[name]
+    def get(name: str) -> object:
         if name.startswith("__") and name != "__version__":  # what Python and debuggers ask of every module
             raise AttributeError(f"module {spec.name!r} has no attribute {name!r}")
         being_imported = sys.modules.get(f"{spec.name}.{name}")

@@ -26,7 +26,6 @@ def on_meta(config: PretrainedConfig) -> PreTrainedModel:
     Raises ValueError, KeyError or RuntimeError for an unknown configuration.
     """
 
-
     def build() -> PreTrainedModel:
         with torch.device("meta"):
             # Without this, transformers would ask on the terminal whether the model's own code may run.
