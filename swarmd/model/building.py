@@ -16,14 +16,12 @@ from torch.overrides import TorchFunctionMode
 T = TypeVar("T")
 DRAWS = frozenset({"normal_", "uniform_", "kaiming_uniform_", "trunc_normal_"})
 """Names of what draws initial values: methods of a tensor, functions of PyTorch and of transformers."""
-DATA: frozenset[Any] = frozenset({torch.arange, torch.linspace, torch.tensor})
-"""What makes a tensor from more than its shape."""
 
 
 def built(build: Callable[[], T]) -> T:
-    """What `build` returns, with a model on the meta device. Numbers that it computes are on the CPU.
+    """What `build` returns. What it computes from ranges on the meta device is computed on the CPU instead.
 
-    A model that computes with numbers from both devices is built as transformers wants it.
+    A model that needs both in one operation is built as transformers builds it.
     """
     with suppress(RuntimeError), _WithoutArithmetic():
         return build()
@@ -37,8 +35,9 @@ class _WithoutArithmetic(TorchFunctionMode):
         self, function: Any, types: object, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         named = kwargs or {}
-        if str(named.get("device")) == "meta" and function in DATA:
-            return function(*args, **{**named, "device": "cpu"})
+        # Not torch.tensor: by its device transformers sees whether weights are still to be loaded.
+        if function is torch.arange and str(named.get("device")) == "meta":
+            return torch.arange(*args, **{**named, "device": "cpu"})
         if getattr(function, "__name__", None) in DRAWS:
             tensor: torch.Tensor = args[0] if args else named["tensor"]
             if tensor.is_meta:
