@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from swarmd.logprobs.interface import TokenRow
+from swarmd.logprobs.products import onednn_is_faster
 
 SHAPE_MULTIPLE = 32
 """Tokens. oneDNN compiles a product for each shape that it has not seen recently, which takes half a
@@ -22,8 +23,9 @@ tokens always differs."""
 
 
 def shape_multiple(device: torch.device, dtype: torch.dtype) -> int:
-    """The number of tokens in a packing should be a multiple of this. Nothing is compiled in float32."""
-    return SHAPE_MULTIPLE if device.type == "cpu" and dtype != torch.float32 else 1
+    """The number of tokens in a packing should be a multiple of this. MKL compiles nothing in float32."""
+    compiles = device.type == "cpu" and (dtype != torch.float32 or onednn_is_faster())
+    return SHAPE_MULTIPLE if compiles else 1
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from peft import LoraConfig, get_peft_model
 
 from swarmd.logprobs import PaddedLogprobs, TokenRow, attention
 from swarmd.logprobs import packed as packed_module
+from swarmd.logprobs import packing as packing_module
 from swarmd.logprobs.attention import FLOAT32_TOKENS_MAX
 from swarmd.logprobs.packing import pack, packed_tokens, shape_multiple
 from tests.logprobs.making import BODIES, UNEVEN, make_model, make_rows, packed
@@ -162,7 +163,10 @@ def test_every_shape_that_is_compiled_for_is_a_round_number():
         assert len(packing.ids) < packed_tokens(rows) + multiple
 
 
-def test_if_nothing_is_compiled_nothing_is_filled_up():
+def test_if_nothing_is_compiled_nothing_is_filled_up(monkeypatch):
+    monkeypatch.setattr(packing_module, "onednn_is_faster", lambda: True)
+    assert shape_multiple(torch.device("cpu"), torch.float32) > 1
+    monkeypatch.setattr(packing_module, "onednn_is_faster", lambda: False)
     assert shape_multiple(torch.device("cpu"), torch.float32) == 1
     assert shape_multiple(torch.device("cuda"), torch.bfloat16) == 1
     assert len(pack(UNEVEN).ids) == packed_tokens(UNEVEN)
