@@ -20,11 +20,13 @@ SHAPE_MULTIPLE = 32
 """Tokens. oneDNN compiles a product for each shape that it has not seen recently, which takes half a
 millisecond. That is negligible for a large model, but a third of a step for the embedded one, whose number of
 tokens always differs."""
+ONEDNN_TOKENS_MIN = 512  # in float32; for fewer, filling up costs more than it saves
 
 
-def shape_multiple(device: torch.device, dtype: torch.dtype) -> int:
+def shape_multiple(device: torch.device, dtype: torch.dtype, tokens: int) -> int:
     """The number of tokens in a packing should be a multiple of this. MKL compiles nothing in float32."""
-    compiles = device.type == "cpu" and (dtype != torch.float32 or onednn_is_faster())
+    by_mkl = dtype == torch.float32 and (tokens < ONEDNN_TOKENS_MIN or not onednn_is_faster())
+    compiles = device.type == "cpu" and not by_mkl
     return SHAPE_MULTIPLE if compiles else 1
 
 

@@ -150,12 +150,12 @@ def test_a_prompt_counts_once_and_last_tokens_not_at_all():
 @pytest.mark.parametrize("rows", [UNEVEN, make_rows((3, (1,))), make_rows((6, (4, 4)))])
 def test_what_fills_a_packing_up_changes_nothing(model, computed, monkeypatch, body, multiple, rows):
     expected = computed(model, packed(model, body), rows)
-    monkeypatch.setattr(packed_module, "shape_multiple", lambda device, dtype: multiple)
+    monkeypatch.setattr(packed_module, "shape_multiple", lambda *_: multiple)
     assert_same(computed(model, packed(model, body), rows), expected)
 
 
 def test_every_shape_that_is_compiled_for_is_a_round_number():
-    multiple = shape_multiple(torch.device("cpu"), torch.bfloat16)
+    multiple = shape_multiple(torch.device("cpu"), torch.bfloat16, 1)
     assert multiple > 1
     for rows in (UNEVEN, make_rows((1, (1,))), make_rows((40, (9, 9)), (2, (3,)))):
         packing = pack(rows, multiple)
@@ -165,8 +165,9 @@ def test_every_shape_that_is_compiled_for_is_a_round_number():
 
 def test_if_nothing_is_compiled_nothing_is_filled_up(monkeypatch):
     monkeypatch.setattr(packing_module, "onednn_is_faster", lambda: True)
-    assert shape_multiple(torch.device("cpu"), torch.float32) > 1
+    assert shape_multiple(torch.device("cpu"), torch.float32, 512) > 1
+    assert shape_multiple(torch.device("cpu"), torch.float32, 511) == 1
     monkeypatch.setattr(packing_module, "onednn_is_faster", lambda: False)
-    assert shape_multiple(torch.device("cpu"), torch.float32) == 1
-    assert shape_multiple(torch.device("cuda"), torch.bfloat16) == 1
+    assert shape_multiple(torch.device("cpu"), torch.float32, 512) == 1
+    assert shape_multiple(torch.device("cuda"), torch.bfloat16, 512) == 1
     assert len(pack(UNEVEN).ids) == packed_tokens(UNEVEN)
