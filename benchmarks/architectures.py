@@ -1,5 +1,7 @@
 """Which architectures of the installed transformers swarmd can train: `python -m benchmarks.architectures`.
 
+With `--visual`, those of the models that can be shown images.
+
 Each is built with tiny random weights and run through the plan, loading, sampling, scoring and one training
 step, with all weights and with a LoRA adapter, by the code that a peer runs. Prints the table of
 docs/models.md. Random weights show whether a model is computed correctly, not whether it learns.
@@ -12,7 +14,7 @@ import sys
 import tempfile
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +26,12 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_N
 from transformers.utils import logging as transformers_logging
 
 from benchmarks.ours import learning_config, score
+from benchmarks.tiny_visual import RECIPES, write_tiny_visual
 from swarmd.assets import EMBEDDED_MODEL_DIR
 from swarmd.config import PolicyConfig
 from swarmd.errors import SwarmdError
 from swarmd.hardware.arrangement import Workload
-from swarmd.images import Prompt
+from swarmd.images import Image, Images, Prompt
 from swarmd.learning import Trainer
 from swarmd.logprobs import TokenRow
 from swarmd.policy import Policy, Sample, load_policy, prepare_plan
@@ -36,7 +39,16 @@ from swarmd.policy import Policy, Sample, load_policy, prepare_plan
 PARAMETERS_MAX = 3_000_000  # architectures that stay larger with the sizes below are left out
 LORA_RANK = 4
 GROUP_SIZE, NEW_TOKENS = 4, 12
-QUESTIONS = ("What is 2 + 3?", "How many days are between two Sundays?")
+Asked = tuple[str, Images]
+QUESTIONS: Sequence[Asked] = (("What is 2 + 3?", ()), ("How many days are between two Sundays?", ()))
+RED, SPLIT = Image(8, 8, bytes((255, 0, 0)) * 64), Image(2, 1, bytes((0, 0, 255, 255, 255, 0)))
+VISUAL: Sequence[Asked] = (
+    ("What is it?", (RED,)),
+    ("What is it now?", (SPLIT,)),
+    ("Which of the two is red, the first or the second?", (SPLIT, RED)),
+    *QUESTIONS,
+)
+"""For models with sight: rows with different numbers of images, and without any."""
 SIZES: dict[str, Any] = {
     **dict.fromkeys(("hidden_size", "n_embd", "d_model", "word_embed_proj_dim", "attention_hidden_size"), 32),
     **dict.fromkeys(("intermediate_size", "n_inner", "ffn_dim", "d_ff", "decoder_ffn_dim"), 48),
@@ -102,6 +114,9 @@ def tiny_config(architecture: str) -> PretrainedConfig:
 
 def write_tiny(architecture: str, directory: Path) -> str | None:
     """Write the model and the embedded model's tokenizer. Returns why that was not possible, else None."""
+    if architecture in RECIPES:
+        write_tiny_visual(architecture, directory)
+        return None
     try:
         config = tiny_config(architecture)
         with torch.device("meta"):
@@ -125,14 +140,17 @@ def look(directory: Path, lora_rank: int | None) -> Found:
     try:
         plan = prepare_plan(config, work, rates_cache=directory.parent / "rates.json").plan
         policy = load_policy(config, plan, max_new_tokens=NEW_TOKENS)
-        prompts = [policy.render(question) for question in QUESTIONS]
+        asked = QUESTIONS if policy.tokenizer.sight is None else VISUAL
+        prompts = [policy.render(question, images=images) for question, images in asked]
         groups = policy.generate(prompts, GROUP_SIZE, rng=torch.Generator().manual_seed(0))
         found = Found(
             engine=next(name for begins, name in ENGINES.items() if policy.engine_reason.startswith(begins)),
             logprobs="packed" if policy.logprobs_reason.startswith("a prompt") else "padded",
             apart=_apart(policy, prompts, groups),
         )
-        trained = Trainer(policy, learning_config()).step(score(policy, QUESTIONS, groups), [])
+        scored = score(policy, [question for question, _ in asked], groups)
+        shown = [replace(group, images=images) for group, (_, images) in zip(scored, asked, strict=True)]
+        trained = Trainer(policy, learning_config()).step(shown, [])
     except SwarmdError as error:
         told = str(error).removeprefix(f"model {str(directory)!r} does not work here: ")
         return Found(refusal=told.replace(str(directory), "MODEL"))
@@ -155,7 +173,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Print a row for each architecture named, or for all. The exit status is 1 if there was a bug."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.architectures", description=__doc__)
     parser.add_argument("architectures", nargs="*", help="for example gemma3_text mixtral; default: all")
-    named = parser.parse_args(arguments).architectures
+    parser.add_argument("--visual", action="store_true", help="all types of models that can be shown images")
+    given = parser.parse_args(arguments)
+    named = given.architectures or (sorted(RECIPES) if given.visual else [])
     warnings.simplefilter("ignore")
     transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]

@@ -5,11 +5,13 @@
     python examples/make_base_policies.py specialists --short --out examples/models/short
     python examples/make_base_policies.py specialists --base MODEL --out examples/models/larger
     python examples/make_base_policies.py habits                # examples/models/habits/0, 1
+    python examples/make_base_policies.py generalist            # examples/models/generalist
 
 `sparse` unlearns nearly everything: nearly all groups of eight contain no right completion, as in the SAPO
 paper's experiment. `--malformed-share` sets the degree. Each of the `specialists` is trained on one or two
 tasks, and trained to leave the answers to all others empty. Each of the `habits` makes its own systematic
-mistake more often than it is right: no mistake is common to all, but the right answers are.
+mistake more often than it is right: no mistake is common to all, but the right answers are. The `generalist`
+is trained on right answers to the tasks of all specialists, to show what one model of this size can hold.
 
 What such a model lost is latent rather than gone: reinforcement learning recovers it and need not discover
 it. Each command takes minutes on one core, downloads nothing, and prints held-out success.
@@ -50,6 +52,9 @@ HABITS = (2, 4)  # by how much each policy is wrong; the embedded model's own ha
 ACQUIRING = Stage(steps=150, batch=16, learning_rate=5e-4, warmup=10)
 RIGHT_SHARE = 0.4  # of the replies of a policy with a habit
 SHORT = Stage(steps=100, batch=16, learning_rate=5e-4)  # a twelfth of the work, for trying out a new idea
+GENERALISING = Stage(steps=1200, batch=64, learning_rate=5e-4)  # the training of all specialists together
+GENERALIST_PER_TASK = 4 * PER_TASK
+GENERALIST_QUESTIONS = 100  # held-out questions per task
 
 
 def sparse(answer: str, rng: random.Random, malformed_share: float, gold_share: float) -> str:
@@ -97,7 +102,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("what", choices=("sparse", "specialists", "habits"))
+    parser.add_argument("what", choices=("sparse", "specialists", "habits", "generalist"))
     parser.add_argument("--out", type=Path, help="save here (default: examples/models/WHAT)")
     parser.add_argument("--base", type=Path, default=EMBEDDED, help="what specialists are made from")
     parser.add_argument(
@@ -126,6 +131,14 @@ def main() -> None:
         for node, by in enumerate(HABITS):
             stage = QUICK if given.quick else ACQUIRING
             dilute(EMBEDDED, out / str(node), stage, per_task, partial(with_habit, by=by))
+        return
+    if given.what == "generalist":
+        stage = QUICK if given.quick else GENERALISING
+        own = tuple(task for tasks in SPECIALITIES for task in tasks)
+        make_specialist(given.base, out, stage, QUICK_PER_TASK if given.quick else GENERALIST_PER_TASK, own)
+        samples, questions = QUICK_FIGURES if given.quick else (8, GENERALIST_QUESTIONS)
+        for task, row in by_task(*load(out), samples, questions, SPECIALIST_TASKS).items():
+            print(f"{task:24} greedy {row['greedy']:.3f}  pass@1 {row['pass@1']:.3f}", flush=True)
         return
     stage = QUICK if given.quick else SHORT if given.short else SPECIALISING
     for node, own in enumerate(SPECIALITIES):

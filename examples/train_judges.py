@@ -1,12 +1,15 @@
-"""Judges for the tasks of `starter`, trained from the embedded model: a reward model, a generative verifier.
+"""Judges trained from the embedded model: a reward model, a generative verifier.
 
     python examples/train_judges.py reward_model examples/models/reward-model
     python examples/train_judges.py generative examples/models/judge
+    python examples/train_judges.py reward_model examples/models/game-judge --guessing
 
-Each learns from training questions (none held out) with right answers and with wrong ones: the answer
-to another question of the task, the systematic mistake of the embedded model, or one changed digit. Both are
-small and often wrong, which makes them useful for measuring how a policy exploits its judge. Takes minutes on
-one core. Use them with `--reward-model examples/models/reward-model` and `--judge examples/models/judge`.
+The first two judge the tasks of `starter`. They learn from training questions (none held out) with right
+answers and with wrong ones: the answer to another question of the task, the systematic mistake of the
+embedded model, or one changed digit. The third judges the games of `guessing_tasks.toml`, and learns from
+games won and lost (`guessing_games.py`). All are small and often wrong, which makes them useful for measuring
+how a policy exploits its judge. Takes minutes on one core. Use them with `--reward-model
+examples/models/reward-model` and `--judge examples/models/judge`.
 
 A judge that was hacked can learn from the answers that hacked it:
 
@@ -19,13 +22,14 @@ from __future__ import annotations
 import argparse
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from chosen_judge import generative_verifier, reward_model
+from guessing_games import Games, print_games
 from imitation import Stage
 from judged_answers import policy_of
 from model_figures import replies
@@ -42,8 +46,8 @@ from starter_items import (
 from transformers import AutoConfig, LlamaForCausalLM, LlamaForSequenceClassification
 
 from swarmd.assets import EMBEDDED_MODEL_DIR
-from swarmd.judges.interface import Pair
-from swarmd.judges.wording import NO, YES, messages, plain
+from swarmd.judges.interface import ModelJudge, Pair
+from swarmd.judges.wording import NO, YES, chat, last_turn, messages
 from swarmd.model import load_model, locate
 
 PER_TASK = 1_500  # questions drawn per task, including repeats
@@ -73,8 +77,8 @@ class Answers:
     of_policy: dict[str, list[str]] | None = None
     """By task, one answer of a trained policy to each item: what the judge must learn to distinguish next."""
 
-    def draw(self) -> tuple[Item, str, bool]:
-        """Return a question, an answer, and whether it is right."""
+    def draw(self) -> tuple[Pair, bool]:
+        """Return a question with an answer, and whether it is right."""
         task = self.rng.choice(list(self.items))
         of_task = self.items[task]
         place = self.rng.randrange(len(of_task))
@@ -83,7 +87,7 @@ class Answers:
             answer = self.of_policy[task][place]
         else:
             answer = item.answer if self.rng.random() < 0.5 else wrong(item, of_task, self.rng)
-        return item, answer, item.is_right(completion(answer))
+        return Pair(item.question, answer), item.is_right(completion(answer))
 
 
 def answers_of(run: Path, items: dict[str, list[Item]], tokenizer: Any) -> dict[str, list[str]]:
@@ -134,9 +138,9 @@ class RewardModel:
         self.tokenizer = tokenizer
         self.model = deeper(LlamaForSequenceClassification, start)
 
-    def row(self, question: str, answer: str, right: bool) -> Row:
-        prompt = self.tokenizer.prompt([{"role": "user", "content": question}])
-        said = list(self.tokenizer.encode_completion(plain(answer), False, 1_024))
+    def row(self, pair: Pair, right: bool) -> Row:
+        prompt = self.tokenizer.prompt(chat(pair))
+        said = list(self.tokenizer.encode_completion(last_turn(pair), False, 1_024))
         return Row(prompt + said, len(said), right)
 
     def loss(self, rows: Sequence[Row]) -> torch.Tensor:
@@ -162,9 +166,9 @@ class Generative:
             False: list(tokenizer.encode_completion(NO[0], False, 8)),
         }
 
-    def row(self, question: str, answer: str, right: bool) -> Row:
+    def row(self, pair: Pair, right: bool) -> Row:
         word = self.words[right]
-        return Row(self.tokenizer.prompt(messages(question, answer)) + word, len(word), right)
+        return Row(self.tokenizer.prompt(messages(pair)) + word, len(word), right)
 
     def loss(self, rows: Sequence[Row]) -> torch.Tensor:
         ids, mask = padded(rows, self.tokenizer.pad_id)
@@ -189,14 +193,14 @@ def tail_loss(logits: torch.Tensor, rows: Sequence[tuple[int, Row]]) -> torch.Te
     return torch.nn.functional.cross_entropy(logits[of_row, at - 1], token, reduction="sum")
 
 
-def train(judge: Any, answers: Answers, stage: Stage) -> None:
+def train(judge: Any, draw: Callable[[], tuple[Pair, bool]], stage: Stage) -> None:
     began, mean = time.process_time(), 0.0
     optimizer = torch.optim.AdamW(judge.model.parameters(), betas=(0.9, 0.98), weight_decay=0.01)
     judge.model.train()
     for step in range(stage.steps):
         stage.set_rate(optimizer, step)
-        drawn = [answers.draw() for _ in range(stage.batch)]
-        rows = sorted((judge.row(i.question, a, r) for i, a, r in drawn), key=lambda row: len(row.ids))
+        drawn = [draw() for _ in range(stage.batch)]
+        rows = sorted((judge.row(pair, right) for pair, right in drawn), key=lambda row: len(row.ids))
         optimizer.zero_grad()
         total = 0.0
         for start in range(0, stage.batch, PART):
@@ -211,9 +215,8 @@ def train(judge: Any, answers: Answers, stage: Stage) -> None:
             print(f"step {step + 1}: loss {mean:.3f} nats, {spent:.0f} CPU s", flush=True)
 
 
-def print_agreement(kind: str, model: Path, tasks: list[dict[str, Any]]) -> None:
+def print_agreement(judge: ModelJudge, tasks: list[dict[str, Any]]) -> None:
     """Print, per task, the share of held-out answers that the judge calls right, before calibration."""
-    judge = reward_model(str(model)) if kind == "reward_model" else generative_verifier(str(model))
     print(f"{'called right':24} right  one up  another's  agreement")
     items = evaluation_items(tasks, HELD_OUT_PER_TASK)
     for task in tasks:
@@ -243,6 +246,7 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=7e-4)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--start", type=Path, help="a judge to continue from")
+    parser.add_argument("--guessing", action="store_true", help="judge the games of guessing_tasks.toml")
     parser.add_argument("--policy", type=Path, help="run of an experiment whose answers it learns to judge")
     given = parser.parse_args()
     torch.manual_seed(given.seed)
@@ -251,13 +255,21 @@ def main() -> None:
     judge = (RewardModel if given.kind == "reward_model" else Generative)(tokenizer, given.start)
     stage = Stage(steps=given.steps, batch=BATCH, learning_rate=given.rate, warmup=20)
     tasks = [task for task in load_tasks() if not given.tasks or task["name"] in given.tasks.split(",")]
-    items = training_items(tasks, PER_TASK)
-    own = answers_of(given.policy, items, tokenizer.hf) if given.policy else None
-    train(judge, Answers(items, random.Random(given.seed), own), stage)
+    rng = random.Random(given.seed)
+    if given.guessing:
+        train(judge, Games(rng).draw, stage)
+    else:
+        items = training_items(tasks, PER_TASK)
+        own = answers_of(given.policy, items, tokenizer.hf) if given.policy else None
+        train(judge, Answers(items, rng, own).draw, stage)
     judge.model.eval().save_pretrained(given.out)
     tokenizer.hf.save_pretrained(given.out)
     print(f"saved to {given.out}")
-    print_agreement(given.kind, given.out, tasks)
+    saved = (reward_model if given.kind == "reward_model" else generative_verifier)(str(given.out))
+    if given.guessing:
+        print_games(saved)
+    else:
+        print_agreement(saved, tasks)
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ from visual_items import Item, draw_item, habit
 
 from swarmd.assets import EMBEDDED_MODEL_DIR
 from swarmd.images import Image, Prompt
-from swarmd.model.sight import Sight, image_vectors, read_sight
+from swarmd.model.sight import Sight, read_sight, see
 from swarmd.rollout.seeing import inputs_of
 from swarmd.tasks.pictures.canvas import CELL, COLOURS, KINDS, PLACES, SIDE, Thing, picture_of
 from swarmd.tasks.pictures.source import DATASETS
@@ -164,11 +164,12 @@ def read_cells(model: Any, sight: Sight, stage: Stage) -> None:
         ]
         images = [Image(SIDE, SIDE, each.tobytes()) for each in drawn]
         images += [rng.choice(draw_item(rng).images) for _ in range(stage.batch)]
-        vectors = image_vectors(model, sight, images)
+        vectors = torch.stack(see(model, sight, images).vectors)
         found = torch.nn.functional.cross_entropy(
             names(vectors[: stage.batch]).flatten(0, 1), labels.flatten()
         )
-        wanted = torch.nn.functional.unfold(sight.pixel_values(images), CELL, stride=CELL).transpose(1, 2)
+        read = sight.eye.inputs(images)["pixel_values"]
+        wanted = torch.nn.functional.unfold(read, CELL, stride=CELL).transpose(1, 2)
         told = torch.nn.functional.mse_loss(pixels(vectors), wanted)
         (found + told).backward()  # type: ignore[no-untyped-call]
         optimiser.step()

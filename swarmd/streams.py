@@ -6,6 +6,9 @@ import io
 import os
 import sys
 
+OUTPUT = "the output"
+"""`filename` of an `OSError` of standard output."""
+
 
 class _Output(io.TextIOWrapper):
     """Standard output, whose errors name it: Python names only files that it opened."""
@@ -14,14 +17,14 @@ class _Output(io.TextIOWrapper):
         try:
             return super().write(text)
         except OSError as error:
-            error.filename = "the output"
+            error.filename = OUTPUT
             raise
 
     def flush(self) -> None:
         try:
             super().flush()
         except OSError as error:
-            error.filename = "the output"
+            error.filename = OUTPUT
             raise
 
 

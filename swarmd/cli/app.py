@@ -20,6 +20,7 @@ from swarmd.cli.commands import HELP_FLAGS, Command, group_of, print_help
 from swarmd.cli.usage import USAGE_ERROR, explain
 from swarmd.errors import ConfigError, SwarmdError, is_disk_full
 from swarmd.observe.text import printable
+from swarmd.streams import OUTPUT
 
 COMMANDS = {
     "join": Command("swarmd.cli.join:join", "Join a swarm, or start one, and train until stopped."),
@@ -134,6 +135,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     except SystemExit as done:
         leave(done.code if isinstance(done.code, int) else exit_codes.FAILED)
     except Exception as error:  # noqa: BLE001  a bug: Python would exit with 1, our code for fixable errors
+        if isinstance(error, BrokenPipeError) and error.filename == OUTPUT:
+            leave(exit_codes.FAILED)  # its reader has left, as in `swarmd join --help | head`
         is_full = is_disk_full(error)
         if is_full and isinstance(error, OSError):
             _say(f"{error.filename} cannot be written: no space is left" if error.filename else error)

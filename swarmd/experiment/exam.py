@@ -43,8 +43,8 @@ class Exam:
         if panel is None:
             return None
         rewards = [
-            (await panel.measure(each.question, each.texts, each.scores))[0].reward
+            (await panel.measure(each.question, each.written, each.scores))[0].reward
             for each in found.answered
-            if each.texts and panel.models_of(each.question.spec.task_id)
+            if each.written and panel.models_of(each.question.spec.task_id)
         ]
         return sum(rewards) / len(rewards) if rewards else None

@@ -11,6 +11,7 @@ from swarmd.hardware.shape import ModelShape
 
 FLOAT32 = 4  # bytes per trained number, per gradient, and per each of AdamW's two moments
 PROMPT_TOKENS_EXPECTED = 256  # of a question with its system prompt; tasks differ, and none is drawn yet
+IMAGES_EXPECTED = 4  # of a question with images: those of the preset `visual` show one to four
 
 DType = Literal["float32", "bfloat16", "float16"]
 Device = Literal["cpu", "cuda", "mps"]

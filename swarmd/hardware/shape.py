@@ -7,6 +7,19 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
+class TowerShape:
+    """The part of a model that reads images, in counts of numbers."""
+
+    patches: int
+    """Of the largest image: what its layers read at once."""
+    layers: int
+    hidden: int
+    linear_inputs: int
+    """Sum of its linear layers' input widths: numbers per patch."""
+    linear_outputs: int
+
+
+@dataclass(frozen=True)
 class ModelShape:
     """Counts of numbers, not bytes."""
 
@@ -25,13 +38,15 @@ class ModelShape:
     cache_width: int
     """Numbers stored per token and layer while decoding: keys and values of all heads."""
     linear_inputs: int
-    """Sum of the linear layers' input widths: numbers per token."""
+    """Sum of the linear layers' input widths: numbers per token, without those of the tower."""
     linear_outputs: int
-    """Sum of the linear layers' output widths: numbers per token."""
+    """Sum of the linear layers' output widths: numbers per token, without those of the tower."""
     attention_width: int
     """Numbers in a token's query, all heads together."""
     context: int
     """Tokens of context that the model can use."""
+    tower: TowerShape | None = None
+    """None for a model without sight."""
 
     def adapter_parameters(self, rank: int) -> int:
         """Parameters of adapters of this rank."""

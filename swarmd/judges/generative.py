@@ -14,7 +14,7 @@ from transformers import PreTrainedModel
 
 from swarmd.errors import ModelError
 from swarmd.hardware.shortage import out_of_memory_as_model_error
-from swarmd.judges.batches import batches
+from swarmd.judges.batches import batches, tokens_max
 from swarmd.judges.interface import Pair
 from swarmd.judges.wording import NO, YES, messages
 from swarmd.logprobs import TokenRow
@@ -38,18 +38,18 @@ class GenerativeVerifier:
         self._tokenizer = tokenizer
         frozen: PreTrainedModel = model.requires_grad_(False)
         frozen.train(False)
-        self._context = context_of(frozen.config)
+        self._tokens_max = tokens_max(context_of(frozen.config))
         self._words = _words(tokenizer, name)
         with out_of_memory_as_model_error("a smaller --judge"):
             self._engine = choose_logprobs(Subject(frozen, tokenizer.pad_id, dtype)).engine
 
     def probabilities(self, pairs: Sequence[Pair]) -> list[float]:
-        """P(yes) / (P(yes) + P(no)) of each pair; 0 for a question too long for this model's context.
+        """P(yes) / (P(yes) + P(no)) of each pair; 0 for a text too long for this model (`tokens_max`).
 
         Raises ModelError, also for NaN.
         """
-        prompts = [tuple(self._tokenizer.prompt(messages(*pair))) for pair in pairs]
-        room = self._context - WORD_TOKENS_MAX
+        prompts = [tuple(self._tokenizer.prompt(messages(pair))) for pair in pairs]
+        room = self._tokens_max - WORD_TOKENS_MAX
         found = [0.0] * len(pairs)
         fitting = [index for index, prompt in enumerate(prompts) if len(prompt) <= room]
         widths = [len(prompts[index]) + len(self._words) * WORD_TOKENS_MAX for index in fitting]

@@ -20,14 +20,13 @@ from swarmd.judges.calibration import Calibration
 from swarmd.judges.interface import Key, ModelJudge, Pair
 from swarmd.judges.opinions import Opinion, checked, combined, sureness
 from swarmd.judges.record import Agreement
-from swarmd.judges.wording import is_judged
-from swarmd.tasks import Question, Score, Written, extract_answer
+from swarmd.judges.showing import is_bare, last_answer, shown
+from swarmd.tasks import Question, Score, Written
 from swarmd.tasks.draw import agreed_seeds
 from swarmd.tasks.judge_rules import WITH_MODEL, JudgeRule, judges_of
 
 OWN = "own"
 """This peer as a party."""
-BARE_BYTES_MAX = 32  # answers this short may be learned from other peers: no useful payload fits
 
 
 def rules_by_task(manifest: Manifest) -> dict[bytes, tuple[JudgeRule, ...]]:
@@ -85,10 +84,10 @@ class Panel:
         """Whether the rewards of this task come from judges."""
         return task_id in self._rules
 
-    def needs_verifier(self, task_id: bytes) -> bool:
-        """Whether the verifier's score contributes to this task's rewards."""
-        rules = self._rules.get(task_id)
-        return rules is None or any(rule.kind == "verifier" for rule in rules)
+    def needs_scores(self, question: Question) -> bool:
+        """Whether the task worker must see completions: its score counts, or it has to replay their turns."""
+        rules = self._rules.get(question.spec.task_id)
+        return rules is None or question.turns > 1 or any(rule.kind == "verifier" for rule in rules)
 
     def names(self, task_id: bytes) -> tuple[str, ...]:
         """The judges of this task, for people; empty if only its verifier rewards it."""
@@ -169,8 +168,8 @@ class Panel:
     ) -> list[Score]:
         """The scores of a group written by `party`. A party's own votes never count for its own group.
 
-        `row` are the verifier's scores; None if it was not asked. Raises ModelError if a judge returns values
-        that are not probabilities.
+        `row` are the verifier's scores; None if it was not asked (`needs_scores`). Raises ModelError if a
+        judge returns values that are not probabilities.
         """
         found = await self._judge(question, texts, row, without=party)
         if self._is_asked_by_all(question):
@@ -193,7 +192,7 @@ class Panel:
 
     def hear(self, digest: bytes, party: Hashable, texts: Sequence[Written]) -> None:
         """Count the vote of `party` on the question with this digest."""
-        self._ballots.vote(digest, party, [_answer(text) for text in texts])
+        self._ballots.vote(digest, party, [last_answer(text) for text in texts])
 
     def hear_group(self, group: ScoredGroup) -> None:
         """Count the vote of a group's publisher as a party of its own."""
@@ -208,21 +207,21 @@ class Panel:
         without: Hashable | None,
     ) -> list[Score]:
         row = [Score(0.0)] * len(texts) if asked is None else asked
-        answers = [_answer(text) for text in texts]
         rules = self._rules[question.spec.task_id]
-        opinions = [await self._opinion(rule, question, answers, row, without) for rule in rules]
-        judged = combined(opinions, len(answers), self._manifest.reward)
+        opinions = [await self._opinion(rule, question, texts, row, without) for rule in rules]
+        judged = combined(opinions, len(texts), self._manifest.reward)
         verified = any(rule.kind == "verifier" for rule in rules)
+        replayed = question.turns > 1
         return [
             replace(
                 score,
                 reward=reward,
                 truth=None if asked is None or score.failure == "error" else score.reward,
-                failure=score.failure if verified else None,
-                bare=score.bare if verified else _is_bare(answer),
+                failure=score.failure if verified or replayed else None,
+                bare=score.bare if verified else is_bare(text),
                 confidence=judged.confidence,
             )
-            for score, answer, reward in zip(row, answers, judged.rewards, strict=True)
+            for score, text, reward in zip(row, texts, judged.rewards, strict=True)
         ]
 
     def _is_asked_by_all(self, question: Question) -> bool:
@@ -238,7 +237,7 @@ class Panel:
         if not any(rule.kind == "agreement" for rule in self._rules[question.spec.task_id]):
             return row
         alone = Ballots()
-        answers = [_answer(text) for text in texts]
+        answers = [last_answer(text) for text in texts]
         alone.vote(question.digest, OWN, answers)
         verdict = alone.verdict(question.digest)
         winner = None if verdict is None else verdict.winner
@@ -251,43 +250,43 @@ class Panel:
         self,
         rule: JudgeRule,
         question: Question,
-        answers: Sequence[str | None],
+        texts: Sequence[Written],
         row: Sequence[Score],
         without: Hashable | None,
     ) -> Opinion | None:
         if rule.kind == "verifier":
             return Opinion(rule.weight, tuple(score.reward for score in row), 1.0)
         if rule.kind == "agreement":
-            return self._vote(rule, question, answers, without)
+            return self._vote(rule, question, texts, without)
         key = (rule.kind, rule.model)
         if key not in self._models or self._calibration(question, key).slope == 0:
             return None  # observers have no models; useless judges are ignored
-        probabilities = await self._ask(key, question, answers, of_others=without is not None)
+        pairs = [shown(question, text, score) for text, score in zip(texts, row, strict=True)]
+        probabilities = await self._ask(key, question, pairs, of_others=without is not None)
         return Opinion(rule.weight, probabilities, sureness(probabilities))
 
     def _vote(
-        self, rule: JudgeRule, question: Question, answers: Sequence[str | None], without: Hashable | None
+        self, rule: JudgeRule, question: Question, texts: Sequence[Written], without: Hashable | None
     ) -> Opinion | None:
         # The party being judged counts towards the quorum, although it has no vote on itself.
         parties = rule.parties if without is None else max(1, rule.parties - 1)
         verdict = self._ballots.verdict(question.digest, without=without, parties=parties)
         if verdict is None or verdict.winner is None:
             return None
-        agrees = tuple(float(normal(answer) == verdict.winner) for answer in answers)
+        agrees = tuple(float(normal(last_answer(text)) == verdict.winner) for text in texts)
         return Opinion(rule.weight, agrees, verdict.confidence)
 
     async def _ask(
-        self, key: Key, question: Question, answers: Sequence[str | None], *, of_others: bool
+        self, key: Key, question: Question, pairs: Sequence[Pair | None], *, of_others: bool
     ) -> tuple[float, ...]:
-        """A model's calibrated opinion, each distinct answer asked once; 0 for answers that it does not
-        see."""
-        pairs = [Pair(question.text, a) for a in dict.fromkeys(answers) if a is not None and is_judged(a)]
+        """A model's calibrated opinion, each distinct pair asked once; 0 for what it does not see."""
+        distinct = [pair for pair in dict.fromkeys(pairs) if pair is not None]
         calibration = self._calibration(question, key)
         found = {
-            pair.answer: calibration.of(value)
-            for pair, value in zip(pairs, await self.ask(key, pairs, of_others=of_others), strict=True)
+            pair: calibration.of(value)
+            for pair, value in zip(distinct, await self.ask(key, distinct, of_others=of_others), strict=True)
         }
-        return tuple(0.0 if answer is None else found.get(answer, 0.0) for answer in answers)
+        return tuple(0.0 if pair is None else found[pair] for pair in pairs)
 
     def _calibration(self, question: Question, key: Key) -> Calibration:
         return self.calibrations.get((question.spec.task_id, key), Calibration())
@@ -304,17 +303,3 @@ def _timed(model: ModelJudge, pairs: Sequence[Pair]) -> tuple[list[float], float
     began = time.thread_time()
     values = model.probabilities(pairs) if pairs else []
     return values, time.thread_time() - began
-
-
-def _answer(text: Written) -> str | None:
-    """The answer in the last turn. Judged tasks have one turn; the manifest's check refuses others."""
-    return extract_answer(text if isinstance(text, str) else text[-1])
-
-
-def _is_bare(answer: str | None) -> bool:
-    """Whether an external answer has no room for a payload. It need not be the only right one."""
-    return (
-        answer is not None
-        and answer.isprintable()
-        and 0 < len(answer.encode(errors="replace")) <= BARE_BYTES_MAX
-    )

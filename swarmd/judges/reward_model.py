@@ -14,9 +14,9 @@ from transformers import AutoConfig, AutoModelForSequenceClassification, Pretrai
 
 from swarmd.errors import ModelError
 from swarmd.hardware.shortage import out_of_memory_as_model_error
-from swarmd.judges.batches import batches
+from swarmd.judges.batches import batches, tokens_max
 from swarmd.judges.interface import Pair
-from swarmd.judges.wording import plain
+from swarmd.judges.wording import chat, last_turn
 from swarmd.model import ChatTokenizer, Located
 from swarmd.model.context import context_of
 from swarmd.model.loading import load_tokenizer
@@ -38,13 +38,13 @@ class RewardModel:
         self._model = model.eval().requires_grad_(False)
         self._model.config.pad_token_id = tokenizer.pad_id  # the model uses it to find a text's last token
         self._tokenizer = tokenizer
-        self._context = context_of(model.config)
+        self._tokens_max = tokens_max(context_of(model.config))
 
     def probabilities(self, pairs: Sequence[Pair]) -> list[float]:
-        """One per pair; 0 for a text too long for this model's context. Raises ModelError."""
+        """One per pair; 0 for a text too long for this model (`tokens_max`). Raises ModelError."""
         texts = [self._tokens(pair) for pair in pairs]
         found = [0.0] * len(pairs)
-        fitting = [index for index, ids in enumerate(texts) if len(ids) <= self._context]
+        fitting = [index for index, ids in enumerate(texts) if len(ids) <= self._tokens_max]
         for batch in batches([len(texts[index]) for index in fitting]):
             of_batch = [fitting[place] for place in batch]
             for index, probability in zip(of_batch, self._batch([texts[i] for i in of_batch]), strict=True):
@@ -52,8 +52,8 @@ class RewardModel:
         return found
 
     def _tokens(self, pair: Pair) -> list[int]:
-        prompt = self._tokenizer.prompt([{"role": "user", "content": pair.question}])
-        return prompt + list(self._tokenizer.encode_completion(plain(pair.answer), False, ANSWER_TOKENS_MAX))
+        prompt = self._tokenizer.prompt(chat(pair))
+        return prompt + list(self._tokenizer.encode_completion(last_turn(pair), False, ANSWER_TOKENS_MAX))
 
     @torch.no_grad()
     def _batch(self, texts: Sequence[Sequence[int]]) -> list[float]:

@@ -86,7 +86,7 @@ def find() -> ctypes.CDLL | str:
     """The library, or the reason why it is not available."""
     path = next(iter(sorted(FOLDER.glob(f"{NAME}.*"))), None)
     if path is None:
-        return "it was not built: install swarmd on a machine with a C++ compiler"
+        return "it was not built: install swarmd on a machine with GCC 9 or newer, or Clang"
     try:
         loaded = ctypes.CDLL(str(path))
         loaded.swarmd_version.restype = ctypes.c_int64

@@ -5,7 +5,7 @@ The constants were fitted to measured peaks (`python -m benchmarks.prediction` r
 
 from __future__ import annotations
 
-from swarmd.hardware.arrangement import FLOAT32, Arrangement, Workload
+from swarmd.hardware.arrangement import FLOAT32, IMAGES_EXPECTED, Arrangement, Workload
 from swarmd.hardware.shape import ModelShape
 from swarmd.logprobs.padded import LOGIT_BYTES, tokens_weight
 from swarmd.logprobs.vocabulary import KEPT_BYTES, slice_width
@@ -13,6 +13,7 @@ from swarmd.logprobs.vocabulary import KEPT_BYTES, slice_width
 TRANSFORMERS_KEEP = 1.25
 """Numbers that transformers' layers keep for the backward pass, per input or output number of a linear
 layer."""
+TOWER_KEEPS = 1.3  # the same for a vision tower's: 0.75 to 1.26 by `python -m benchmarks.towers`
 LOGIT_SLICES = 4  # float32 logits at once: a slice, the values computed from it, and their gradients
 STATE_COPIES = 2  # of the float32 states for a value head: by token, and by row and position
 
@@ -24,7 +25,19 @@ def padded_memory(shape: ModelShape, arrangement: Arrangement, work: Workload) -
     layer = tokens * _kept_by_transformers(shape, arrangement, 1)
     logits = LOGIT_BYTES * shape.vocab_size * tokens * work.new_tokens // work.row_tokens
     layers = over_layers(shape, arrangement, tokens, layer) + cast_bytes(shape, arrangement)
-    return {"activations": layers + logits + _states(shape, work, tokens)}
+    images = _tower_bytes(shape, arrangement, work, tokens)
+    return {"activations": layers + logits + images + _states(shape, work, tokens)}
+
+
+def _tower_bytes(shape: ModelShape, arrangement: Arrangement, work: Workload, tokens: int) -> int:
+    """What a vision tower keeps for the backward pass: of each distinct image, so once per group."""
+    if shape.tower is None:
+        return 0
+    tower, groups = shape.tower, -(-tokens // (work.row_tokens * work.group_size))
+    kept = TOWER_KEEPS * arrangement.itemsize * (tower.linear_inputs + tower.linear_outputs)
+    if arrangement.budgets.gradient_checkpointing:
+        kept = kept / tower.layers + FLOAT32 * tower.hidden * tower.layers
+    return int(groups * IMAGES_EXPECTED * tower.patches * kept)
 
 
 def packed_memory(shape: ModelShape, arrangement: Arrangement, work: Workload) -> dict[str, int]:

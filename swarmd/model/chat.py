@@ -15,6 +15,7 @@ from transformers import PreTrainedTokenizerBase
 
 from swarmd.assets import EMBEDDED_MODEL_DIR
 from swarmd.errors import ConfigError, ModelError
+from swarmd.model.sight import Sight
 from swarmd.model.template_arguments import TemplateArguments, require_read
 from swarmd.model.third_party import third_party
 from swarmd.tasks.prompt import CLOSING_TAG, OPENING_TAG
@@ -40,24 +41,35 @@ REMEDY = (
 class Chat:
     """A tokenizer's chat template, used in the way that preserves its input."""
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, arguments: TemplateArguments) -> None:
-        """Raises ModelError if the template loses the probe in every way of writing it, and ConfigError for
-        arguments that the operator must not set."""
+    def __init__(
+        self, tokenizer: PreTrainedTokenizerBase, arguments: TemplateArguments, sight: Sight | None = None
+    ) -> None:
+        """`sight`: how the model is shown images; None for a model without sight.
+
+        Raises ModelError if the template loses the probe in every way of writing it, and ConfigError for
+        arguments that the operator must not set.
+        """
         self._hf: Any = tokenizer
         self._arguments = dict(arguments)
         self._name = str(tokenizer.name_or_path) or "this model"
+        self._sight = sight
         _require_free(arguments)
         require_read(self._hf.get_chat_template(), self._name, arguments)
         self._write = self._find_writing()
 
     def prompt(self, messages: Sequence[Mapping[str, str]]) -> list[int]:
         """The tokens of `messages` (system, user), up to the start of the answer. Raises ModelError."""
-        ids = self._apply([dict(message) for message in messages], add_generation_prompt=True)
-        return list(ids)
+        asked = [dict(message) for message in messages]
+        if self._sight is None:
+            return list(self._apply(asked, add_generation_prompt=True))
+        text: str = self._apply(asked, add_generation_prompt=True, tokenize=False)
+        expanded = self._sight.expanded(text)
+        return list(self._hf(expanded, add_special_tokens=False, verbose=False)["input_ids"])
 
     def written(self, messages: Sequence[Mapping[str, str]]) -> list[Message]:
         """`messages` in the form that the template takes."""
-        return self._write([dict(message) for message in messages])
+        image = None if self._sight is None else self._sight.written
+        return self._write([dict(message) for message in messages], image)
 
     def end_of_answer(self, ends: frozenset[int], marks: frozenset[int]) -> int | None:
         """The token that the template writes after an assistant's answer; None if it writes none.
@@ -87,7 +99,7 @@ class Chat:
                 return None
         return None
 
-    def _find_writing(self) -> Callable[[Sequence[Message]], list[Message]]:
+    def _find_writing(self) -> Writing:
         if self._hf.chat_template == WITHOUT_INSTRUCTION.read_text(encoding="utf-8"):
             return _as_they_are
         whys: dict[str, None] = {}
@@ -114,7 +126,7 @@ class Chat:
         for part, message in zip(("instruction", "question"), PROBE, strict=True):
             if _letters(message["content"]) not in prompt:
                 return f"the {part} is lost"
-        if self._write in (_in_parts, _merged_in_parts) and str(self._write(PROBE)[-1]["content"]) in exact:
+        if self._write in (_in_parts, _merged_in_parts) and str(self.written(PROBE)[-1]["content"]) in exact:
             return "content in parts is written as a list"
         if OPENING_TAG not in exact:
             return f"{OPENING_TAG} is changed"
@@ -126,26 +138,44 @@ class Chat:
     def _apply(self, messages: Sequence[Message], **wishes: bool) -> Any:
         with third_party(self._name, "writing a conversation with its chat template", REMEDY):
             return self._hf.apply_chat_template(
-                self._write(messages), return_dict=False, **wishes, **self._arguments
+                self.written(messages), return_dict=False, **wishes, **self._arguments
             )
 
 
-def _as_they_are(messages: Sequence[Message]) -> list[Message]:
+Writing = Callable[[Sequence[Message], str | None], list[Message]]
+"""Writes messages in a form that a template may take, given the text that stands for an image."""
+
+
+def _as_they_are(messages: Sequence[Message], image: str | None) -> list[Message]:  # noqa: ARG001
     return [dict(message) for message in messages]
 
 
-def _merged(messages: Sequence[Message]) -> list[Message]:
+def _merged(messages: Sequence[Message], image: str | None) -> list[Message]:
     """Put the instruction at the beginning of the question."""
     system, user, *later = messages
-    return [{**user, "content": f"{system['content']}\n\n{user['content']}"}, *later]
+    images, question = _without_images(user["content"], image)
+    return [{**user, "content": f"{images}{system['content']}\n\n{question}"}, *later]
 
 
-def _in_parts(messages: Sequence[Message]) -> list[Message]:
-    return [{**message, "content": [{"type": "text", "text": message["content"]}]} for message in messages]
+def _in_parts(messages: Sequence[Message], image: str | None) -> list[Message]:
+    return [{**message, "content": _parts(message["content"], image)} for message in messages]
 
 
-def _merged_in_parts(messages: Sequence[Message]) -> list[Message]:
-    return _in_parts(_merged(messages))
+def _merged_in_parts(messages: Sequence[Message], image: str | None) -> list[Message]:
+    return _in_parts(_merged(messages, image), image)
+
+
+def _parts(content: str, image: str | None) -> list[dict[str, str]]:
+    images, text = _without_images(content, image)
+    return [{"type": "image"}] * (len(images) // len(image or " ")) + [{"type": "text", "text": text}]
+
+
+def _without_images(content: str, image: str | None) -> tuple[str, str]:
+    """The images at the beginning of a message, and the rest."""
+    text = content
+    while image and text.startswith(image):
+        text = text.removeprefix(image)
+    return content.removesuffix(text), text
 
 
 WRITINGS = (_as_they_are, _merged, _in_parts, _merged_in_parts)

@@ -24,7 +24,7 @@ from swarmd.model.adapters import with_adapters
 from swarmd.model.base import Base
 from swarmd.model.loading import load_model
 from swarmd.model.locating import Located
-from swarmd.model.sight import PREPROCESSOR
+from swarmd.model.sight import PROCESSORS
 from swarmd.model.template_arguments import TemplateArguments
 from swarmd.model.third_party import third_party
 from swarmd.model.tokenizer import ChatTokenizer
@@ -68,7 +68,8 @@ def write_model(trained: Trained, folder: Path, dtype: torch.dtype) -> ChatToken
         _set_ends(model, tokenizer)
         _write(model.to(dtype), tokenizer, folder)  # type: ignore[arg-type]  # untyped there
         if tokenizer.sight is not None and trained.located.folder is not None:
-            shutil.copyfile(trained.located.folder / PREPROCESSOR, folder / PREPROCESSOR)
+            for settings in trained.located.folder.glob(PROCESSORS):
+                shutil.copyfile(settings, folder / settings.name)
     return tokenizer
 
 

@@ -15,6 +15,7 @@ from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
 from swarmd.errors import ModelError
 from swarmd.model.adapter_start import AdapterStart
+from swarmd.model.building import built
 from swarmd.model.locating import Located
 from swarmd.model.sight import model_class, read_sight
 from swarmd.model.smollm2 import load_smollm2
@@ -26,6 +27,7 @@ PACKED = ("scale", "scale_inv", "scales", "zero_point", "qweight", "qzeros", "ab
 """Suffixes of the names of tensors that quantised weights need."""
 GENERIC_TOKENIZERS = frozenset({"TokenizersBackend", "PreTrainedTokenizerFast"})
 TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json")
+TEMPLATE = "chat_template.json"
 AGAIN = "copy or download it again, or use another model"
 
 
@@ -65,13 +67,15 @@ def _load_weights(path: Path, name: str, dtype: torch.dtype) -> PreTrainedModel:
         )
     with third_party(name, "loading its weights", AGAIN):
         config = AutoConfig.from_pretrained(path, local_files_only=True, trust_remote_code=False)
-        loaded: Any = model_class(config).from_pretrained(
-            path,
-            dtype=dtype,
-            use_safetensors=True,
-            local_files_only=True,
-            trust_remote_code=False,
-            output_loading_info=True,
+        loaded: Any = built(
+            lambda: model_class(config).from_pretrained(
+                path,
+                dtype=dtype,
+                use_safetensors=True,
+                local_files_only=True,
+                trust_remote_code=False,
+                output_loading_info=True,
+            )
         )
     model: PreTrainedModel = loaded[0]
     if loaded[1]["missing_keys"]:
@@ -111,7 +115,18 @@ def load_tokenizer(path: Path, name: str) -> PreTrainedTokenizerBase:
         tokenizer: PreTrainedTokenizerBase = loader.from_pretrained(
             path, local_files_only=True, trust_remote_code=False
         )
+        if tokenizer.chat_template is None:
+            tokenizer.chat_template = _template_beside(path)
         return tokenizer
+
+
+def _template_beside(path: Path) -> str | None:
+    """The chat template of a vision model whose processor, not its tokenizer, brings it; None without."""
+    try:
+        found = json.loads((path / TEMPLATE).read_text(encoding="utf-8"))["chat_template"]
+    except FileNotFoundError:
+        return None
+    return str(found)
 
 
 def _tokenizer_folder(base: Path, adapter: AdapterStart | None) -> Path:

@@ -1,14 +1,14 @@
-"""How a model is shown images: the token that stands for them, and the numbers that its vision tower reads.
+"""How a model is shown images: where their tokens are in a prompt, and what its vision tower makes of them.
 
-Only LLaVA's architecture is supported (arXiv 2304.08485): a vision tower, a projector, a language model.
-Pixels are converted here rather than by an image processor, so neither Pillow nor torchvision is needed.
+`sight_kinds.py` lists the types of models that can be shown images, `eyes.py` converts pixels.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +24,21 @@ from transformers import (
 from swarmd.adapted import without_adapters
 from swarmd.errors import ModelError
 from swarmd.images import CHANNELS, Image, Images, Prompt
+from swarmd.model.eyes import Eye, Scale, Square
+from swarmd.model.sight_kinds import IMAGE, KINDS, REMEDY, Kind
 
-SEEING = ("llava",)
-"""Types of models that can be shown images."""
-PREPROCESSOR = "preprocessor_config.json"
-REMEDY = "use --model embedded-visual, or another model of LLaVA's architecture"
+PREPROCESSOR, PROCESSOR = "preprocessor_config.json", "processor_config.json"
+"""transformers 5 writes the second, with the content of the first at `image_processor`."""
+PROCESSORS = "*processor_config.json"
+"""Matches both, and the one for videos, which transformers' own processors want to find."""
+CONTROL = re.compile(r"<[^<>]+>")
+"""A control token in the texts of `Kind`."""
+BLANK = Image(1, 1, bytes(CHANNELS))
+
+
+def is_seeing(config: PretrainedConfig) -> bool:
+    """Whether models with this configuration can be shown images."""
+    return config.model_type in KINDS
 
 
 def model_class(config: PretrainedConfig) -> Any:
@@ -36,7 +46,7 @@ def model_class(config: PretrainedConfig) -> Any:
 
     Raises ModelError for a vision model of an unsupported kind that is not also a text model.
     """
-    if config.model_type in SEEING:
+    if is_seeing(config):
         return AutoModelForImageTextToText
     if hasattr(config, "vision_config") and type(config) not in MODEL_FOR_CAUSAL_LM_MAPPING:
         raise ModelError(f"images for models of the type {config.model_type} are not supported: {REMEDY}")
@@ -51,28 +61,28 @@ class Sight:
     """Appears in a prompt once for each vector of an image."""
     text: str
     """The spelling of that token."""
-    vectors: int
-    """Vectors per image: the tokens of context that it takes."""
-    side: int
-    """Side in pixels of the square that the vision tower reads."""
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-    """Per channel, for values from 0 to 1."""
+    kind: Kind
+    eye: Eye
 
-    def fits(self, images: Sequence[Image]) -> bool:
-        """Whether the images are at most as large as the vision tower's input."""
-        return all(max(image.width, image.height) <= self.side for image in images)
+    @property
+    def written(self) -> str:
+        """An image in a message, if the chat template takes plain text."""
+        return self.kind.written.replace(IMAGE, self.text)
 
     def asked(self, question: str, images: Images) -> str:
-        """The question preceded by the images, one per line. Raises ModelError for images that are too
-        large."""
-        if not self.fits(images):
-            image = images[0]
-            raise ModelError(
-                f"an image of {image.width} x {image.height} pixels is larger than the {self.side} x "
-                f"{self.side} that this model reads: use a model with a larger vision tower"
-            )
-        return f"{self.text}\n" * len(images) + question
+        """The question preceded by the images. Raises ModelError for images that are too large."""
+        for image in images:
+            if isinstance(self.eye, Square) and not self.eye.fits(image):
+                raise ModelError(
+                    f"an image of {image.width} x {image.height} pixels is larger than the {self.eye.side} x "
+                    f"{self.eye.side} that this model reads: use a model with a larger vision tower"
+                )
+        return self.written * len(images) + question
+
+    def expanded(self, conversation: str) -> str:
+        """The written conversation, with everything that the model expects around an image's vectors."""
+        mark, whole = (each.replace(IMAGE, self.text) for each in (self.kind.mark, self.kind.expanded))
+        return conversation.replace(mark, whole)
 
     def prompt(self, ids: Sequence[int], images: Images) -> Prompt:
         """The prompt tokens, with the image token repeated once for each of an image's vectors.
@@ -84,62 +94,80 @@ class Sight:
                 f"the prompt has {self.text} {ids.count(self.token)} times for {len(images)} images: the "
                 f"chat template changes it; {REMEDY}"
             )
-        repeated = (token for one in ids for token in ([one] * (self.vectors if one == self.token else 1)))
+        times = iter([self.eye.vectors(image) for image in images])
+        repeated = (token for one in ids for token in ([one] * (next(times) if one == self.token else 1)))
         return Prompt(repeated, images)
 
-    def pixel_values(self, images: Sequence[Image]) -> Tensor:
-        """[N, 3, side, side] in float32. Each pixel is repeated as often as fits, centred on a black square,
-        without interpolation."""
-        found = torch.zeros(len(images), CHANNELS, self.side, self.side)
-        for number, image in enumerate(images):
-            times = self.side // max(image.width, image.height)
-            pixels = torch.frombuffer(bytearray(image.pixels), dtype=torch.uint8)
-            rows = pixels.view(image.height, image.width, CHANNELS).permute(2, 0, 1)
-            large = rows.repeat_interleave(times, dim=1).repeat_interleave(times, dim=2)
-            top, left = (self.side - large.shape[1]) // 2, (self.side - large.shape[2]) // 2
-            found[number, :, top : top + large.shape[1], left : left + large.shape[2]] = large.float() / 255
-        mean, std = (torch.tensor(each)[:, None, None] for each in (self.mean, self.std))
-        return (found - mean) / std
+
+@dataclass(frozen=True)
+class Seen:
+    """What a vision tower made of images."""
+
+    vectors: list[Tensor]
+    """[V, H] per image: the language model's input instead of its image tokens. Differentiable."""
+    deep: list[list[Tensor]]
+    """The same for each of the later layers that images also enter; empty for most kinds."""
+    grids: Tensor | None
+    """[N, 3]: frames, rows and columns of patches per image; None if all images are squares of one size."""
+
+    def repeated(self, order: Sequence[int]) -> Seen:
+        """These images in another order, in which some may appear several times."""
+        vectors, *deep = ([layer[at] for at in order] for layer in (self.vectors, *self.deep))
+        return Seen(vectors, deep, None if self.grids is None else self.grids[list(order)])
 
 
-def image_vectors(model: Any, sight: Sight, images: Sequence[Image]) -> Tensor:
-    """[N, vectors, H]: the language model's input instead of the image tokens. Differentiable."""
+def see(model: Any, sight: Sight, images: Sequence[Image]) -> Seen:
+    """Run the vision tower. Raises ModelError if it drops an image."""
     base: Any = without_adapters(model)
     parameter = next(base.parameters())
-    pixels = sight.pixel_values(images).to(parameter.device, parameter.dtype)
-    found = base.get_image_features(pixel_values=pixels, return_dict=True)
-    return torch.stack(list(found.pooler_output))
+    inputs = {name: each.to(parameter.device) for name, each in sight.eye.inputs(images).items()}
+    inputs["pixel_values"] = inputs["pixel_values"].to(parameter.dtype)
+    found = base.get_image_features(**inputs, return_dict=True)
+    vectors = list(found.pooler_output)
+    if len(vectors) != len(images):
+        raise ModelError(f"the vision tower read {len(vectors)} of {len(images)} images: {REMEDY}")
+    deep = [list(layer) for layer in getattr(found, "deepstack_features", None) or ()]
+    return Seen(vectors, deep, inputs.get("image_grid_thw"))
 
 
 @torch.no_grad()
 def read_sight(model: Any, tokenizer: Any, folder: Path) -> Sight | None:
     """How the model in `folder` is shown images; None for a model without sight. Raises ModelError."""
     config = model.config
-    if config.model_type not in SEEING:
+    if not is_seeing(config):
         return None
-    mean, std = _normalisation(folder)
+    kind, (processor, scale) = KINDS[config.model_type], _processor(folder)
     token = int(config.image_token_id)
     text = str(tokenizer.convert_ids_to_tokens(token))
-    if tokenizer.encode(text, add_special_tokens=False) != [token]:
-        raise ModelError(f"the tokenizer in {folder} has no token for images ({token}): {REMEDY}")
-    sight = Sight(token, text, 1, int(config.vision_config.image_size), mean, std)
-    blank = Image(1, 1, bytes(CHANNELS))
-    vectors = image_vectors(model, sight, [blank]).shape[1]
-    return Sight(token, text, vectors, sight.side, mean, std)
-
-
-def _normalisation(folder: Path) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation per channel, as used in the model's training."""
+    for control in (text, *CONTROL.findall(kind.written + kind.expanded)):
+        if len(tokenizer.encode(control, add_special_tokens=False)) != 1:
+            raise ModelError(f"the tokenizer in {folder} has no token for {control}: {REMEDY}")
     try:
-        found = json.loads((folder / PREPROCESSOR).read_text(encoding="utf-8"))
-        mean, std = (tuple(map(float, found[name])) for name in ("image_mean", "image_std"))
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ModelError(
-            f"{folder / PREPROCESSOR} does not say how images are normalised (image_mean, image_std): copy "
-            "or download the model again"
-        ) from error
-    if len(mean) != CHANNELS or len(std) != CHANNELS or 0 in std:
-        raise ModelError(
-            f"{folder / PREPROCESSOR} normalises {len(mean)} channels: images here have {CHANNELS}"
-        )
-    return mean, std
+        eye = kind.eye(config, processor, scale)
+    except (ValueError, TypeError, AttributeError) as error:
+        raise ModelError(f"{folder} does not say which images it reads ({error}): {REMEDY}") from error
+    sight = Sight(token, text, kind, eye)
+    [vectors] = see(model, sight, [BLANK]).vectors
+    if isinstance(eye, Square):
+        sight = replace(sight, eye=replace(eye, each=len(vectors)))
+    if sight.eye.vectors(BLANK) != len(vectors):
+        raise ModelError(f"an image becomes {len(vectors)} vectors, not {eye.vectors(BLANK)}: {REMEDY}")
+    return sight
+
+
+def _processor(folder: Path) -> tuple[dict[str, Any], Scale]:
+    """The image processor's settings, and how it normalises colours."""
+    for path, within in ((folder / PREPROCESSOR, None), (folder / PROCESSOR, "image_processor")):
+        try:
+            found = json.loads(path.read_text(encoding="utf-8"))
+            settings = found if within is None else found[within]
+            mean, std = (tuple(map(float, settings[name])) for name in ("image_mean", "image_std"))
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+        if len(mean) != CHANNELS or len(std) != CHANNELS or 0 in std:
+            raise ModelError(f"{path} normalises {len(mean)} channels: images here have {CHANNELS}")
+        return settings, Scale(mean, std)
+    raise ModelError(
+        f"neither {PREPROCESSOR} nor {PROCESSOR} in {folder} says how images are normalised (image_mean, "
+        "image_std): copy or download the model again"
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache, partial
 from typing import Any
 
@@ -11,11 +12,13 @@ from transformers import PretrainedConfig, PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
 from swarmd.errors import ModelError
-from swarmd.hardware.shape import ModelShape
+from swarmd.hardware.shape import ModelShape, TowerShape
 from swarmd.model.adapter_start import AdapterStart
 from swarmd.model.adapters import adapter_parameters_per_rank
+from swarmd.model.building import built
 from swarmd.model.context import context_of
-from swarmd.model.sight import model_class
+from swarmd.model.sight import is_seeing, model_class
+from swarmd.model.sight_kinds import patches_of
 from swarmd.model.third_party import third_party
 
 
@@ -24,10 +27,14 @@ def on_meta(config: PretrainedConfig) -> PreTrainedModel:
 
     Raises ValueError, KeyError or RuntimeError for an unknown configuration.
     """
-    with torch.device("meta"):
-        # Without this, transformers would ask on the terminal whether the model's own code may run.
-        model: PreTrainedModel = model_class(config).from_config(config, trust_remote_code=False)
-    return model
+
+    def build() -> PreTrainedModel:
+        with torch.device("meta"):
+            # Without this, transformers would ask on the terminal whether the model's own code may run.
+            model: PreTrainedModel = model_class(config).from_config(config, trust_remote_code=False)
+        return model
+
+    return built(build)
 
 
 def shape_of(model: Any, start: AdapterStart | None = None) -> ModelShape:
@@ -39,7 +46,8 @@ def shape_of(model: Any, start: AdapterStart | None = None) -> ModelShape:
     head = model.get_output_embeddings()
     # GPT-2's linear layers have their own class, with a transposed weight.
     linear: list[Any] = [m for m in model.modules() if isinstance(m, nn.Linear | Conv1D) and m is not head]
-    widths = [(m.nx, m.nf) if isinstance(m, Conv1D) else (m.in_features, m.out_features) for m in linear]
+    widths = _widths(linear)
+    tower = _tower_of(model, head) if is_seeing(model.config) else None
     embedding = model.get_input_embeddings()
     text = model.config.get_text_config(decoder=True)
     heads = _size(text, "num_attention_heads") or 1
@@ -55,10 +63,31 @@ def shape_of(model: Any, start: AdapterStart | None = None) -> ModelShape:
         hidden=embedding.embedding_dim,
         layers=_size(text, "num_hidden_layers") or _longest_stack(model),
         cache_width=2 * head_size * (_size(text, "num_key_value_heads") or heads),
-        linear_inputs=sum(inputs for inputs, _ in widths),
-        linear_outputs=sum(outputs for _, outputs in widths),
+        linear_inputs=sum(inputs for inputs, _ in widths) - (0 if tower is None else tower.linear_inputs),
+        linear_outputs=sum(outputs for _, outputs in widths) - (0 if tower is None else tower.linear_outputs),
         attention_width=heads * head_size,
         context=context_of(model.config),
+        tower=tower,
+    )
+
+
+def _widths(linear: Sequence[Any]) -> list[tuple[int, int]]:
+    """Inputs and outputs of each."""
+    return [(m.nx, m.nf) if isinstance(m, Conv1D) else (m.in_features, m.out_features) for m in linear]
+
+
+def _tower_of(model: Any, head: Any) -> TowerShape:
+    """All parts of a model with sight besides its language model: the tower, and the layers behind it."""
+    text = {head, *model.get_decoder().modules()}
+    others = [module for module in model.modules() if module not in text]
+    widths = _widths([module for module in others if isinstance(module, nn.Linear)])
+    vision = model.config.vision_config
+    return TowerShape(
+        patches=patches_of(model.config),
+        layers=max((len(module) for module in others if isinstance(module, nn.ModuleList)), default=1),
+        hidden=getattr(vision, "embed_dim", None) or vision.hidden_size,
+        linear_inputs=sum(inputs for inputs, _ in widths),
+        linear_outputs=sum(outputs for _, outputs in widths),
     )
 
 

@@ -20,7 +20,8 @@ from transformers import PreTrainedTokenizerBase
 from swarmd.errors import ConfigError, ModelError
 from swarmd.images import Images, Prompt
 from swarmd.model.chat import Chat, Message
-from swarmd.model.sight import REMEDY, Sight
+from swarmd.model.sight import BLANK, Sight
+from swarmd.model.sight_kinds import REMEDY
 from swarmd.model.template_arguments import TemplateArguments
 from swarmd.tasks.prompt import CLOSING_TAG, OPENING_TAG, Example, Exchange, extract_answer, prompt_messages
 
@@ -48,8 +49,8 @@ class ChatTokenizer:
     ) -> None:
         """`template_args` are passed to the chat template. `sight`: how the model is shown images.
 
-        Raises ModelError if the tokenizer or template loses questions or answers, or if no token ends an
-        answer.
+        Raises ModelError if the tokenizer or template loses questions, images or answers, or if no token
+        ends an answer.
         """
         self.hf: Any = tokenizer
         self.sight = sight
@@ -62,7 +63,7 @@ class ChatTokenizer:
                 f"the tokenizer of {tokenizer.name_or_path} has no chat template, so nothing reads "
                 f"the template argument {next(iter(template_args))}: remove --template-arg"
             )
-        self._chat = None if self.hf.chat_template is None else Chat(tokenizer, template_args or {})
+        self._chat = None if self.hf.chat_template is None else Chat(tokenizer, template_args or {}, sight)
         end = None if self._chat is None else self._chat.end_of_answer(frozenset(known_ends), marks)
         ends = known_ends if end is None else [end, *known_ends]
         if not ends:
@@ -84,6 +85,8 @@ class ChatTokenizer:
         self._spelled_controls = _pattern([_text(self.hf, token) for token in spelled])
         self._encode = lru_cache(maxsize=ENCODINGS_KEPT)(self._encode_anew)
         self._require_answers_kept()
+        if sight is not None:
+            self.render("", images=(BLANK,))
 
     def render(
         self,
@@ -100,7 +103,8 @@ class ChatTokenizer:
         if not shown:
             return Prompt(self._ids_of(question, examples, exchanges))
         if self.sight is None or self._chat is None:
-            raise ModelError(f"{self.hf.name_or_path} cannot see images: {REMEDY}")
+            lacking = "vision tower" if self.sight is None else "chat template"
+            raise ModelError(f"{self.hf.name_or_path} cannot be shown images without a {lacking}: {REMEDY}")
         seen = [
             example._replace(question=self.sight.asked(example.question, example.images))
             for example in examples

@@ -10,7 +10,7 @@ from swarmd.llama import NotLlamaError, read_decoder
 from swarmd.llama.memory import DecodingMemory, training_memory
 from swarmd.logprobs.memory import packed_memory, padded_memory
 from swarmd.logprobs.packed import why_not_packed
-from swarmd.model.sight import SEEING
+from swarmd.model.sight import is_seeing
 from swarmd.rollout.memory import eager_memory, vllm_memory
 
 
@@ -27,6 +27,6 @@ def engines_memory(model: Any, wish: EngineName) -> EnginesMemory:
         decoding = eager_memory
     else:
         decoding = DecodingMemory.of(decoder, native=wish != "own")
-    if why_not_packed(model) is not None or model.config.model_type in SEEING:
+    if why_not_packed(model) is not None or is_seeing(model.config):
         return EnginesMemory(decoding, padded_memory)
     return EnginesMemory(decoding, packed_memory if decoder is None else training_memory)

@@ -27,7 +27,7 @@ from swarmd.logprobs.factored import FactoredGradients
 from swarmd.logprobs.interface import LogprobsEngine, TokenRow
 from swarmd.model.adapters import ADAPTER, adapted_modules
 from swarmd.model.context import context_of, why_shorter
-from swarmd.model.sight import REMEDY as SIGHT_REMEDY
+from swarmd.model.sight_kinds import REMEDY as SIGHT_REMEDY
 from swarmd.model.tokenizer import ChatTokenizer
 from swarmd.model.trained import put_back, trainable_parameters
 from swarmd.policy.engines import EngineWish, Subject, choose_engine, choose_logprobs

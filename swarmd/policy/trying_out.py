@@ -10,6 +10,7 @@ import torch
 
 from swarmd.errors import ModelError
 from swarmd.logprobs import TokenRow
+from swarmd.model.sight import BLANK
 from swarmd.model.third_party import third_party
 from swarmd.policy.policy import Policy
 
@@ -30,6 +31,8 @@ def try_out(policy: Policy, name: str, *, remedy: str, training: bool) -> None:
     with third_party(name, "writing a question with its chat template", OTHER_MODEL):
         questions = [" ".join([PROBE_QUESTION] * times) for times in TIMES]
         prompts = [policy.render(question) for question in questions if policy.fits(question)]
+        if policy.tokenizer.sight is not None:
+            prompts.insert(0, policy.render(PROBE_QUESTION, images=(BLANK,)))
     with third_party(name, "generating a few tokens", remedy):
         groups = policy.generate(prompts, 2, TRIED_TOKENS, rng=torch.Generator().manual_seed(0))
     pairs = [(prompt, s) for prompt, group in zip(prompts, groups, strict=True) for s in group]

@@ -16,7 +16,7 @@ from swarmd.model.sight import Sight
 from swarmd.rollout.interface import Decoded, GenerationStoppedError, Progress, RowEnd, StopSignal
 from swarmd.rollout.padding import pad_left, positions_of
 from swarmd.rollout.sampling import greedy, logprobs_of, sample
-from swarmd.rollout.seeing import inputs_of
+from swarmd.rollout.seeing import as_text, inputs_of
 
 
 class EagerEngine:
@@ -101,12 +101,15 @@ class EagerEngine:
 class _DecodeState:
     """The rows still being written: their indices, cache, attention mask, positions and next-token logits."""
 
-    def __init__(self, cache: DynamicCache, logits: Tensor, mask: Tensor) -> None:
+    def __init__(
+        self, cache: DynamicCache, logits: Tensor, mask: Tensor, position: Tensor, sight: Sight | None
+    ) -> None:
         self.cache = cache
         self.logits = logits
         self.mask = mask
-        self.position = mask.sum(dim=-1)
+        self.position = position
         self.active = torch.arange(len(mask), device=mask.device)
+        self._sight = sight
 
     @classmethod
     def prefill(
@@ -121,14 +124,16 @@ class _DecodeState:
         cache = DynamicCache(config=model.config)
         ids, real = pad_left(prompts, pad_id, next(model.parameters()).device)
         mask = real.long()
-        inputs = inputs_of(model, sight, ids, prompts, left_padded=True)
-        logits = _last_logits(model, inputs, mask, positions_of(real), cache)
+        inputs = {"position_ids": positions_of(real)}
+        inputs |= inputs_of(model, sight, ids, prompts, left_padded=True)
+        logits = _last_logits(model, inputs, mask, cache)
         _take_rows(cache, torch.arange(len(ids), device=ids.device).repeat_interleave(num_completions))
-        return cls(
-            cache,
-            logits.repeat_interleave(num_completions, dim=0),
-            mask.repeat_interleave(num_completions, dim=0),
+        # A model that counts rows and columns of images goes on from the largest of its positions.
+        position = inputs["position_ids"][..., -1].reshape(-1, len(ids)).amax(dim=0) + 1
+        logits, mask, position = (
+            each.repeat_interleave(num_completions, dim=0) for each in (logits, mask, position)
         )
+        return cls(cache, logits, mask, position, sight)
 
     def advance(self, model: PreTrainedModel, chosen: Tensor, going: Tensor) -> bool:
         """Remove rows not in `going` [R], then feed the chosen tokens [R]. Returns False if no row is
@@ -141,8 +146,8 @@ class _DecodeState:
             chosen, self.mask = chosen[keep], self.mask[keep]
             self.position, self.active = self.position[keep], self.active[keep]
         self.mask = torch.cat([self.mask, self.mask.new_ones(len(chosen), 1)], dim=1)
-        inputs = {"input_ids": chosen[:, None]}
-        self.logits = _last_logits(model, inputs, self.mask, self.position[:, None], self.cache)
+        inputs = {"input_ids": as_text(self._sight, chosen[:, None]), "position_ids": self.position[:, None]}
+        self.logits = _last_logits(model, inputs, self.mask, self.cache)
         self.position = self.position + 1
         return True
 
@@ -153,18 +158,16 @@ def _take_rows(cache: Any, rows: Tensor) -> None:
     cache.reorder_cache(rows)
 
 
-def _last_logits(
-    model: Any, inputs: dict[str, Tensor], mask: Tensor, positions: Tensor, cache: DynamicCache
-) -> Tensor:
-    """Logits [R, V] after the last of the tokens [R, S]; mask [R, cached + S], positions [R, S]."""
+def _last_logits(model: Any, inputs: dict[str, Any], mask: Tensor, cache: DynamicCache) -> Tensor:
+    """Logits [R, V] after the last of the tokens [R, S], whose mask is [R, cached + S]."""
+    positions = inputs["position_ids"]
     output = model(
         **inputs,
         attention_mask=mask,
-        position_ids=positions,
         use_cache=True,
         # As an index: transformers takes a slice for a number. PyTorch then multiplies bfloat16 on a CPU as
         # one product per row, each with its own copy of the output layer: 16 GB for 48 rows of Gemma 3.
-        logits_to_keep=positions.new_tensor([positions.shape[1] - 1]),
+        logits_to_keep=positions.new_tensor([positions.shape[-1] - 1]),
         **{_cache_argument(model): cache},
     )
     logits: Tensor = output.logits[:, -1]

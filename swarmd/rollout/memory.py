@@ -5,7 +5,7 @@ The constants were fitted to measured peaks (`python -m benchmarks.prediction` r
 
 from __future__ import annotations
 
-from swarmd.hardware.arrangement import FLOAT32, Arrangement, Workload
+from swarmd.hardware.arrangement import FLOAT32, IMAGES_EXPECTED, Arrangement, Workload
 from swarmd.hardware.shape import ModelShape
 
 SAMPLING_COPIES = 5  # of a row's float32 logits while a token is sampled
@@ -52,11 +52,18 @@ def sampling_bytes(shape: ModelShape, arrangement: Arrangement, work: Workload) 
 def prompt_bytes(
     shape: ModelShape, arrangement: Arrangement, work: Workload, together_max: int | None
 ) -> int:
-    """Activations while prompts run, one layer at a time. `together_max` bounds the tokens run at once."""
-    together = -(-_rows(arrangement, work) // work.group_size) * work.prompt_tokens
+    """Activations while images, then prompts run, one layer at a time. `together_max` bounds the tokens run
+    at once."""
+    prompts = -(-_rows(arrangement, work) // work.group_size)
+    together = prompts * work.prompt_tokens
     if together_max is not None:
         together = min(together, max(together_max, work.prompt_tokens))
-    return PREFILL_COPIES * arrangement.itemsize * together * shape.linear_outputs // shape.layers
+    text = together * shape.linear_outputs // shape.layers
+    if shape.tower is None:
+        return PREFILL_COPIES * arrangement.itemsize * text
+    patches = prompts * IMAGES_EXPECTED * shape.tower.patches
+    seen = patches * shape.tower.linear_outputs // shape.tower.layers
+    return PREFILL_COPIES * arrangement.itemsize * max(text, seen)
 
 
 def _rows(arrangement: Arrangement, work: Workload) -> int:

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from swarmd.step import playing
 from swarmd.step.playing import InModelThread, Prompter, Replier, Text, play
-from swarmd.tasks import Question, Score
+from swarmd.tasks import Question, Score, Written
 
 Prompts = Sequence[Sequence[int]]
 """Token ids of each prompt."""
@@ -25,9 +25,14 @@ class Answered:
     """A question with the completions for it; none if it does not fit the policy's context."""
 
     question: Question
-    texts: tuple[str, ...]
-    """The last turn of each completion."""
+    written: tuple[Written, ...]
+    """Each completion, in the form in which it is scored."""
     scores: tuple[Score, ...]
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """The last turn of each completion."""
+        return tuple(each if isinstance(each, str) else each[-1] for each in self.written)
 
 
 async def put(
@@ -57,6 +62,6 @@ async def put(
     rows = await playing.score(scorer, asked, episodes)
     found = [Answered(question, (), ()) for question in questions]
     for index, group, scores in zip(fitting, episodes, rows, strict=True):
-        texts = tuple(episode.texts[-1] for episode in group)
-        found[index] = Answered(questions[index], texts, tuple(scores))
+        written = tuple(episode.written for episode in group)
+        found[index] = Answered(questions[index], written, tuple(scores))
     return found

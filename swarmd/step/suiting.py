@@ -34,13 +34,13 @@ def with_default_model(config: PolicyConfig, manifest: Manifest) -> PolicyConfig
 
 def require_suitable(policy: Policy, manifest: Manifest) -> None:
     """Raise ModelError if the swarm shows images to a model without sight, or the reverse."""
-    shows, sees = shows_images(manifest), policy.tokenizer.sight is not None
-    if shows and not sees:
+    shows, sight = shows_images(manifest), policy.tokenizer.sight
+    if shows and sight is None:
         raise ModelError(
             f"the swarm {manifest.name} asks about images, but {policy.family} sees none: remove --model "
-            f"for {EMBEDDED_VISUAL}, or choose another model of LLaVA's architecture"
+            f"for {EMBEDDED_VISUAL}, or choose a vision model (docs/models.md)"
         )
-    if shows is False and sees:
+    if shows is False and sight is not None and not sight.kind.also_text:
         raise ModelError(
             f"the swarm {manifest.name} shows no images, but {policy.family} is a vision model: remove "
             "--model for the embedded text model, choose another, or join --swarm visual"

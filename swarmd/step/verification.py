@@ -144,7 +144,7 @@ class Verification:
                 open_[i] = compared
             else:
                 outcomes[i] = compared
-        for i in [i for i in open_ if not self.panel.needs_verifier(records[i].record.task.task_id)]:
+        for i in [i for i, question in open_.items() if not self.panel.needs_scores(question)]:
             outcomes[i] = await self._group(records[i], open_.pop(i), None)
         rows = await self._tasks.score_shared([_item(records[i]) for i in open_])
         for i, row in zip(list(open_), rows, strict=True):

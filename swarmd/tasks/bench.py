@@ -29,7 +29,7 @@ from swarmd.tasks.episodes import (
 )
 from swarmd.tasks.frames import FRAME_BYTES_MAX
 from swarmd.tasks.imaging import images_for
-from swarmd.tasks.judge_rules import OPTION, without_judges
+from swarmd.tasks.judge_rules import OPTION, judges_of, why_unfit, without_judges
 from swarmd.tasks.launch import WorkerOptions
 from swarmd.tasks.nursery import Nursery, cpu_micro
 from swarmd.tasks.sandbox import Sandbox
@@ -345,8 +345,9 @@ class Bench:
             raise WrongVersionError(f"{source} {installed} is installed, but the task needs {version}")
         options = json.loads(config)
         task = self._sources[source].build(dataset, without_judges(options))
-        if OPTION in options and turns_of(task) > 1:
-            raise BadOptionError("a task with several turns has only its verifier: remove `judges`", OPTION)
+        unfit = why_unfit(judges_of(config), turns=turns_of(task), images=hasattr(task, "images"))
+        if unfit is not None:
+            raise BadOptionError(unfit, OPTION)
         return task
 
 

@@ -124,6 +124,14 @@ def reply_to(task: TurnsTask, entry: Any, answers: Answers) -> str | None:
     return observation
 
 
+def is_over(task: TurnsTask, entry: Any, answers: Answers) -> bool:
+    """Whether the task ended after `answers`, or no turn is left. False if its reply fails."""
+    try:
+        return reply_to(task, entry, answers) is None
+    except Exception:  # noqa: BLE001  a task may raise anything on text; it has then not ended
+        return False
+
+
 def play(task: TurnsTask, entry: Any, answers: Answers) -> Played:
     """All observations between `answers`, and their score.
 

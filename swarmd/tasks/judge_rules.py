@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal, get_args
@@ -71,6 +71,23 @@ def rules_of(tables: Any) -> tuple[JudgeRule, ...]:
     if len({(rule.kind, rule.model) for rule in rules}) < len(rules):
         raise ValueError("a judge is listed twice: list it once, with a larger weight")
     return rules
+
+
+def why_unfit(rules: Sequence[JudgeRule], *, turns: int, images: bool) -> str | None:
+    """Why these judges cannot judge a task of so many turns, with or without images; None if they can."""
+    kinds = [rule.kind for rule in rules]
+    if turns > 1 and "agreement" in kinds:
+        return (
+            "agreement compares single answers to the same question, and a later turn depends on the replies "
+            "to the earlier ones: remove it from a task of several turns, or use generative or reward_model"
+        )
+    blind = next((kind for kind in kinds if kind in WITH_MODEL), None)
+    if images and blind is not None:
+        return (
+            f"{blind} reads text only and cannot see the images of this task: remove it, or use verifier or "
+            "agreement"
+        )
+    return None
 
 
 def without_judges(options: Mapping[str, Any]) -> dict[str, Any]:

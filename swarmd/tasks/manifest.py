@@ -224,7 +224,8 @@ class _Place:
             case (False, "unsteady", detail, _):
                 raise self.error(at, f"peers could not verify it: {detail}")
             case (False, "option", detail, str(option)):
-                raise self.error((*at, "config", option), str(detail))
+                place = (OPTION,) if option == OPTION else ("config", option)
+                raise self.error((*at, *place), str(detail))
             case (False, ("source" | "dataset") as key, detail, _):
                 raise self.error((*at, key), str(detail))
             case (False, "image", detail, _):

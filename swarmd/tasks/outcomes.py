@@ -67,6 +67,8 @@ class Score:
     """Whether the answer is bare: see `swarmd.tasks.bare`."""
     observations: tuple[str, ...] = ()
     """For a completion of several turns: the task's reply to each turn except the last."""
+    over: bool = True
+    """Whether its task ended with this completion, or no turn was left. Judges reward nothing else."""
     confidence: float = 1.0
     """How sure the judges of its group are, 0..1. A verifier is always sure."""
     claimed: float | None = None

@@ -259,8 +259,10 @@ class TaskRunner:
         match outcome:
             case (True, (int(micro), bool(bare))):
                 return Score(reward_of(micro, self._reward), bare=bare)
-            case (True, (int(micro), bool(bare), tuple(said))) if all(isinstance(each, str) for each in said):
-                return Score(reward_of(micro, self._reward), bare=bare, observations=said)
+            case (True, (int(micro), bool(bare), tuple(said), bool(over))) if all(
+                isinstance(each, str) for each in said
+            ):
+                return Score(reward_of(micro, self._reward), bare=bare, observations=said, over=over)
             case (False, "hang" | "timeout" | "crash" | "skipped" | "turns" as kind, *_):
                 return Score(0.0, kind)
             case _:

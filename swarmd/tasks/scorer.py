@@ -11,7 +11,7 @@ from typing import Any
 
 from swarmd.tasks.answers import is_bounded, is_plain_literal
 from swarmd.tasks.bare import Budget, is_tight
-from swarmd.tasks.episodes import BadTurnsError, is_bare, play, reply_to, turns_of
+from swarmd.tasks.episodes import BadTurnsError, is_bare, is_over, play, reply_to, turns_of
 from swarmd.tasks.nursery import CALLS_MAX
 from swarmd.tasks.rewards import score_micro
 from swarmd.tasks.source import Outputs, Program, Task, TurnsTask
@@ -85,8 +85,8 @@ class Scorer:
     def score(self, raw: Answer) -> tuple[object, ...]:
         """(score in millionths, whether the answer is bare and scores more than 0). 0 if it is not admitted.
 
-        For a task of several turns, the observations follow. Raises BadTurnsError for more turns than the
-        task has.
+        For a task of several turns, the observations follow, and whether the task was over. Raises
+        BadTurnsError for more turns than the task has.
         """
         if self.has_turns:
             return self._score_turns(raw if isinstance(raw, tuple) else (raw,))
@@ -103,7 +103,7 @@ class Scorer:
         answers = self._admitted(raw)
         played = play(self._task, self._entry, answers)
         bare = played.micro > 0 and is_bare(self._task, self._entry, answers, played, self._budget)
-        return played.micro, bare, played.observations
+        return played.micro, bare, played.observations, is_over(self._task, self._entry, answers)
 
     def reply(self, raw: tuple[bytes | None, ...]) -> str | None:
         """The task's reply to the turns so far; None if the task is over."""

@@ -137,7 +137,8 @@ class TurnsTask(Protocol):
     guess. Without it, every seed and index counts as a different question.
 
     Optional: `solution(entry) -> Sequence[str]`, right answers, one per turn. They are shown to models as an
-    example, so they should be answers of someone who knows only what the task has said so far.
+    example, so they should be answers of someone who knows only what the task has said so far. Models that
+    judge conversations (`swarmd.judges`) are calibrated on them.
     """
 
     turns: int

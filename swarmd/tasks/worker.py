@@ -16,7 +16,8 @@ each text that is not a plain literal gets its own child. Answers that are progr
     -> ("try", (spec, ...))                    <- (outcome, ...)   outcome = (True, None): the same each time
     -> ("replies", ((spec, answers), ...))     <- (outcome, ...)   outcome = (True, text, or None: it is over)
     -> ("score", spec, (answer in UTF-8, ...)) <- (outcome, ...)   outcome = (True, (millionths, bare))
-       or (True, (millionths, bare, observations)) for a completion of several turns, whose answer is a tuple
+       or (True, (millionths, bare, observations, over)) for a completion of several turns, whose answer is a
+       tuple; over: whether the task ended, or no turn was left
     -> ("score plain", (group, ...))           <- ((outcome, ...) or None, ...)
        group = (spec, (answer, ...)); None: send it alone, with "score". This is always so for programs
     -> ("score ours", (group, ...))            the same for answers of any form that we wrote ourselves

@@ -156,6 +156,12 @@ def test_streams_that_are_full_or_closed(tmp_path: Path, command: str, code: int
     assert (done.returncode, done.stderr) == (code, error)
 
 
+@pytest.mark.parametrize("command", ["join --help", "config show"])
+def test_a_reader_that_leaves_early_is_no_bug(tmp_path: Path, command: str) -> None:
+    done = in_a_shell(f"(swarmd {command}; echo $? >&2) | true", HOME=str(tmp_path))
+    assert done.stderr in ("0\n", "1\n")  # 0 if the output fitted into a buffer
+
+
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
 def test_a_child_inherits_the_streams_in_place_of_closed_ones(closed: str) -> None:
     look = "import os; [os.fstat(number) for number in range(3)]"

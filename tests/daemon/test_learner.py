@@ -17,6 +17,7 @@ from swarmd.daemon.learner import Learner, load_learner
 from swarmd.errors import ConfigError, ModelError
 from swarmd.hardware.plan import LoraPlan
 from swarmd.hardware.shortage import Shortage
+from swarmd.images import Image
 from swarmd.policy import prepare_plan
 from swarmd.storage import Home
 from tests.conftest import byte_tokenizer, tiny_model
@@ -214,6 +215,23 @@ def test_a_checkpoint_of_an_earlier_version_names_no_base_and_loads(load, copied
     take_step(dataclasses.replace(first, base=None), 1)
     other_weights(copied)
     assert load(model=str(copied), lora_rank=4).resumed_step == 1
+
+
+@pytest.mark.parametrize(("architecture", "lora_rank"), [("qwen3_vl", 4), ("smolvlm", None)])
+def test_vision_models_train_on_images_are_saved_and_go_on(load, tmp_path, architecture, lora_rank):
+    assert write_tiny(architecture, tmp_path / architecture) is None
+    first = load(model=str(tmp_path / architecture), lora_rank=lora_rank)
+    before = first.policy.trainable_state()
+    group = dataclasses.replace(external_group(1, publisher="other"), images=(Image(2, 1, bytes(range(6))),))
+    first.trainer.step([], [group])
+    first.progress.step += 1
+    first.save()
+    after = first.policy.trainable_state()
+    tower = [name for name in before if "vision_model" in name or "visual" in name]
+    assert any(not torch.equal(before[name], after[name]) for name in tower)
+    again = load(model=str(tmp_path / architecture), lora_rank=lora_rank)
+    assert again.resumed_step == 1
+    assert same(again, first)
 
 
 @pytest.mark.parametrize("lora_rank", [None, 4])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import runpy
+import shutil
 import sys
 from collections import Counter
 from pathlib import Path
@@ -80,3 +81,22 @@ def test_a_sparse_reply_is_right_wrong_or_malformed_as_often_as_asked() -> None:
     answers = Counter(extract_answer(sparse("12", rng, 0.5, 0.5)) for _ in range(4000))
     assert answers["12"] / 4000 == pytest.approx(0.25, abs=0.03)
     assert answers["22"] / 4000 == pytest.approx(0.25, abs=0.03)
+
+
+def test_a_generalist_is_trained_on_all_tasks_of_the_specialists(tmp_path, monkeypatch, capsys) -> None:
+    make(monkeypatch, "generalist", "--out", str(tmp_path))
+    assert differs_from_the_embedded(tmp_path)
+    rows = [line for line in capsys.readouterr().out.splitlines() if "greedy" in line and "pass@1" in line]
+    assert len(rows) == 7
+
+
+def test_a_specialist_is_taught_by_the_right_answers_of_the_others(tmp_path, monkeypatch, capsys) -> None:
+    for node in range(4):
+        shutil.copytree(EMBEDDED_MODEL_DIR, tmp_path / str(node))
+    monkeypatch.setattr(sys, "argv", ["right_answers.py", "--models", str(tmp_path), "--quick"])
+    runpy.run_path(str(EXAMPLES / "right_answers.py"), run_name="__main__")
+    printed = capsys.readouterr().out.splitlines()
+    for name in ("all", "in eight", "in one", "only 400"):
+        rows = [line for line in printed if line.startswith(name)]
+        assert sum("different questions" in row for row in rows) == 7  # every task has a specialist
+        assert sum(" gcd 0." in row or " gcd 1." in row for row in rows) == 1

@@ -22,6 +22,7 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
         ("judged_together_tasks", "agreement", 8),
         ("judged_reward_tasks", "reward_model", 4),
         ("judged_generative_tasks", "generative", 4),
+        ("judged_guessing_tasks", "reward_model", 2),
     ],
 )
 def test_every_task_of_the_examples_has_one_judge_and_no_verifier(name, kind, tasks):

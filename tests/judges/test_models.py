@@ -18,12 +18,14 @@ from swarmd.judges.generative import GenerativeVerifier
 from swarmd.judges.interface import Pair
 from swarmd.judges.loading import wanted
 from swarmd.model import load_model, locate
+from swarmd.tasks import Exchange
 from tests.gossip.making import make_manifest
 
 PAIRS = [
     Pair("What is 2 + 3?", "5"),
     Pair("What is 2 + 3?", "6"),
     Pair("What is the greatest common divisor of 12 and 18?", "6"),
+    Pair("Guess.", "6", (Exchange("4", "Higher."),), 3),
 ]
 
 
@@ -63,6 +65,13 @@ def test_a_generative_verifier_gives_a_probability_of_yes_that_no_neighbour_chan
     assert together == pytest.approx(alone, rel=1e-3)
 
 
+def test_what_was_said_before_the_last_answer_counts(embedded, tmp_path):
+    last = PAIRS[-1]
+    others = [last._replace(earlier=earlier) for earlier in ((), (Exchange("4", "Lower."),))]
+    for judge in (embedded, reward_model(tmp_path, 1)):
+        assert len(set(judge.probabilities([last, *others]))) == 3
+
+
 def test_a_question_beyond_the_judges_context_is_worth_nothing(embedded):
     assert embedded.probabilities([Pair("7 " * 1_200, "7")]) == [0.0]
 
@@ -85,7 +94,7 @@ def test_a_tokenizer_that_cannot_tell_yes_from_no_is_refused():
 def test_a_reward_model_gives_a_probability_that_padding_does_not_change(tmp_path, labels):
     judge = reward_model(tmp_path, labels)
     together = judge.probabilities(PAIRS)
-    assert all(0 <= p <= 1 for p in together)
+    assert all(0 < p < 1 for p in together)
     assert together == pytest.approx([judge.probabilities([pair])[0] for pair in PAIRS], abs=1e-5)
     assert judge.probabilities([Pair("7 " * 200, "7")]) == [0.0], "too long for its context"
 

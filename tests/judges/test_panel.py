@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -12,8 +13,8 @@ from swarmd.errors import ConfigError, ModelError
 from swarmd.judges import OWN, Panel
 from swarmd.judges.calibration import Calibration
 from swarmd.judges.interface import Pair
-from swarmd.judges.panel import BARE_BYTES_MAX
-from swarmd.tasks import Question, Score, task_spec
+from swarmd.judges.showing import BARE_BYTES_MAX
+from swarmd.tasks import Exchange, Question, Score, task_spec
 from swarmd.tasks.draw import agreed_seeds
 from tests.gossip.making import make_manifest, make_task, question
 
@@ -159,6 +160,35 @@ def test_others_answers_are_bare_if_they_have_no_room_for_a_payload():
     found = asyncio.run(Panel(manifest).judge_external(asked(manifest), "s", texts, None))
     assert [score.bare for score in found] == [True, False, False]
     assert {score.truth for score in found} == {None}, "no verifier was asked"
+
+
+def test_a_model_reads_the_whole_conversation_and_the_truth_is_only_measured():
+    manifest = manifest_of({"kind": "generative", "model": "embedded"})
+    judge = Lenient({"6": 0.9, "7": 0.2})
+    game = replace(asked(manifest), turns=3)
+    panel = Panel(manifest, {KEY: judge})
+    games = [tuple(wrote("4", "6")), tuple(wrote("4", "7")), tuple(wrote("5", "7")), tuple(wrote("6"))]
+    scores = [Score(0.0, observations=("no",)) for _ in games[:3]]
+    scores += [Score(1.0, over=False)]
+    [row] = asyncio.run(panel.judge_own([game], [games], [scores]))
+    assert judge.shown == [
+        Pair(game.text, last, (Exchange(first, "no"),), 3) for first, last in ("46", "47", "57")
+    ]
+    assert [score.reward for score in row] == [1.0, 0.0, 0.0, 0.0], "the last was given up after a turn"
+    assert [score.truth for score in row] == [0.0, 0.0, 0.0, 1.0]
+    [view] = panel.views()
+    assert (view.own.reward, view.own.truth) == (0.25, 0.25)
+
+
+def test_an_own_completion_that_no_peer_could_replay_stays_lost():
+    manifest = manifest_of({"kind": "generative", "model": "embedded"})
+    game = replace(asked(manifest), turns=3)
+    score = Score(0.0, "unsteady", observations=("yes",))
+    texts = tuple(wrote("4", "6"))
+    [[judged]] = asyncio.run(
+        Panel(manifest, {KEY: Lenient({"6": 0.9})}).judge_own([game], [[texts]], [[score]])
+    )
+    assert (judged.reward, judged.is_lost) == (0.0, True)
 
 
 def test_a_manifest_with_bad_judges_is_refused_by_name():

@@ -10,6 +10,7 @@ import pytest
 from swarmd.llama import library
 
 ROOT = Path(__file__).parents[2]
+SOURCE = ROOT / "swarmd/llama/native.cpp"
 
 
 @pytest.fixture(scope="session")
@@ -18,13 +19,16 @@ def built(tmp_path_factory):
     compiler = shutil.which("c++")
     if compiler is None:
         pytest.skip("there is no C++ compiler")
-    (extension,) = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["ext-modules"]
     directory = tmp_path_factory.mktemp("native")
     target = directory / f"{library.NAME}.so"
-    sources = [ROOT / source for source in extension["sources"]]
-    flags = [*extension["extra-compile-args"], "-fPIC", "-shared", "-o", target]
-    subprocess.run([compiler, *flags, *sources], check=True)
+    subprocess.run([compiler, *flags(), "-fPIC", "-shared", SOURCE, "-o", target], check=True)
     return directory
+
+
+def flags():
+    """The compiler's flags in an install."""
+    (extension,) = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["ext-modules"]
+    return extension["extra-compile-args"]
 
 
 @pytest.fixture

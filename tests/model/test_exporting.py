@@ -10,9 +10,12 @@ import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig, pipeline
 
+from benchmarks.tiny_visual import write_tiny_visual
 from swarmd.config import PolicyConfig
 from swarmd.errors import ConfigError, ModelError
 from swarmd.hardware.plan import HardwarePlan, LoraPlan
+from swarmd.images import Image
+from swarmd.logprobs import TokenRow
 from swarmd.model.exporting import Trained, write_adapter, write_model
 from swarmd.model.locating import locate
 from swarmd.policy import Policy, load_policy
@@ -195,3 +198,24 @@ def test_weights_of_another_model_or_tokenizer_are_refused(train, tiny_model_dir
     with pytest.raises(ModelError, match="belong to another model"):
         write_model(Trained(locate("embedded"), trained.tensors, None, {}), tmp_path, torch.float32)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("architecture", "lora_rank"), [("gemma3", None), ("qwen3_vl", 4), ("smolvlm", None)]
+)
+def test_an_exported_vision_model_sees_the_same(
+    train: Make, tmp_path: Path, architecture: str, lora_rank: int | None
+) -> None:
+    write_tiny_visual(architecture, tmp_path / "base")
+    policy, trained = train(tmp_path / "base", lora_rank)
+    out = tmp_path / "out"
+    out.mkdir()
+    write_model(trained, out, torch.float32)
+    plan = HardwarePlan(str(out), "cpu", "float32", 1, None, ())
+    again = load_policy(PolicyConfig(model=str(out)), plan, max_new_tokens=8)
+    prompt = policy.render(QUESTION, images=(Image(2, 1, bytes(range(6))),))
+    assert again.render(QUESTION, images=prompt.images) == prompt
+    row = TokenRow(prompt, (5, 6, 7))
+    with torch.no_grad():
+        found, expected = (each.logprobs([row])[0] for each in (again, policy))
+    torch.testing.assert_close(found, expected, atol=EXACT, rtol=EXACT)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from transformers import Idefics3Config
+from transformers import PaliGemmaConfig
 
 from swarmd.config import PolicyConfig
 from swarmd.errors import ConfigError, ModelError
@@ -45,7 +45,7 @@ def policy(folder: Path) -> Policy:
 def test_a_prompt_holds_a_token_for_each_vector_of_each_image(policy: Policy) -> None:
     sight = policy.tokenizer.sight
     assert sight is not None
-    assert sight.vectors == VECTORS
+    assert sight.eye.vectors(RED) == VECTORS
     prompt = policy.render("What is it?", (), (RED, SPLIT))
     assert prompt.count(sight.token) == 2 * VECTORS
     assert prompt.images == (RED, SPLIT)
@@ -134,7 +134,7 @@ def test_it_says_why_it_does_not_pack_rows(policy: Policy) -> None:
 def test_pixels_are_repeated_and_never_blended(policy: Policy) -> None:
     sight = policy.tokenizer.sight
     assert sight is not None
-    [pixels] = sight.pixel_values([SPLIT])
+    [pixels] = sight.eye.inputs([SPLIT])["pixel_values"]
     half = SIDE // 2
     assert pixels[:, :half].unique().tolist() == [-1.0, 1.0]
     assert torch.equal(pixels[2, :half], torch.ones(half, SIDE)), "blue above"
@@ -157,9 +157,9 @@ def test_a_model_that_sees_nothing_says_so_and_names_one_that_does(
 def test_a_model_that_sees_in_another_way_is_refused_before_its_weights_are_read() -> None:
     with pytest.raises(
         ModelError,
-        match="images for models of the type idefics3 are not supported: use --model embedded-visual",
+        match=r"images for models of the type paligemma are not supported: use --model embed.* smolvlm$",
     ):
-        model_class(Idefics3Config())
+        model_class(PaliGemmaConfig())
 
 
 def test_vllm_is_refused_by_name(folder: Path) -> None:
@@ -169,7 +169,7 @@ def test_vllm_is_refused_by_name(folder: Path) -> None:
 
 @pytest.mark.parametrize(
     ("content", "why"),
-    [(None, "does not say"), ("{}", "does not say"), ("[]", "does not say"), (1, "1 channels")],
+    [(None, "neither"), ("{}", "neither"), ("[]", "neither"), (1, "1 channels")],
 )
 def test_a_folder_that_does_not_say_how_images_are_normalised_is_refused(
     folder: Path, tmp_path: Path, content: str | int | None, why: str

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from protocol import TaskFamily, canonical_json, is_held_out, sign_record, verify_record
+from protocol import RejectedRecord, TaskFamily, canonical_json, is_held_out, sign_record, verify_record
 from swarmd.groups import ScoredGroup
 from swarmd.judges import OWN, Panel
 from swarmd.step.verification import Unjudged, Verification
-from swarmd.tasks import Score
+from swarmd.tasks import Exchange, Score
 from tests.daemon.fakes import KnownTasks
 from tests.gossip.making import START, key, make_manifest, make_record, make_task, question
+from tests.step.test_verification import turns_received
 
 
 class Broken:
@@ -18,6 +19,27 @@ class Broken:
 
     def probabilities(self, pairs):
         return [float("nan") for _ in pairs]
+
+
+class Contrary:
+    """Pays whatever ends with 7, and remembers what it was shown."""
+
+    name = "generative contrary"
+
+    def __init__(self):
+        self.shown = []
+
+    def probabilities(self, pairs):
+        self.shown += pairs
+        return [float(pair.answer == "7") for pair in pairs]
+
+
+MODEL = {"kind": "generative", "model": "embedded"}
+KEY = ("generative", "embedded")
+
+
+def wrote(*answers):
+    return tuple(f"<answer>{answer}</answer>" for answer in answers)
 
 
 def manifest_of(judge):
@@ -68,3 +90,25 @@ async def test_a_text_that_overflows_a_judge_is_refused_and_ends_nothing():
     outcome = await check(manifest, panel, (1.0, 0.0), KnownTasks())
     assert isinstance(outcome, Unjudged)
     assert "generative broken" in outcome.why
+
+
+async def test_turns_are_played_again_here_and_the_judge_reads_the_whole_conversation():
+    manifest, judge = manifest_of(MODEL), Contrary()
+    record, tasks = turns_received(wrote("5", "6"), wrote("5", "7"), wrote("7"), manifest=manifest)
+    [group] = await Verification(manifest=manifest, tasks=tasks, panel=Panel(manifest, {KEY: judge})).check(
+        [record]
+    )
+    assert group.rewards == (0.0, 1.0, 1.0)
+    assert [turn.observation for turn in group.completions[0].turns] == ["no", ""]
+    [first, second, third] = judge.shown
+    assert [pair.earlier for pair in (first, second, third)] == [(Exchange("5", "no"),)] * 2 + [()]
+
+
+async def test_turns_that_cannot_be_played_again_are_refused_whatever_a_judge_would_say():
+    manifest, judge = manifest_of(MODEL), Contrary()
+    record, tasks = turns_received(("raise", *wrote("7")), wrote("7"), manifest=manifest)
+    [outcome] = await Verification(manifest=manifest, tasks=tasks, panel=Panel(manifest, {KEY: judge})).check(
+        [record]
+    )
+    assert isinstance(outcome, RejectedRecord)
+    assert judge.shown == []

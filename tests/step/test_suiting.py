@@ -9,6 +9,7 @@ import pytest
 
 from swarmd.config import PolicyConfig
 from swarmd.errors import ModelError
+from swarmd.model.sight_kinds import Kind
 from swarmd.step.suiting import require_suitable, shows_images, with_default_model
 from swarmd.tasks import load_manifest
 
@@ -16,8 +17,9 @@ VISUAL, TEXT = load_manifest("visual"), load_manifest("starter")
 OTHER = TEXT.model_copy(update={"tasks": (TEXT.tasks[0].model_copy(update={"source": "from_elsewhere"}),)})
 
 
-def policy(*, sees: bool) -> Any:
-    return SimpleNamespace(family="tiny-1K", tokenizer=SimpleNamespace(sight=object() if sees else None))
+def policy(*, sees: bool, also_text: bool = False) -> Any:
+    sight = SimpleNamespace(kind=Kind(also_text=also_text)) if sees else None
+    return SimpleNamespace(family="tiny-1K", tokenizer=SimpleNamespace(sight=sight))
 
 
 def test_the_tasks_sources_tell_whether_a_swarm_shows_images() -> None:
@@ -40,3 +42,8 @@ def test_a_model_that_does_not_suit_is_refused_with_what_to_do() -> None:
 @pytest.mark.parametrize(("manifest", "sees"), [(VISUAL, True), (TEXT, False), (OTHER, True), (OTHER, False)])
 def test_others_pass(manifest: Any, sees: bool) -> None:
     require_suitable(policy(sees=sees), manifest)
+
+
+def test_a_text_model_that_also_sees_suits_both() -> None:
+    for manifest in (VISUAL, TEXT):
+        require_suitable(policy(sees=True, also_text=True), manifest)

@@ -8,6 +8,7 @@ import pytest
 
 from protocol import (
     Episode,
+    Manifest,
     Reason,
     RejectedRecord,
     TaskSpec,
@@ -265,9 +266,11 @@ async def test_outcomes_keep_the_order_of_the_records():
     assert await check(tasks).check([]) == []
 
 
-def turns_received(*completions: tuple[str, ...], turns: int = 3) -> tuple[VerifiedRecord, TurnTasks]:
+def turns_received(
+    *completions: tuple[str, ...], turns: int = 3, manifest: Manifest = MANIFEST
+) -> tuple[VerifiedRecord, TurnTasks]:
     """A record of turns; its task answers each turn with `no`, and pays for `right`."""
-    plain = make_record(MANIFEST, ALLOWED[0], START, (1.0, 0.0))
+    plain = make_record(manifest, ALLOWED[0], START, (1.0, 0.0))
     tasks = TurnTasks(turns)
     asked = tasks.asked(plain.task)
     record = TurnsRecord(
@@ -286,7 +289,7 @@ def turns_received(*completions: tuple[str, ...], turns: int = 3) -> tuple[Verif
             ),
         }
     )
-    return verify_record(sign_record(key(1), record), manifest=MANIFEST, now=START), tasks
+    return verify_record(sign_record(key(1), record), manifest=manifest, now=START), tasks
 
 
 class TurnTasks(KnownTasks):

@@ -9,7 +9,7 @@ import pytest
 from protocol import KeyPair
 from swarmd.errors import ConfigError
 from swarmd.tasks.draw import TrainingDraw
-from swarmd.tasks.judge_rules import JUDGES_MAX, JudgeRule, judges_of, rules_of, without_judges
+from swarmd.tasks.judge_rules import JUDGES_MAX, JudgeRule, judges_of, rules_of, why_unfit, without_judges
 from swarmd.tasks.manifest import read_swarm_file
 
 HEAD = """\
@@ -74,6 +74,23 @@ def test_the_same_judge_twice_is_refused():
 def test_judges_in_config_and_beside_it_are_refused():
     with pytest.raises(ConfigError, match="beside config and inside it"):
         read(HEAD + 'judges = [{ kind = "verifier" }]\n' + AGREEMENT)
+
+
+@pytest.mark.parametrize(
+    ("kind", "turns", "images", "why"),
+    [
+        ("agreement", 3, False, "remove it from a task of several turns, or use generative"),
+        ("agreement", 1, True, None),
+        ("verifier", 3, True, None),
+        ("generative", 3, False, None),
+        ("reward_model", 3, False, None),
+        ("generative", 1, True, "generative reads text only and cannot see the images"),
+        ("reward_model", 1, True, "reward_model reads text only"),
+    ],
+)
+def test_a_judge_that_cannot_judge_such_a_task_is_refused_with_the_reason(kind, turns, images, why):
+    found = why_unfit([JudgeRule("verifier"), JudgeRule(kind)], turns=turns, images=images)
+    assert found is None if why is None else found is not None and why in found
 
 
 def test_peers_of_an_agreement_are_asked_the_same_few_questions():

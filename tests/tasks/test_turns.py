@@ -131,6 +131,17 @@ async def test_the_task_answers_each_turn_and_scores_all_of_them(runner):
     assert (wrong.reward, wrong.observations) == (0.0, ())
 
 
+async def test_a_score_says_whether_the_task_was_over(runner):
+    [question] = await runner.questions([guessing(3, largest=9, turns=3)])
+    number = number_of(question)
+    wrong = number % 9 + 1
+    completions = [said(number), said(wrong, number), said(wrong, wrong, wrong), said(wrong), ["I give up"]]
+    [scores] = await runner.score([(question.spec, completions)])
+    assert [score.over for score in scores] == [True, True, True, False, False]
+    [[odd_one]] = await runner.score([(odd(), [said("(raise)")])])
+    assert (odd_one.failure, odd_one.over) == (None, False)
+
+
 async def test_one_text_is_a_completion_of_one_turn(runner):
     [question] = await runner.questions([guessing(3, largest=9)])
     [[score]] = await runner.score([(question.spec, said(number_of(question)))])
@@ -201,6 +212,20 @@ async def test_a_task_that_is_not_the_same_each_time_is_refused_with_its_manifes
     with pytest.raises(ConfigError, match="its reply to a turn differs") as caught:
         load_manifest(str(manifest), options=odd_options)
     assert "swarm.toml" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("kind", "refused"), [("agreement", "agreement compares single answers"), ("reward_model", None)]
+)
+async def test_judges_that_read_conversations_are_allowed_and_a_vote_is_not(runner, kind, refused):
+    spec = guessing(3, largest=9)
+    judged = spec.model_copy(update={"config": canonical_json({"largest": 9, "judges": [{"kind": kind}]})})
+    [found] = await runner.questions([judged])
+    if refused is None:
+        assert isinstance(found, Question)
+    else:
+        assert (found.reason, found.option) == ("option", "judges")
+        assert refused in found.detail
 
 
 async def test_what_is_hidden_is_bounded_so_that_no_task_ends_its_worker(runner):

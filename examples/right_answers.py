@@ -1,0 +1,87 @@
+"""How many right answers does it take to teach a specialist the tasks of the others?
+
+    python examples/make_base_policies.py specialists       (once, minutes)
+    python examples/right_answers.py                         (a quarter of an hour of CPU time)
+
+The first specialist is trained, supervised, on right answers to about 2,700 questions of each task: to all of
+them, to those that the specialists answer right in one try or in eight, or to only 400 of those in one try. A
+swarm gives a node nothing else. The command prints how many questions were answered, how many of them differ,
+and the held-out success of the trained policy. Downloads nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+from pathlib import Path
+
+import torch
+from dilution import SEED
+from imitation import Stage, load, rows_of, train
+from make_base_policies import MODELS, SPECIALISING, SPECIALIST_TASKS, SPECIALITIES
+from model_figures import by_task, replies
+from starter_items import Item, completion, load_tasks, training_items
+
+PER_TASK, QUICK_PER_TASK = 3000, 8  # questions drawn per task; a tenth of them are held out
+TRIES = 8
+FEW = 400  # questions per task of the last row
+QUESTIONS, QUICK_QUESTIONS = 100, 1  # held-out questions per task
+QUICK = Stage(steps=2, batch=8, learning_rate=5e-4, warmup=1)
+
+Items = dict[str, list[Item]]
+
+
+def answered(models: Path, items: Items) -> tuple[Items, Items]:
+    """Return the items that their specialist answers right in one try, and in any of `TRIES`."""
+    once: Items = {}
+    often: Items = {}
+    for node, tasks in enumerate(SPECIALITIES):
+        model, tokenizer = load(models / str(node))
+        torch.manual_seed(SEED)
+        for task in tasks:
+            tries = list(zip(items[task], replies(model, tokenizer, items[task], TRIES), strict=True))
+            once[task] = [item for item, texts in tries if item.is_right(texts[0])]
+            often[task] = [item for item, texts in tries if any(map(item.is_right, texts))]
+    return once, often
+
+
+def print_counts(name: str, items: Items) -> None:
+    """Print how many answers there are per task, and to how many different questions."""
+    for task, answers in sorted(items.items()):
+        questions = {item.question for item in answers}
+        print(f"{name:12} {task:24} {len(answers):5} answers, {len(questions):5} different questions")
+
+
+def taught(models: Path, items: Items, stage: Stage, name: str, questions: int) -> None:
+    """Train the first specialist on right answers to `items`, and print its success on all tasks."""
+    torch.manual_seed(SEED)
+    model, tokenizer = load(models / "0")
+    filled = {task: answers for task, answers in items.items() if answers}
+    draw = rows_of(filled, tokenizer, random.Random(SEED), lambda item: completion(item.answer))
+    train(model, stage, draw, name)
+    rows = by_task(model, tokenizer, 1, questions, SPECIALIST_TASKS)
+    print(f"{name:12} " + "  ".join(f"{task} {row['greedy']:.2f}" for task, row in rows.items()), flush=True)
+
+
+def main() -> None:
+    """Parse the command line, train, and print."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--models", type=Path, default=MODELS / "specialists", help="folder of the specialists"
+    )
+    parser.add_argument("--quick", action="store_true", help="takes seconds: tests the code, teaches nothing")
+    given = parser.parse_args()
+    torch.set_num_threads(1)
+    stage, questions = (QUICK, QUICK_QUESTIONS) if given.quick else (SPECIALISING, QUESTIONS)
+    everything = training_items(load_tasks(SPECIALIST_TASKS), QUICK_PER_TASK if given.quick else PER_TASK)
+    once, often = answered(given.models, everything)
+    few = {task: answers[:FEW] for task, answers in once.items()}
+    for name, items in (("all", everything), ("in eight", often), ("in one", once), ("only 400", few)):
+        print_counts(name, items)
+        taught(given.models, items, stage, name, questions)
+
+
+if __name__ == "__main__":
+    main()
