@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
+from unittest import mock
 
 import torch
 from torch import Tensor
-from torch.optim.optimizer import register_optimizer_step_pre_hook
+from torch.optim.adamw import adamw
 
 from benchmarks.batch import FixedGroup, FixedRow
 from benchmarks.job import CLIP_HIGH, CLIP_LOW, LEARNING_RATE, TEMPERATURE, Job, reward_of
@@ -25,6 +26,7 @@ from swarmd.policy import Policy, Sample, load_policy, prepare_plan
 from swarmd.tasks import prompt_messages
 
 NO_CLIPPING = 1e9  # a gradient norm that is never reached
+UPDATE = "swarmd.learning.optimizer.adamw"
 
 
 class Run:
@@ -54,13 +56,14 @@ def run(job: Job) -> list[dict[str, float]]:
     """Return the times of the warm-up step and of the timed steps."""
     watch = Stopwatch(job.device)
     ours = Run(job)
-    for _ in range(1 + job.timed_steps):
-        watch.begin_step()
-        with watch.generation():
-            groups = ours.generate()
-        watch.count_tokens(sum(len(sample.token_ids) for group in groups for sample in group))
-        ours.train(groups)
-        watch.end_step()
+    with mock.patch(UPDATE, watch.optimizing(adamw)):
+        for _ in range(1 + job.timed_steps):
+            watch.begin_step()
+            with watch.generation():
+                groups = ours.generate()
+            watch.count_tokens(sum(len(sample.token_ids) for group in groups for sample in group))
+            ours.train(groups)
+            watch.end_step()
     return [step.plain() for step in watch.steps]
 
 
@@ -113,17 +116,16 @@ def gradients(job: Job, batch: Sequence[FixedGroup]) -> tuple[float, dict[str, T
     trainer = Trainer(policy, learning_config(max_grad_norm=NO_CLIPPING))
     taken: dict[str, Tensor] = {}
 
-    def take(*_: Any) -> None:
+    def take(*_: Any, **__: Any) -> None:
         for name, parameter in policy.trainable_parameters():
             if parameter.grad is not None:
                 taken[name] = parameter.grad.detach().clone()  # its memory may be reused
 
-    hook = register_optimizer_step_pre_hook(take)
     groups = [
         own_group(policy, group.question, [_completion(policy, row) for row in group.rows]) for group in batch
     ]
-    metrics = trainer.step(groups, [])
-    hook.remove()
+    with mock.patch(UPDATE, take):
+        metrics = trainer.step(groups, [])
     if metrics.loss is None:
         raise RuntimeError(f"the step trained nothing: {metrics.note}")
     return metrics.loss, taken

@@ -1,7 +1,7 @@
 """Measure where a step's time goes, with the same boundaries for every trainer.
 
 generation       prompts to completions, as tokens and text
-optimiser        `Optimizer.step`, timed by PyTorch's own hooks
+optimiser        `Optimizer.step`, timed by PyTorch's own hooks; ours, which calls `adamw`, by `optimizing`
 loss + backward  the rest of the step: batch assembly, logprobs, loss, backward, clipping
 """
 
@@ -77,6 +77,18 @@ class Stopwatch:
         def timed(*args: P.args, **kwargs: P.kwargs) -> R:
             with self.generation():
                 return function(*args, **kwargs)
+
+        return timed
+
+    def optimizing(self, function: Callable[P, R]) -> Callable[P, R]:
+        """Return `function`, counted as optimiser."""
+
+        @functools.wraps(function)
+        def timed(*args: P.args, **kwargs: P.kwargs) -> R:
+            self._before_optimizer()
+            result = function(*args, **kwargs)
+            self._after_optimizer()
+            return result
 
         return timed
 

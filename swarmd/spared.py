@@ -2,27 +2,34 @@
 
 - `hivemind` and `transformers.models` import or read all that is in them before the first of their modules.
   Their own `__init__` runs when a name is asked for that no imported module of theirs has given.
+- transformers imports torch's compiler, `torch._dynamo`, to mark what it should leave alone. Nothing here is
+  compiled, so its functions stay unmarked.
 - typer imports rich's Markdown, a fifth of `swarmd --help`, for help written in Markdown. Ours is not.
-- transformers imports scipy for the losses of object detection, which no language model has. It looks whether
-  scipy is installed, and is told no while it imports them.
+- transformers imports scipy for the losses of object detection, and sympy with torch's distributed tensors.
+  No model of ours has either. It looks whether they are installed, and is told no during its import.
 
-Tried with hivemind 1.1.12, typer 0.29 and transformers 5.24. Any other transformers is imported as it wants
-to be.
+Tried with hivemind 1.1.12, typer 0.29, torch 2.13 and transformers 5.24. Any other torch or transformers is
+imported as it wants to be.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext, suppress
 from importlib import import_module
 from importlib.machinery import ModuleSpec
 from importlib.util import find_spec, module_from_spec
 from types import ModuleType
 from typing import Any
 
-TRANSFORMERS = "5.24."
+TORCH, TRANSFORMERS = "2.13.", "5.24."
 """The releases in which what is left out was looked at."""
+MODELLING = ("masking_utils", "modeling_utils", "modeling_layers", "generation.utils")
+"""The modules of transformers that import what is left out."""
+ASKED = ("is_scipy_available", "is_torch_distributed_available")
+"""What transformers asks itself before it imports scipy, or sympy with torch's distributed tensors."""
+COMPILER = "torch._dynamo"
 
 
 def spare_hivemind() -> None:
@@ -36,13 +43,18 @@ def spare_protocol() -> None:
 
 
 def spare_transformers() -> None:
-    """Leave out its list of all models, and scipy. Call this before a model's class is imported."""
+    """Leave out torch's compiler, scipy, sympy and the list of all models. Call this before transformers'
+    `PreTrainedModel` is imported."""
+    import torch
     import transformers
 
     if not transformers.__version__.startswith(TRANSFORMERS):
         return
     _defer("transformers.models")
-    _import_losses_without_scipy()
+    tried = torch.__version__.startswith(TORCH)
+    with _without_scipy_and_sympy(), _without_compiler() if tried else nullcontext():
+        for module in MODELLING:
+            import_module(f"transformers.{module}")
 
 
 def spare_typer() -> None:
@@ -62,14 +74,50 @@ class _Markdown:
         return import_module("rich.markdown").Markdown(*args, **options)
 
 
-def _import_losses_without_scipy() -> None:
-    utils: Any = import_module("transformers.utils")
-    is_there = utils.is_scipy_available
-    utils.is_scipy_available = lambda: False
+def _same(function: Any = None, *_: object, **__: object) -> Any:
+    """A decorator that changes nothing, with or without arguments of its own."""
+    return _same if function is None else function
+
+
+UNCOMPILED: Mapping[str, Any] = {"allow_in_graph": _same, "assume_constant_result": _same, "disable": _same}
+
+
+@contextmanager
+def _without_compiler() -> Iterator[None]:
+    """Within the block, torch's compiler marks nothing. It is imported if asked for anything else."""
+    spec = None if COMPILER in sys.modules else find_spec(COMPILER)
+    if spec is None:
+        yield
+        return
+    stand_in = module_from_spec(spec)
+    vars(stand_in).update(UNCOMPILED, __getattr__=_from_compiler)
+    sys.modules[COMPILER] = stand_in
     try:
-        import_module("transformers.loss.loss_utils")
+        yield
     finally:
-        utils.is_scipy_available = is_there
+        if sys.modules.get(COMPILER) is stand_in:
+            del sys.modules[COMPILER]
+
+
+def _from_compiler(name: str) -> Any:
+    if name.startswith("__"):
+        raise AttributeError(f"module {COMPILER!r} has no attribute {name!r}")
+    sys.modules.pop(COMPILER, None)
+    return getattr(import_module(COMPILER), name)
+
+
+@contextmanager
+def _without_scipy_and_sympy() -> Iterator[None]:
+    """Within the block, transformers is told that what it looks for is not installed."""
+    asked = [import_module("transformers.utils"), import_module("transformers.utils.import_utils")]
+    found = [(module, name, getattr(module, name)) for module in asked for name in ASKED]
+    for module, name, _ in found:
+        setattr(module, name, lambda: False)
+    try:
+        yield
+    finally:
+        for module, name, function in found:
+            setattr(module, name, function)
 
 
 def _defer(package: str) -> None:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -33,13 +34,37 @@ print(was_loaded, type(made).__name__, type(made).__module__)
 START = """
 import sys
 import swarmd.daemon.assembly
-unwanted = {"peft", "scipy", "hivemind.averaging", "hivemind.optim", "transformers.models.bloom"}
+unwanted = {"peft", "scipy", "sympy", "hivemind.averaging", "hivemind.optim", "transformers.models.bloom"}
+unwanted |= {"torch._dynamo.eval_frame", "torch._inductor", "torch.distributed.tensor", "torch.onnx"}
 print(sorted(unwanted & set(sys.modules)))
 import hivemind, transformers
 from transformers import models
 print(hivemind.Optimizer.__name__, hivemind.__version__, sys.modules["hivemind"] is hivemind)
 print(models.gpt2.GPT2LMHeadModel is transformers.GPT2LMHeadModel, hasattr(models, "no such model"))
-print(transformers.utils.is_scipy_available())
+print(transformers.utils.is_scipy_available(), transformers.utils.is_torch_distributed_available())
+import torch
+print(torch.compile(lambda x: x + 1, backend="eager")(torch.ones(1)).item())
+"""
+ROOM = """
+import sys
+import swarmd.{room}
+print(sorted({"scipy", "sympy", "torch._dynamo.eval_frame"} & set(sys.modules)))
+"""
+STEP = """
+import sys
+import torch
+from swarmd.model_names import EMBEDDED
+from swarmd.config import LearningConfig
+from swarmd.learning.optimizer import Optimizer
+from swarmd.model import load_model, locate, on_meta, read_configuration
+located = locate(EMBEDDED)
+sizes = sum(p.numel() for p in on_meta(read_configuration(located)).parameters())
+model, _ = load_model(located, torch.float32)
+optimizer = Optimizer(dict(model.named_parameters()), LearningConfig())
+model(torch.ones(1, 2, dtype=torch.long)).logits.sum().backward()
+optimizer.update()
+print(sorted({"scipy", "sympy", "torch._dynamo.eval_frame"} & set(sys.modules)))
+print(sizes == model.num_parameters())
 """
 
 
@@ -103,7 +128,42 @@ def test_another_release_of_transformers_is_imported_as_it_wants_to_be(
 
 def test_a_peer_loads_none_of_it_and_whoever_asks_gets_it() -> None:
     done = subprocess.run([sys.executable, "-c", START], capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines() == ["[]", "Optimizer 1.1.12 True", "True False", "True"]
+    assert done.stdout.splitlines() == ["[]", "Optimizer 1.1.12 True", "True False", "True True", "2.0"]
+
+
+@pytest.mark.parametrize("room", ["judges", "llama", "policy"])
+def test_none_of_it_is_loaded_by_whichever_room_is_imported_first(room: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", ROOM.replace("{room}", room)], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines() == ["[]"]
+
+
+def test_neither_planning_nor_loading_nor_training_a_model_loads_it() -> None:
+    done = subprocess.run([sys.executable, "-c", STEP], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-2:] == ["[]", "True"]
+
+
+def test_whoever_asks_the_compiler_for_more_than_marks_gets_the_real_one(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "compiler.py").write_text("def optimize(): return 7")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(spared, "COMPILER", "compiler")
+    with spared._without_compiler():
+        stand_in: Any = importlib.import_module("compiler")
+        assert stand_in.disable(len) is stand_in.disable()(len) is len
+        assert not hasattr(stand_in, "__wrapped__")
+        assert stand_in.optimize() == 7
+        assert sys.modules["compiler"] is not stand_in
+    del sys.modules["compiler"]
+
+
+def test_the_compiler_is_as_if_never_imported_afterwards(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(spared, "COMPILER", "this")
+    with spared._without_compiler():
+        assert "this" in sys.modules
+    assert "this" not in sys.modules
 
 
 def test_help_is_printed_without_markdown_and_whoever_writes_markdown_gets_it() -> None:

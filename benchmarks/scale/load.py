@@ -31,8 +31,15 @@ CALL_BYTES = 505.0
 frame, TCP and IP. Measured by `--wire`.
 """
 
-CONNECTION_BYTES = 1_200.0
-"""The same for a new connection: Noise, the muxer, identify. Measured by `--wire`."""
+OPENING_BYTES = 2_050.0
+"""What opening and closing a connection costs each side: Noise, the muxer, identify, the first question of
+p2pd's own DHT. Measured by `--wire`.
+"""
+
+CONNECTION_BYTES = 17.0
+"""Bytes per second that each side of an idle connection receives: the muxer's own pings, and those of p2pd's
+DHT. `--wire` measures 12 between two p2pd; six of them put 17 on each connection.
+"""
 
 
 @dataclass(frozen=True)
@@ -44,13 +51,32 @@ class Load:
     sent: Numbers
     calls: Numbers
     """Calls and streams, made and answered."""
-    wire: Numbers
-    """Bytes received, including what `CALL_BYTES` and `CONNECTION_BYTES` add."""
+    opened: Numbers
+    """Connections that it opens. As many are opened to it."""
+    connections: Numbers
+    """Connections that it has, not per second."""
     served_calls: Numbers
     served_bytes: Numbers
     """What it sent in answers."""
     stored_calls: Numbers
     """Requests to store something, among those answered."""
+
+    @property
+    def wire(self) -> Numbers:
+        """Bytes received, including what calls and connections add to the messages."""
+        return self.received + self.wire_calls + self.wire_opened + self.wire_connections
+
+    @property
+    def wire_calls(self) -> Numbers:
+        return CALL_BYTES * self.calls
+
+    @property
+    def wire_opened(self) -> Numbers:
+        return 2 * OPENING_BYTES * self.opened
+
+    @property
+    def wire_connections(self) -> Numbers:
+        return CONNECTION_BYTES * self.connections
 
 
 def load_of(outcome: Outcome) -> Load:
@@ -59,13 +85,13 @@ def load_of(outcome: Outcome) -> Load:
     rng = np.random.default_rng((setting.seed, setting.size))
     whole = setting.machines == setting.size
     who = np.arange(setting.size) if whole else rng.integers(setting.machines, size=setting.size)
-    received, sent, calls, connections = (
+    received, sent, calls, opened = (
         np.array(values)[who] / seconds
         for values in (
             [tally.received for tally in outcome.tallies],
             [tally.sent for tally in outcome.tallies],
             [tally.calls for tally in outcome.tallies],
-            [float(tally.connections) for tally in outcome.tallies],
+            [float(tally.connections.total()) for tally in outcome.tallies],
         )
     )
     served = _Served(outcome, rng)
@@ -74,7 +100,8 @@ def load_of(outcome: Outcome) -> Load:
         received=received + asked,
         sent=sent + answered,
         calls=calls + served_calls,
-        wire=received + asked + CALL_BYTES * (calls + served_calls) + 2 * CONNECTION_BYTES * connections,
+        opened=opened,
+        connections=np.array(outcome.connections, dtype=float)[who],
         served_calls=served_calls,
         served_bytes=answered,
         stored_calls=stored,

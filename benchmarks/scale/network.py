@@ -1,14 +1,15 @@
 """The network of one real machine in a simulated swarm: the real searcher and routing table, no sockets.
 
-`swarmd.network.searching` walks and stores as in a daemon. This file simulates what is below it: the messages
-of `swarmd.network.dht`, connections, and the greetings of `in_touch.py`. No node fails and none is refused.
+`swarmd.network.searching` walks and stores as in a daemon, and `swarmd.network.in_touch` greets and closes
+idle connections. This file simulates what is below them: the messages of `swarmd.network.dht`, and
+connections. No node fails and none is refused.
 """
 
 from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from contextvars import ContextVar
 from typing import Any
 
@@ -21,12 +22,14 @@ from benchmarks.scale.publications import Publications
 from benchmarks.scale.tally import Purpose, Served, Tally, To
 from benchmarks.scale.workload import MANIFEST
 from protocol import PEER_ID_BYTES, PeerId, Place, place_announcement, place_status
-from swarmd.network.dht import BUCKET_SIZE, NAMED, PROVEN_S, Answer
+from swarmd.network.bucket_checks import BucketChecks
+from swarmd.network.dht import BUCKET_SIZE, NAMED, Answer
 from swarmd.network.dht_ids import node_id_of
+from swarmd.network.doors import Doors
 from swarmd.network.guard import Guard
 from swarmd.network.handing_over import Packed
 from swarmd.network.hivemind import READ_KEYS
-from swarmd.network.in_touch import SILENT_MANY, SILENT_ROUNDS_MAX, SILENT_S, TOUCH_S
+from swarmd.network.in_touch import InTouch
 from swarmd.network.interface import (
     BodyProvider,
     NetworkStatistics,
@@ -38,17 +41,16 @@ from swarmd.network.interface import (
     StandingOf,
     Way,
 )
-from swarmd.network.neighbourhood import LOOK_AROUND_S
+from swarmd.network.neighbourhood import LOOK_AROUND_S, MANY, REFRESH_S
 from swarmd.network.packing import read_bin
+from swarmd.network.pauses import Pauses
+from swarmd.network.peer_ids import read_peer_id
 from swarmd.network.rules import place_all
 from swarmd.network.searching import Holding, Searcher
 from swarmd.network.shares import Source
-from swarmd.network.shelf import Held, Shelf
+from swarmd.network.shelf import Held, Shelf, told
 from swarmd.network.simulation import simulated_wall_clock
 from swarmd.network.streams import BODY_PROTOCOL, as_it_travels
-
-CONNECTIONS_MAX, CONNECTIONS_KEPT = 512, 256
-"""p2pd closes connections beyond the first number until the second is reached."""
 
 HANDSHAKE_TRIPS = 3.0
 """Round trips of a new connection: TCP, Noise, the muxer."""
@@ -79,6 +81,7 @@ class SimulatedNetwork:
         self.node = crowd.nodes[number]
         self.node_id = node_id_of(self.node.peer)
         self.routing_table = RoutingTable(self.node_id, BUCKET_SIZE, 5)
+        self._bucket_checks = BucketChecks(self.routing_table, loop.time)
         self._shelf = Shelf(rng)
         self._pulled: dict[PeerId, int] = {}
         self._guard = Guard(loop.time, lambda peer: self._pulled.get(peer, 0))
@@ -89,10 +92,18 @@ class SimulatedNetwork:
             simulated_wall_clock,
             loop.time,
         )
-        self._answered_at: dict[int, float] = {}
-        """Nodes that it is connected to, and when they last answered."""
-        self._heard: dict[int, float] = {}
-        """When each peer last answered, connected or not: as in `hearing.py`, but without its bound."""
+        self._connected: dict[int, None] = {}
+        """Nodes that it is connected to."""
+        self._in_touch = InTouch(
+            self,  # type: ignore[arg-type]
+            self,  # type: ignore[arg-type]
+            self._guard.hearing,
+            Doors(),
+            Pauses(loop.time, simulated_wall_clock),
+            frozenset,
+            loop.time,
+        )
+        self._looked_at = loop.time()
         self._bodies: BodyProvider = lambda _digest: None
         self._full_status = b""
         self.news: News = lambda _envelope: None
@@ -127,11 +138,15 @@ class SimulatedNetwork:
             await self._trip(other)
             self._count(Purpose.GREET, To.ANYBODY, sizes.PING_REQUEST, sizes.PING_ANSWER, other)
             self._enter(other)
-        await self.look_around()
+        if len(names) > 1 or len(self._connected) < MANY or self._look_is_due:
+            await self.look_around()
         return len(names)
 
     async def disconnect(self, peer_id: PeerId) -> None:
-        self._answered_at.pop(self._crowd.number_of[peer_id], None)
+        other = self._crowd.number_of[peer_id]
+        self._connected.pop(other, None)
+        if other in self._machines:
+            self._machines[other]._connected.pop(self.number, None)
 
     async def announce(self, envelopes: Sequence[bytes]) -> int:
         return (await self._publish(Purpose.ANNOUNCE, place_announcement, envelopes)).held
@@ -146,6 +161,7 @@ class SimulatedNetwork:
         return await self._read(Purpose.MEMBERS, keys)
 
     async def look_around(self) -> None:
+        self._looked_at = asyncio.get_running_loop().time()
         self._walks(Purpose.LOOK, 1)
         await self._searcher.look_around()
 
@@ -175,8 +191,7 @@ class SimulatedNetwork:
         return Pulled(body, Way.DIRECT, self._crowd.nodes[other].address)
 
     def statistics(self) -> NetworkStatistics:
-        nodes = self._crowd.nodes
-        connections = {nodes[other].name: nodes[other].address for other in self._answered_at}
+        connections = self.connections
         return NetworkStatistics(
             len(connections),
             restarts=0,
@@ -189,25 +204,40 @@ class SimulatedNetwork:
     # In the background -------------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Greet silent peers, and look around, until cancelled."""
-        looked, rounds = self._loop_time(), 0
-        while True:
-            await asyncio.sleep(TOUCH_S)
-            now = self._loop_time()
-            silent = [n for n, answered in self._answered_at.items() if now - answered > SILENT_S]
-            rounds += 1
-            if silent and rounds % min(SILENT_ROUNDS_MAX, 1 + len(silent) // SILENT_MANY) == 0:
-                self._greet(min(silent, key=self._answered_at.__getitem__))
-            if now - looked >= LOOK_AROUND_S:
-                looked = now
-                self._guard.located(self.statistics().connections)
-                await self.look_around()
+        """Stay in touch, and look around, until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._in_touch.keep())
+            while True:
+                await asyncio.sleep(REFRESH_S)
+                if self._look_is_due:
+                    await self.look_around()
+
+    @property
+    def _look_is_due(self) -> bool:
+        return asyncio.get_running_loop().time() - self._looked_at >= LOOK_AROUND_S
 
     def settle(self) -> None:
         """Start with the routing table of a node that has been present for a long time."""
         for other in self._crowd.table(self.number):
             peer = self._crowd.nodes[other].peer
             self.routing_table.add_or_update_node(node_id_of(peer), peer)
+
+    # What `InTouch` needs of the supervisor, the session and the neighbourhood --------------------------
+
+    async def session(self) -> SimulatedNetwork:
+        return self
+
+    async def locate(self, _session: object) -> None:
+        self._guard.located(self.connections)
+
+    @property
+    def connections(self) -> dict[PeerId, str]:
+        nodes = self._crowd.nodes
+        return {nodes[other].name: nodes[other].address for other in self._connected}
+
+    async def greet(self, _session: object, peer: PeerId) -> bool:
+        self._greet(self._crowd.number_of[peer])
+        return True
 
     # What `Searcher` needs of the DHT ----------------------------------------------------------------
 
@@ -251,21 +281,21 @@ class SimulatedNetwork:
         self._enter(other)
         return [self._put(other, *thing) for thing in things]
 
-    def _look_up(self, other: int, key: int) -> tuple[dict[bytes, Held], list[PeerID]]:
+    def _look_up(self, other: int, key: int) -> tuple[Mapping[bytes, Held], list[PeerID]]:
         """Return a node's answer: what it holds, and which nodes it names."""
         now = simulated_wall_clock()
         entries = self._publications.entries(other, key, now)
         machine = self._machines.get(other)
         if machine is None:
             names = self._crowd.names(other, key, self.number)
-            return entries | self._publications.stored(other, key, now), [
-                self._crowd.nodes[name].peer for name in names
-            ]
+            entries |= self._publications.stored(other, key, now)
+            return told(entries, self.peer_id, self._rng), [self._crowd.nodes[name].peer for name in names]
         machine._enter(self.number)
         nearest = machine.routing_table.get_nearest_neighbors(
             DHTID(key), NAMED, exclude=node_id_of(self.node.peer)
         )
-        return entries | dict(machine._shelf.entries(key.to_bytes(20), now)), [peer for _, peer in nearest]
+        entries |= machine._shelf.entries(key.to_bytes(20), now)
+        return told(entries, self.peer_id, self._rng), [peer for _, peer in nearest]
 
     def _put(self, other: int, name: bytes, subkey: bytes, value: bytes, expires: float) -> bool:
         now, machine = simulated_wall_clock(), self._machines.get(other)
@@ -315,24 +345,21 @@ class SimulatedNetwork:
             machine.served.received += asked
             machine.served.sent += answered + found
             machine.served.stores += to in (To.KEEPER, To.FRIEND)
-        self._connected(other)
-        self._answered_at[other] = self._heard[other] = self._loop_time()
+            machine._guard.hearing.asked(self.peer_id)
+        if other not in self._connected:
+            self.tally.connections[purpose] += 1
+            self._connect(other)
+        self._guard.hearing.answered(self._crowd.nodes[other].name)
         caller = self._rng.randrange(self._crowd.size)
         if caller not in self._machines and purpose is not Purpose.GREET:
-            self._connected(caller, ours=False)
+            self._connect(caller)
+            self._guard.hearing.asked(self._crowd.nodes[caller].name)
             self._enter(caller)
 
-    def _connected(self, other: int, *, ours: bool = True) -> None:
-        if other in self._answered_at:
-            return
-        self.tally.connections += ours
-        self._answered_at[other] = self._loop_time()
-        machine = self._machines.get(other)
-        if machine is not None and self.number not in machine._answered_at:
-            machine._answered_at[self.number] = self._loop_time()
-        if len(self._answered_at) > CONNECTIONS_MAX:
-            newest = sorted(self._answered_at, key=self._answered_at.__getitem__)[-CONNECTIONS_KEPT:]
-            self._answered_at = {each: self._answered_at[each] for each in newest}
+    def _connect(self, other: int) -> None:
+        self._connected[other] = None
+        if other in self._machines:
+            self._machines[other]._connected[self.number] = None
 
     def _enter(self, other: int) -> None:
         """Enter a node into the routing table, as `SwarmDHT` does: if a bucket is full, its oldest node is
@@ -341,19 +368,15 @@ class SimulatedNetwork:
         if other >= self._crowd.size or other == self.number:
             return
         peer = self._crowd.nodes[other].peer
-        oldest = self.routing_table.add_or_update_node(node_id_of(peer), peer)
-        if oldest is not None:
-            node_id, silent = oldest
-            number = self._crowd.number(silent)
-            if self._loop_time() - self._heard.get(number, float("-inf")) > PROVEN_S:
-                self._greet(number)
-            self.routing_table.add_or_update_node(node_id, silent)
+        in_doubt = self._bucket_checks.enter(node_id_of(peer), peer, self._silent_s)
+        if in_doubt is not None:
+            self._greet(self._crowd.number(in_doubt))
+            self._bucket_checks.enter(node_id_of(in_doubt), in_doubt, self._silent_s)
+
+    def _silent_s(self, peer: PeerID) -> float:
+        return self._guard.hearing.unanswering_s(read_peer_id(peer.to_bytes()))
 
     async def _trip(self, other: int) -> None:
         """Wait for a round trip, after a handshake if there is no connection."""
-        trips = 1.0 if other in self._answered_at else 1.0 + HANDSHAKE_TRIPS
+        trips = 1.0 if other in self._connected else 1.0 + HANDSHAKE_TRIPS
         await asyncio.sleep(2 * trips * self._latency_s * self._rng.uniform(0.5, 1.5))
-
-    @staticmethod
-    def _loop_time() -> float:
-        return asyncio.get_running_loop().time()

@@ -38,8 +38,14 @@ WARM_S = 2 * STEP_S
 LOOPBACK_S = 0.001
 """Latency of the simulated swarm that is compared with a real one."""
 
-IDLE_S, GREETINGS, CONNECTIONS = 20.0, 200, 20
+IDLE_S, GREETINGS, CONNECTIONS = 60.0, 60, 20
 """What `--wire` averages over: idle seconds, greetings, connections."""
+
+GREETING_S = 0.6
+"""Seconds between two greetings: more often, the other peer refuses them (`rates.py`)."""
+
+SETTLE_S = 2.0
+"""Seconds after which two p2pd have told each other about themselves."""
 
 CALLS = ("rpc_find", "rpc_store", "rpc_ping")
 
@@ -169,39 +175,67 @@ async def _start(size: int, directory: Path, ledger: Ledger) -> list[ModellessPe
 
 
 async def _wire() -> None:
-    """Print what a call, a connection and an idle connection add on the wire, in both directions together."""
+    """Print what a call, a new connection and an idle connection add on the wire, in both directions
+    together.
+    """
+    opening, idle = await _connections()
     with TemporaryDirectory() as name:
         one, two = (peer.network for peer in await _start(2, Path(name), Ledger()))
         await asyncio.sleep(2.0)
         before = _loopback_bytes()
         await asyncio.sleep(IDLE_S)
-        idle = (_loopback_bytes() - before) / IDLE_S
+        quiet = (_loopback_bytes() - before) / IDLE_S
         before, began = _loopback_bytes(), time.monotonic()
         answered = 0
         for _ in range(GREETINGS):
+            await asyncio.sleep(GREETING_S)
             try:
                 await one.ping(two.peer_id)
                 answered += 1
             except NetworkError:
                 continue
         took = time.monotonic() - began
-        call = (_loopback_bytes() - before - idle * took) / max(1, answered)
+        call = (_loopback_bytes() - before - quiet * took) / max(1, answered)
+        await asyncio.gather(one.close(), two.close())
+    _write(
+        f"Both directions together: a greeting {call:.0f} bytes, a new connection {opening:.0f} bytes, "
+        f"an idle connection {idle:.0f} bytes a second. "
+        f"{GREETINGS - answered} of {GREETINGS} greetings went unanswered, as on a busy machine. "
+        f"Load {os.getloadavg()[0]:.1f}."
+    )
+
+
+async def _connections() -> tuple[float, float]:
+    """Return the bytes of opening and closing a connection, and those of an idle one per second: between two
+    p2pd without peers on top.
+    """
+    from swarmd.network.binary_addresses import write_address
+    from swarmd.network.p2pd import P2PSettings, control_of, spawn, stop
+    from swarmd.network.peer_ids import write_peer_id
+
+    with TemporaryDirectory() as name:
+        ends = []
+        for number in (1, 2):
+            identity = Path(name) / f"{number}.key"
+            identity.write_bytes(key_of(1, number).to_libp2p())
+            ends.append(await spawn(P2PSettings(identity, f"127.1.0.{number}", 4001)))
+        one, peer = control_of(ends[0]), write_peer_id(key_of(1, 2).peer_id)
+        address = write_address("/ip4/127.1.0.2/tcp/4001")
+        await one.dial(peer, [address])
+        await asyncio.sleep(SETTLE_S)
+        before = _loopback_bytes()
+        await asyncio.sleep(IDLE_S)
+        idle = (_loopback_bytes() - before) / IDLE_S
         before, began = _loopback_bytes(), time.monotonic()
         for _ in range(CONNECTIONS):
-            await one.disconnect(two.peer_id)
-            try:
-                await one.connect(two.addresses, named=True)
-            except NetworkError as error:
-                _write(f"not connected again: {error}")
+            await one.hang_up(peer)
+            await asyncio.sleep(SETTLE_S / 2)
+            await one.dial(peer, [address])
+            await asyncio.sleep(SETTLE_S / 2)
         took = time.monotonic() - began
-        connection = (_loopback_bytes() - before - idle * took) / CONNECTIONS
-        _write(
-            f"Both directions together: an idle pair {idle:.0f} bytes a second, a greeting {call:.0f} bytes, "
-            f"a connection with a greeting and a look around {connection:.0f}. "
-            f"{GREETINGS - answered} of {GREETINGS} greetings went unanswered, as on a busy machine. "
-            f"Load {os.getloadavg()[0]:.1f}."
-        )
-        await asyncio.gather(one.close(), two.close())
+        opening = (_loopback_bytes() - before - idle * took) / CONNECTIONS
+        await asyncio.gather(*map(stop, ends))
+    return opening, idle
 
 
 class _Counting:

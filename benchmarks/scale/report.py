@@ -80,6 +80,9 @@ def last_delivery_s(result: Result) -> float:
 ROWS: tuple[Row, ...] = (
     two("KB/s received, messages: median (p99)", lambda load: load.received, KB),
     two("KB/s received, on the wire", lambda load: load.wire, KB),
+    two("of these: what calls add", lambda load: load.wire_calls, KB),
+    two("of these: opening connections", lambda load: load.wire_opened, KB),
+    two("of these: idle connections", lambda load: load.wire_connections, KB),
     two("calls per second, made and answered", lambda load: load.calls),
     two("calls answered per second", lambda load: load.served_calls),
     ("busiest node: calls answered per second", lambda r: f"{r.load.served_calls.max():.1f}"),
@@ -98,7 +101,7 @@ ROWS: tuple[Row, ...] = (
     ("connections", lambda r: f"{median(r.outcome.connections):.0f}"),
     (
         "new connections a minute",
-        lambda r: f"{per_minute(r, sum(t.connections for t in r.outcome.tallies)):.1f}",
+        lambda r: f"{per_minute(r, sum(t.connections.total() for t in r.outcome.tallies)):.1f}",
     ),
     ("CPU s of the simulation", lambda r: f"{r.cpu_s:.0f}"),
 )
@@ -131,10 +134,12 @@ def table(results: Sequence[Result]) -> str:
 
 
 def purposes(results: Sequence[Result]) -> str:
-    """Return KB/s of answers that the median machine receives, and its calls per second, by purpose."""
+    """Return by purpose the KB/s of answers that a machine receives, its calls per second, and the
+    connections that it opens per minute; means.
+    """
     heads = [f"{result.size:,} peers" for result in results]
     lines = [
-        "| KB/s of answers; calls per second | " + " | ".join(heads) + " |",
+        "| KB/s of answers; calls per second; new connections a minute | " + " | ".join(heads) + " |",
         "|---|" + "---|" * len(results),
     ]
     for purpose in Purpose:
@@ -142,7 +147,11 @@ def purposes(results: Sequence[Result]) -> str:
         for result in results:
             seconds = result.outcome.setting.measured_s * len(result.outcome.tallies)
             flow = together([tally.of(purpose) for tally in result.outcome.tallies])
-            cells.append(f"{(flow.answered + flow.found) / KB / seconds:.2f}; {flow.calls / seconds:.2f}")
+            made = sum(tally.connections[purpose] for tally in result.outcome.tallies)
+            cells.append(
+                f"{(flow.answered + flow.found) / KB / seconds:.2f}; {flow.calls / seconds:.2f}; "
+                f"{per_minute(result, made):.1f}"
+            )
         lines.append(f"| {purpose} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 

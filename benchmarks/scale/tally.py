@@ -62,8 +62,8 @@ class Tally:
     walks: Counter[Purpose] = field(default_factory=Counter)
     keys: Counter[Purpose] = field(default_factory=Counter)
     """Keys walked to."""
-    connections: int = 0
-    """Connections made."""
+    connections: Counter[Purpose] = field(default_factory=Counter)
+    """Connections made, by the purpose of the first call over each."""
     copies: int = 0
     """Announcements received, counting repeats."""
 

@@ -38,6 +38,8 @@ class Asking:
         self._told: Kept[PeerId, Told] = Kept(limits.full_statuses_max)
         self._timer = Timer()
         self._open: PeerId | None = None
+        self._connected = 0
+        """Peers connected when one was last asked."""
         self._junk: Counter[str] = Counter()
 
     @property
@@ -54,6 +56,7 @@ class Asking:
         if not self._timer.due(now):
             return None
         waits = {peer: self._due.get(peer) or 0.0 for peer in connected}
+        self._connected = len(waits)
         ready = [peer for peer, due in waits.items() if due <= now or due - now > self._limits.unanswered_s]
         if not ready:
             return None
@@ -66,7 +69,7 @@ class Asking:
         """Take the answer of `peer` (None: no answer). Return the status if it is valid and new."""
         if peer == self._open:
             self._open = None
-            self._timer.pause(now, self._limits.ask_interval_s)
+            self._timer.pause(now, self._interval())
         if envelope is None:
             return None
         try:
@@ -81,6 +84,12 @@ class Asking:
             return None
         self._told.put(peer, Told(status, now), close=bool(status.used))
         return status
+
+    def _interval(self) -> float:
+        """Return the seconds between two requests: longer with many peers, as each takes 3 KB on the wire."""
+        limits = self._limits
+        enough = limits.ask_peer_interval_s / limits.ask_interval_s
+        return min(limits.ask_interval_s_max, limits.ask_interval_s * max(1.0, self._connected / enough))
 
     def forget(self, peer: PeerId) -> None:
         """Forget the answer of a peer that was banned, so it is no longer shown."""

@@ -3,7 +3,7 @@
 Identities and signed statuses are free. Estimates about the swarm (its size, how full its keys are, where
 other peers publish, what time it is) therefore use only contacts. A contact is connected now, or recently
 delivered a group that was verified and taught something. Peers known only from statuses or announcements do
-not count.
+not count. The size also counts peers that were connected recently: idle connections are closed.
 """
 
 from __future__ import annotations
@@ -89,6 +89,8 @@ class Contacts:
         self._acquaintances: dict[PeerId, Acquaintance] = {}
         self._lately: dict[PeerId, _Deliveries] = {}
         self._connected: dict[PeerId, str] = {}
+        self._parted: dict[PeerId, tuple[str, float]] = {}
+        """Peers that were connected, with their address group and when the connection was last seen."""
         self._widths: dict[PeerId, _Width] = {}
         self._trusted: set[PeerId] = set()
         self._trials = Trials(limits)
@@ -132,6 +134,10 @@ class Contacts:
             if taken[group] < self._limits.connected_per_group:
                 taken[group] += 1
                 kept[peer] = group
+        for peer in self._connected.keys() - kept.keys():
+            self._parted[peer] = self._connected[peer], now
+        for peer in kept:
+            self._parted.pop(peer, None)
         self._connected = kept
 
     def delivered(self, peer: PeerId, way: Way, address: str | None, now: float) -> Acquaintance:
@@ -325,8 +331,26 @@ class Contacts:
         met = sum(min(count, most) for name, count in heard.items() if name != UNMET)
         unmet = min(heard[UNMET], met if self.met_lately(now) else most)
         unheard = self._unheard(now)
-        silent = (self._counts - heard).total() * (unheard if heard else 1.0)
+        silent = ((self._counts - heard).total() + self._parted_lately(now)) * (unheard if heard else 1.0)
         self._target = 1 + (met + unmet + silent) * (1 + unheard)
+
+    def _parted_lately(self, now: float) -> int:
+        """Count the peers that were connected recently and delivered nothing.
+
+        Per address group, these and the connected ones together count up to `connected_per_group`, so names
+        that take turns on one connection count no more than names that stay.
+        """
+        limits = self._limits
+        while len(self._parted) > limits.acquaintances_max:
+            del self._parted[next(iter(self._parted))]
+        gone = [peer for peer, (_, at) in self._parted.items() if abs(now - at) >= limits.contact_s]
+        for peer in gone:
+            del self._parted[peer]
+        taken = Counter(self._connected.values())
+        parted = Counter(group for peer, (group, _) in self._parted.items() if peer not in self._lately)
+        return sum(
+            min(count, max(0, limits.connected_per_group - taken[group])) for group, count in parted.items()
+        )
 
     def _expire(self, now: float) -> None:
         gone = [peer for peer in self._lately if not self._is_lately(peer, now)]

@@ -44,7 +44,7 @@ class Telling:
         if self.own is None or not self.timer.due(now):
             return []
         limits = self._limits
-        pause = min(limits.status_interval_s_max, limits.status_interval_s * 2.0**self._refused)
+        pause = min(limits.status_interval_s_max, limits.status_interval_s * 4.0**self._refused)
         self.timer.pause(now, pause * self._rng.uniform(0.75, 1.25))  # peers must not publish in step
         envelope, full, with_credits = sign_own_status(self._key, self._manifest, self._limits, self.own, now)
         self._namesake.signed(envelope, now)

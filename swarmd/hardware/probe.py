@@ -52,7 +52,7 @@ def probe_hardware() -> HardwareProbe:
         omp_threads=int(omp) if omp.isdigit() and int(omp) > 0 else None,
         free_bytes=free_memory_bytes() + held,
         held_bytes=held,
-        cpu=_cpu_name(Path("/proc/cpuinfo")),
+        cpu=cpu_name(),
     )
 
 
@@ -76,7 +76,7 @@ def _mps_device() -> list[Accelerator]:
     return [Accelerator("mps", "Apple GPU", free, torch.backends.mps.is_macos_or_newer(14, 0))]
 
 
-def _cpu_name(path: Path) -> str:
+def cpu_name(path: Path = Path("/proc/cpuinfo")) -> str:
     """The processor's name as given by Linux; on other systems, the kind of processor."""
     try:
         lines = path.read_text().splitlines()

@@ -4,6 +4,7 @@ The judges are agreement among peers, a generative verifier and a reward model, 
 in, rewards out: nothing here trains, publishes or draws.
 """
 
+import swarmd.model  # noqa: F401  before what imports transformers
 from swarmd.judges.calibrating import calibrate
 from swarmd.judges.loading import load_models, load_panel, memory_of_judges
 from swarmd.judges.panel import OWN, Panel

@@ -18,6 +18,7 @@ from swarmd.llama.norm import RmsNorm
 from swarmd.llama.rotary import rotate, rotate_back
 from swarmd.logprobs.factored import FactoredGradients
 from swarmd.logprobs.gradients import add_linear_gradient
+from swarmd.logprobs.products import add_product, linear, product
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Projection:
 
     def apply(self, x: Tensor, working: Tensor) -> Tensor:
         bias = None if self.bias is None else self.bias.to(x.dtype)
-        return functional.linear(x, working, bias)
+        return linear(x, working, bias)
 
     def backward(self, grad_output: Tensor, x: Tensor) -> None:
         add_linear_gradient(self.weight, self.bias, grad_output, x, self.factored)
@@ -131,9 +132,9 @@ class _AttentionInputs(torch.autograd.Function):
             grad_states.append(grad_heads.flatten(1).to(dtype))
         grad_states.append(grad_value)
         normed = half.norm.apply(x, scale).to(dtype)
-        grad_normed = (grad_states[0] @ working[0]).float()
+        grad_normed = product(grad_states[0], working[0]).float()
         for grad_output, weight in zip(grad_states[1:], working[1:], strict=True):
-            _add_product(grad_normed, grad_output, weight)
+            add_product(grad_normed, grad_output, weight)
         for projection, grad_output in zip((half.query, half.key, half.value), grad_states, strict=True):
             projection.backward(grad_output, normed)
         return half.norm.backward(grad_normed, x, scale), None, None, None
@@ -160,18 +161,18 @@ class _FeedForward(torch.autograd.Function):
         activated = functional.silu(gate)
         grad_out_working = grad_out.to(dtype)
         half.down.backward(grad_out_working, activated * up)
-        grad_product = grad_out_working @ down_w
+        grad_product = product(grad_out_working, down_w)
         grad_up = activated.mul_(grad_product)
         grad_gate = torch.ops.aten.silu_backward(grad_product.mul_(up), gate)
         normed = half.norm.apply(middle, scale).to(dtype)
         half.gate.backward(grad_gate, normed)
         half.up.backward(grad_up, normed)
-        grad_normed = (grad_gate @ gate_w).float()
-        _add_product(grad_normed, grad_up, up_w)
+        grad_normed = product(grad_gate, gate_w).float()
+        add_product(grad_normed, grad_up, up_w)
         grad_middle = half.norm.backward(grad_normed, middle, scale).add_(grad_out)
         grad_middle_working = grad_middle.to(dtype)
         half.output.backward(grad_middle_working, attended)
-        return grad_middle, grad_middle_working @ output_w, None, None
+        return grad_middle, product(grad_middle_working, output_w), None, None
 
 
 class _FinalNorm(torch.autograd.Function):
@@ -186,10 +187,3 @@ class _FinalNorm(torch.autograd.Function):
     def backward(ctx: Any, grad_normed: Tensor) -> tuple[Tensor, None]:
         x, scale = ctx.saved_tensors
         return ctx.norm.backward(grad_normed, x, scale), None
-
-
-def _add_product(into: Tensor, left: Tensor, right: Tensor) -> None:
-    if into.dtype == left.dtype:
-        into.addmm_(left, right)
-    else:
-        into += left @ right

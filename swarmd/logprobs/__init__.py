@@ -32,6 +32,7 @@ What it does not do
     rows support neither sliding windows nor capped logits, so models with these use padded rows.
 """
 
+import swarmd.model  # noqa: F401  before what imports transformers
 from swarmd.logprobs.distinct import DistinctLogprobs
 from swarmd.logprobs.factored import FactoredGradients
 from swarmd.logprobs.interface import LogprobsEngine, TokenRow

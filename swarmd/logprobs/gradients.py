@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from swarmd.logprobs.factored import FactoredGradients
+from swarmd.logprobs.products import add_product, product
 
 
 def accumulated(parameter: Tensor) -> Tensor:
@@ -36,9 +37,9 @@ def add_linear_gradient(
     if factored.takes(weight, inputs.dtype):
         factored.add(weight, grad_output, inputs)
     elif weight.requires_grad:
-        if weight.grad is not None and weight.grad.dtype == inputs.dtype:
-            weight.grad.addmm_(grad_output.T, inputs)
+        if weight.grad is None:
+            add_gradient(weight, product(grad_output.T, inputs))
         else:
-            add_gradient(weight, grad_output.T @ inputs)
+            add_product(weight.grad, grad_output.T, inputs)
     if bias is not None:
         add_gradient(bias, grad_output.sum(dim=0, dtype=torch.float32))

@@ -65,7 +65,7 @@ class PackedLogprobs:
 
     def _compute(self, rows: Sequence[TokenRow], temperature: float) -> tuple[Tensor, Tensor, Tensor]:
         """Logprobs and mask [B, T], and the states [C, H] of their tokens, row by row."""
-        packing = pack(rows, shape_multiple(self.device, self._dtype)).to(self.device)
+        packing = pack(rows, shape_multiple(self.device, self._dtype, packed_tokens(rows))).to(self.device)
         embedded = embed(self._embedding, packing.ids, self.factored, self._dtype)
         recompute = torch.is_grad_enabled() and self._recompute()
         hidden = self._body(embedded, AttentionPlan.of(packing), recompute=recompute)

@@ -14,16 +14,20 @@ import torch
 from torch import Tensor
 
 from swarmd.logprobs.interface import TokenRow
+from swarmd.logprobs.products import onednn_is_faster
 
 SHAPE_MULTIPLE = 32
 """Tokens. oneDNN compiles a product for each shape that it has not seen recently, which takes half a
 millisecond. That is negligible for a large model, but a third of a step for the embedded one, whose number of
 tokens always differs."""
+ONEDNN_TOKENS_MIN = 512  # in float32; for fewer, filling up costs more than it saves
 
 
-def shape_multiple(device: torch.device, dtype: torch.dtype) -> int:
-    """The number of tokens in a packing should be a multiple of this. Nothing is compiled in float32."""
-    return SHAPE_MULTIPLE if device.type == "cpu" and dtype != torch.float32 else 1
+def shape_multiple(device: torch.device, dtype: torch.dtype, tokens: int) -> int:
+    """The number of tokens in a packing should be a multiple of this. MKL compiles nothing in float32."""
+    by_mkl = dtype == torch.float32 and (tokens < ONEDNN_TOKENS_MIN or not onednn_is_faster())
+    compiles = device.type == "cpu" and not by_mkl
+    return SHAPE_MULTIPLE if compiles else 1
 
 
 @dataclass(frozen=True)

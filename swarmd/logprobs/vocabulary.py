@@ -14,6 +14,7 @@ from torch import Tensor
 
 from swarmd.logprobs.factored import FactoredGradients
 from swarmd.logprobs.gradients import accumulated
+from swarmd.logprobs.products import add_product, linear, product
 
 SLICE_BYTES = 32 * 2**20  # float32 logits at once: small compared with any model, large enough to be fast
 KEPT_BYTES = 128 * 2**20  # exp(logits) kept for backward; beyond this, recomputed (a third more work)
@@ -100,11 +101,11 @@ class _ChosenLogprobs(torch.autograd.Function):
             grad_logits.scatter_add_(1, local, share * inside[:, None])
             grad_working = grad_logits.to(ctx.dtype)
             if hidden_gradient is not None:
-                hidden_gradient += grad_working @ weight[start:stop].to(ctx.dtype)
+                hidden_gradient += product(grad_working, weight[start:stop].to(ctx.dtype))
             if factor is not None:
                 factor[:, start:stop] = grad_working
             elif ctx.needs_input_grad[1]:
-                _add_product(accumulated(weight)[start:stop], grad_working, working)
+                add_product(accumulated(weight)[start:stop], grad_working.T, working)
             if bias is not None and ctx.needs_input_grad[2]:
                 accumulated(bias)[start:stop] += grad_logits.sum(dim=0)
         if factor is not None:
@@ -141,18 +142,9 @@ def _logits(
 ) -> Tensor:
     """Logits of a slice of the vocabulary, divided by the temperature: float32, owned by the caller."""
     start, stop = vocab_slice
-    logits = hidden @ weight[start:stop].to(dtype).T
-    if bias is not None:
-        logits += bias[start:stop].to(dtype)
+    of_slice = None if bias is None else bias[start:stop].to(dtype)
+    logits = linear(hidden, weight[start:stop].to(dtype), of_slice)
     return logits.float() if temperature == 1 else logits.float().div_(temperature)
-
-
-def _add_product(into: Tensor, grad_working: Tensor, hidden: Tensor) -> None:
-    """into [v, H] += grad_working [C, v]^T hidden [C, H]"""
-    if into.dtype == grad_working.dtype:
-        into.addmm_(grad_working.T, hidden)
-    else:
-        into += grad_working.T @ hidden
 
 
 def _inside(targets: Tensor, start: int, stop: int) -> tuple[Tensor, Tensor]:

@@ -15,6 +15,7 @@ from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
 from swarmd.errors import ModelError
 from swarmd.model.adapter_start import AdapterStart
+from swarmd.model.building import built
 from swarmd.model.locating import Located
 from swarmd.model.sight import model_class, read_sight
 from swarmd.model.smollm2 import load_smollm2
@@ -71,13 +72,15 @@ def _load_weights(path: Path, name: str, dtype: torch.dtype) -> PreTrainedModel:
         )
     with third_party(name, "loading its weights", AGAIN):
         config = AutoConfig.from_pretrained(path, local_files_only=True, trust_remote_code=False)
-        loaded: Any = model_class(config).from_pretrained(
-            path,
-            dtype=dtype,
-            use_safetensors=True,
-            local_files_only=True,
-            trust_remote_code=False,
-            output_loading_info=True,
+        loaded: Any = built(
+            lambda: model_class(config).from_pretrained(
+                path,
+                dtype=dtype,
+                use_safetensors=True,
+                local_files_only=True,
+                trust_remote_code=False,
+                output_loading_info=True,
+            )
         )
     model: PreTrainedModel = loaded[0]
     if loaded[1]["missing_keys"]:

@@ -15,6 +15,7 @@ from swarmd.errors import ModelError
 from swarmd.hardware.shape import ModelShape, TowerShape
 from swarmd.model.adapter_start import AdapterStart
 from swarmd.model.adapters import adapter_parameters_per_rank
+from swarmd.model.building import built
 from swarmd.model.context import context_of
 from swarmd.model.sight import is_seeing, model_class
 from swarmd.model.sight_kinds import patches_of
@@ -26,10 +27,14 @@ def on_meta(config: PretrainedConfig) -> PreTrainedModel:
 
     Raises ValueError, KeyError or RuntimeError for an unknown configuration.
     """
-    with torch.device("meta"):
-        # Without this, transformers would ask on the terminal whether the model's own code may run.
-        model: PreTrainedModel = model_class(config).from_config(config, trust_remote_code=False)
-    return model
+
+    def build() -> PreTrainedModel:
+        with torch.device("meta"):
+            # Without this, transformers would ask on the terminal whether the model's own code may run.
+            model: PreTrainedModel = model_class(config).from_config(config, trust_remote_code=False)
+        return model
+
+    return built(build)
 
 
 def shape_of(model: Any, start: AdapterStart | None = None) -> ModelShape:

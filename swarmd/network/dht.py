@@ -15,6 +15,7 @@ hivemind 1.1.12):
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -25,6 +26,7 @@ from hivemind.dht.routing import DHTID
 from hivemind.p2p import P2P, PeerID
 from hivemind.proto import dht_pb2
 
+from swarmd.network.bucket_checks import BucketChecks
 from swarmd.network.control import P2PD_ERRORS, Control, Handler
 from swarmd.network.dht_ids import node_id_of, peer_of
 from swarmd.network.dht_keeping import Keeping
@@ -73,11 +75,6 @@ with 1 s.
 RPCS_AT_ONCE = 64
 """Outgoing DHT messages in flight."""
 
-PROVEN_S = 300.0
-"""Seconds for which an answer proves that a peer deserves its slot in a full bucket. In a swarm of thousands,
-every call meets a peer that finds no slot, and each would trigger another ping.
-"""
-
 PING, STORE, FIND = "SwarmDHT.rpc_ping", "SwarmDHT.rpc_store", "SwarmDHT.rpc_find"
 """Protocol ids of the three calls."""
 
@@ -102,6 +99,7 @@ class SwarmDHT(DHTProtocol):  # type: ignore[misc]  # hivemind is untyped
     _guard: Guard
     _clock: Clock
     _tasks: set[asyncio.Task[Any]]
+    _bucket_checks: BucketChecks
     _handing_over: HandingOver
 
     @classmethod
@@ -124,6 +122,7 @@ class SwarmDHT(DHTProtocol):  # type: ignore[misc]  # hivemind is untyped
         self._keeping = Keeping(rules, shelf, guard, clock)
         self.node_info = dht_pb2.NodeInfo(node_id=node_id.to_bytes())
         self._tasks = set()
+        self._bucket_checks = BucketChecks(self.routing_table, time.monotonic)
         self._handing_over = HandingOver(node_id, self.routing_table, shelf, clock, self._store)
         self.start(self._handing_over.run(), "handing over to newcomers")
         return self
@@ -161,12 +160,12 @@ class SwarmDHT(DHTProtocol):  # type: ignore[misc]  # hivemind is untyped
     def _on_find(self, data: bytes, sender: bytes) -> bytes:
         request = read_find_request(data)
         self._met(sender, request.place)
-        results = [self._found(key, node_id_of(peer_of(sender))) for key in request.keys]
+        results = [self._found(key, peer_of(sender)) for key in request.keys]
         return self._packed(dht_pb2.FindResponse(results=results, peer=self.node_info))
 
-    def _found(self, name: bytes, asking: DHTID) -> dht_pb2.FindResult:
+    def _found(self, name: bytes, caller: PeerID) -> dht_pb2.FindResult:
         key = DHTID.from_bytes(name)
-        nearest = self.routing_table.get_nearest_neighbors(key, k=NAMED, exclude=asking)
+        nearest = self.routing_table.get_nearest_neighbors(key, k=NAMED, exclude=node_id_of(caller))
         result = dht_pb2.FindResult(
             type=dht_pb2.NOT_FOUND,
             nearest_node_ids=[node_id.to_bytes() for node_id, _ in nearest],
@@ -176,7 +175,7 @@ class SwarmDHT(DHTProtocol):  # type: ignore[misc]  # hivemind is untyped
         if (plain := self._shelf.plain(name, now)) is not None:
             result.type, result.expiration_time = dht_pb2.FOUND_REGULAR, plain.expires
             result.value = write_bin(plain.value)
-        elif entries := self._shelf.entries(name, now):
+        elif entries := self._shelf.answer(name, read_peer_id(caller.to_bytes()), now):
             result.type = dht_pb2.FOUND_DICTIONARY
             result.value = packed_dictionary(entries)
             result.expiration_time = max(held.expires for held in entries.values())
@@ -195,6 +194,7 @@ class SwarmDHT(DHTProtocol):  # type: ignore[misc]  # hivemind is untyped
             self._forget(peer)
             return None
         answer = None
+        hearing.used(name)
         try:
             async with self.rpc_semaphore, asyncio.timeout(self.wait_timeout):
                 answer = await self._control.call(
@@ -318,17 +318,13 @@ class SwarmDHT(DHTProtocol):  # type: ignore[misc]  # hivemind is untyped
             return
         if node_id not in self.routing_table:
             self._handing_over.met(peer)
-        oldest = self.routing_table.add_or_update_node(node_id, peer)
+        in_doubt = self._bucket_checks.enter(node_id, peer, self._silent_s)
         self._bound_replacements(node_id)
-        if oldest is not None:
-            self._check(*oldest)
+        if in_doubt is not None:
+            self.start(self.greet(in_doubt), "ping")
 
-    def _check(self, node_id: DHTID, peer: PeerID) -> None:
-        """Check that the oldest peer of a full bucket is still there. Skipped if it answered recently."""
-        if self._guard.hearing.unanswering_s(read_peer_id(peer.to_bytes())) < PROVEN_S:
-            self.routing_table.add_or_update_node(node_id, peer)
-        else:
-            self.start(self.greet(peer), "ping")
+    def _silent_s(self, peer: PeerID) -> float:
+        return self._guard.hearing.unanswering_s(read_peer_id(peer.to_bytes()))
 
     def _bound_replacements(self, node_id: DHTID) -> None:
         """Keep only the newest peers that found no slot in a full bucket; hivemind keeps them all."""

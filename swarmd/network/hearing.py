@@ -14,7 +14,7 @@ from protocol import PeerId
 from swarmd.network.newest import put_newest
 
 PEERS_MAX = 1_024
-"""Entries in each table: peers that answered, asked, are in doubt, did not answer, or visit."""
+"""Entries in each table: peers that answered, asked, are in use, in doubt, did not answer, or visit."""
 
 FRESH_S = 4.0
 """Seconds for which an answer proves that a connection works. This is longer than two peers take to ping each
@@ -35,6 +35,7 @@ class Hearing:
         self._doubted: OrderedDict[PeerId, None] = OrderedDict()
         self._unheard: OrderedDict[PeerId, int] = OrderedDict()
         self._visitors: OrderedDict[PeerId, None] = OrderedDict()
+        self._used: OrderedDict[PeerId, float] = OrderedDict()
         self.away: frozenset[PeerId] = frozenset()
         """Peers that are not connected and are being probed."""
         self.answered_at: float | None = None
@@ -71,6 +72,7 @@ class Hearing:
 
     def answered(self, peer: PeerId) -> None:
         """The peer answered, whatever the answer."""
+        self.used(peer)
         if peer in self._visitors:
             return
         self.answered_at = self._now()
@@ -78,10 +80,15 @@ class Hearing:
 
     def asked(self, peer: PeerId) -> None:
         """The peer sent a request."""
+        self.used(peer)
         if peer in self._visitors:
             return
         self.asked_at = self._now()
         self._hear(self._asked, peer)
+
+    def used(self, peer: PeerId) -> None:
+        """The connection to the peer, or to a visitor, is in use: a request begins or ends."""
+        put_newest(self._used, peer, self._now(), PEERS_MAX)
 
     def greeted(self, peer: PeerId) -> None:
         """The peer sent a ping, perhaps over a new connection, so check that the old one still works."""
@@ -108,6 +115,10 @@ class Hearing:
     def unanswering_s(self, peer: PeerId) -> float:
         """Seconds since the peer last answered; infinite if it never did."""
         return self._now() - self._answered.get(peer, float("-inf"))
+
+    def unused_s(self, peer: PeerId) -> float:
+        """Seconds since the connection to the peer was last in use; infinite if it never was."""
+        return self._now() - self._used.get(peer, float("-inf"))
 
     def asked_lately(self, peer: PeerId) -> bool:
         """Whether the peer sent a request recently. It is then there, even if it does not answer."""

@@ -118,9 +118,6 @@ class HivemindNetwork:
         self._neighbourhood = Neighbourhood(
             self._supervisor, key.peer_id, announced, self._guard, self._doors
         )
-        self._in_touch = InTouch(
-            self._neighbourhood, self._supervisor, self._guard.hearing, self._doors, self._pauses
-        )
         self._known_since: float | None = None
         self._task: asyncio.Task[None] | None = None
         self._reaching = Reaching(
@@ -132,6 +129,10 @@ class HivemindNetwork:
             relays=config.relay and not visiting,
             delivered=self._puller.delivered,
             monotonic=time.monotonic,
+        )
+        hearing, needed = self._guard.hearing, self._reaching.needed
+        self._in_touch = InTouch(
+            self._neighbourhood, self._supervisor, hearing, self._doors, self._pauses, needed
         )
 
     @classmethod
@@ -387,8 +388,10 @@ class HivemindNetwork:
         stream = session.stream(peer_id, protocol_id, what, STREAM_SECONDS)
         hearing = self._guard.hearing
         try:
-            async with self._asked.place(peer_id), stream as (reader, writer):
-                reply = await ask(reader, writer, request, bytes_max=limit)
+            async with self._asked.place(peer_id):
+                hearing.used(peer_id)
+                async with stream as (reader, writer):
+                    reply = await ask(reader, writer, request, bytes_max=limit)
         except (AbsentError, BusyError):
             hearing.answered(peer_id)
             raise

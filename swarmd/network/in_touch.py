@@ -4,12 +4,15 @@ seconds.
 Every TOUCH_S it pings silent peers and probes the doors of peers that are away. A peer that does not answer
 on its connection but accepts a new one is redialled, because TCP can stay silent for as long again as the
 outage lasted. A peer that is back is pinged, which puts each in the other's routing table.
+
+With many connections, it also closes those that nobody uses (`idle.py`). A peer that closes one is not away.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Container, Iterable, Mapping
 
 import structlog
 
@@ -17,8 +20,9 @@ from protocol import PeerId
 from swarmd.errors import NetworkError
 from swarmd.network.doors import Doors, opens
 from swarmd.network.hearing import Hearing
+from swarmd.network.idle import IdleConnections
 from swarmd.network.interface import ClockSkewError, NetworkClosedError
-from swarmd.network.neighbourhood import Neighbourhood
+from swarmd.network.neighbourhood import MANY, Neighbourhood
 from swarmd.network.pauses import LOOK_S, Pauses
 from swarmd.network.session import Session
 from swarmd.network.supervisor import Supervisor
@@ -35,11 +39,11 @@ GREETINGS_AT_ONCE = 8
 """Pings in one round. Each is a message of 100 bytes there and back, and takes at most 1.5 s."""
 
 
-SILENT_MANY = 32
-SILENT_ROUNDS_MAX = 4
+SILENT_MANY = 16
+SILENT_ROUNDS_MAX = 8
 """With SILENT_MANY silent peers, one is pinged every second round, with twice as many every third, and never
 less often than every SILENT_ROUNDS_MAX rounds. A ping with its stream costs 1 KB on the wire, and in a
-large swarm most of hundreds of connections are silent.
+large swarm most connections are silent. p2pd closes a dead one within a minute by itself.
 """
 
 UNANSWERED_MAX = 4
@@ -58,12 +62,17 @@ class InTouch:
         hearing: Hearing,
         doors: Doors,
         pauses: Pauses,
+        needed: Callable[[], Container[str]],
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
+        """`needed`: the peers that stay connected even if nothing is requested from them."""
         self._neighbourhood = neighbourhood
         self._supervisor = supervisor
         self._hearing = hearing
         self._doors = doors
         self._pauses = pauses
+        self._needed = needed
+        self._idle = IdleConnections(hearing, monotonic)
         self._pauses_seen = 0
         self._rounds = 0
 
@@ -96,11 +105,12 @@ class InTouch:
             for peer in connected:
                 self._hearing.doubt(peer)
         stale = await self._greet(session, self._to_greet(connected))
-        knock = self._doors.due(frozenset(connected) - stale, asyncio.get_running_loop().time())
+        present = self._present(connected)
+        knock = self._doors.due(present - stale, asyncio.get_running_loop().time())
         async with asyncio.TaskGroup() as group:
             knocks = {address: group.create_task(opens(address)) for address in knock}
         opened = [address for address, task in knocks.items() if task.result()]
-        self._hearing.away = frozenset(self._doors.away(connected)) - {door.peer_id for door in opened}
+        self._hearing.away = frozenset(self._doors.away(present)) - {door.peer_id for door in opened}
         for address in opened:
             if address.peer_id in stale:
                 await session.disconnect(address.peer_id)
@@ -108,6 +118,25 @@ class InTouch:
         if opened:
             back = await self._neighbourhood.join(session, opened)
             log.info("doors probed", opened=len(opened), back=back)
+        await self._close_idle(session)
+
+    def _present(self, connected: Mapping[PeerId, str]) -> frozenset[PeerId]:
+        """Return the peers that are not away.
+
+        With many connections these include peers that are merely not connected: they closed an idle
+        connection, and an outage would have taken the others too. Such a peer is away once it leaves a
+        request unanswered.
+        """
+        if len(connected) < MANY:
+            return frozenset(connected)
+        failed = {*self._hearing.uncertain, *self._hearing.away}
+        return frozenset(connected) | (self._doors.peers - failed)
+
+    async def _close_idle(self, session: Session) -> None:
+        connections = self._neighbourhood.connections
+        for peer in self._idle.to_close(connections, self._needed()):
+            await session.disconnect(peer)
+            connections.pop(peer, None)
 
     def _to_greet(self, connected: Iterable[PeerId]) -> list[PeerId]:
         """Return the peers to ping: those in doubt, with peers that have a door first, because anyone can

@@ -39,7 +39,12 @@ share one allowance.
 """
 
 LOOK_AROUND_S = 120.0
-"""Seconds between two walks through the DHT, to meet new neighbours and drop dead ones."""
+"""Seconds after a walk through the DHT until the next one, to meet new neighbours and drop dead ones."""
+
+MANY = 32
+"""With this many connections this peer is part of the swarm. No single connection that is opened or closed is
+then a reason to walk or to probe a door.
+"""
 
 RELAYED_MAX = 1_024
 """Peers remembered for having been connected through a relay."""
@@ -65,6 +70,7 @@ class Neighbourhood:
         self._dialling = Dialling()
         self._clocks = Clocks()
         self._now = time.monotonic
+        self._looked_at = float("-inf")
         self._own_id = own_id
         self._announced = tuple(str(address) for address in announced)
         self._met: tuple[PeerAddress, ...] = ()
@@ -136,6 +142,7 @@ class Neighbourhood:
 
     async def restore(self, session: Session) -> None:
         """Rejoin the DHT after a restart of p2pd."""
+        self._looked_at = float("-inf")
         try:
             await self.refresh(session)
             await self.join(session, [*self._doors.addresses(), *self._met])
@@ -193,18 +200,25 @@ class Neighbourhood:
 
     async def keep_refreshed(self) -> None:
         """Update this peer's addresses, and occasionally walk the DHT, until cancelled or closed."""
-        loop = asyncio.get_running_loop()
-        looked = loop.time()
         while True:
             await asyncio.sleep(REFRESH_S)
             if not await self._tried("refreshing", self.refresh):
                 return
-            if loop.time() - looked >= LOOK_AROUND_S:
-                looked = loop.time()
-                await self._tried("looking around", Session.look_around)
+            if self.connections and self._look_is_due:
+                await self._tried("looking around", self._look_around)
+
+    @property
+    def _look_is_due(self) -> bool:
+        return self._now() - self._looked_at >= LOOK_AROUND_S
+
+    async def _look_around(self, session: Session) -> None:
+        self._looked_at = self._now()
+        await session.look_around()
 
     async def join(self, session: Session, addresses: Iterable[PeerAddress]) -> int:
         """Dial and ping all addresses, then walk the DHT if any peer answered. Return how many answered.
+
+        One more peer among many is no reason for a walk.
 
         Raises ClockSkewError if the clocks of all peers that answered disagree with this one, and
         NetworkError.
@@ -225,7 +239,8 @@ class Neighbourhood:
             session.forgive()
             await self.locate(session)
             self._remember_doors(address for address, task in tries.items() if task.result() is not None)
-            await session.look_around()
+            if answered > 1 or len(self.connections) < MANY or self._look_is_due:
+                await self._look_around(session)
         return answered
 
     def _remember_doors(self, addresses: Iterable[PeerAddress]) -> None:

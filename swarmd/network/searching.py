@@ -56,6 +56,16 @@ SILENT_S = 5.0
 SILENT_MAX = 1_024
 """Such nodes remembered, newest first."""
 
+NEAR_S = 300.0
+"""Seconds for which the nodes near a key are known: as long as they are trusted to keep what they took
+(`promises.py`).
+"""
+
+NEAR_MAX = 64
+"""Keys whose nodes are known, newest first. A status is stored under one key again and again, announcements
+under a few for a round.
+"""
+
 KEY_BYTES = 20
 
 
@@ -96,6 +106,18 @@ class _Thing:
         return name, packed_subkey(what.subkey), write_bin(what.value), what.expires
 
 
+@dataclass(frozen=True)
+class _Near:
+    """The nodes that answered a walk towards a key, nearest first."""
+
+    nodes: tuple[int, ...]
+    contacts: frozenset[int]
+    """Contacts among them."""
+    peers: Mapping[int, PeerID]
+    at: float
+    """When the walk began, by the monotonic clock."""
+
+
 @dataclass
 class _Known:
     """The peers behind the nodes of one walk."""
@@ -127,6 +149,7 @@ class Searcher:
         self._lateness = Lateness()
         self._vouching = Vouching(monotonic)
         self._promises = Promises()
+        self._near: OrderedDict[int, _Near] = OrderedDict()
         self._silent: OrderedDict[PeerID, float] = OrderedDict()
 
     async def entries(self, keys: Sequence[bytes]) -> list[bytes]:
@@ -159,14 +182,17 @@ class Searcher:
         """Store values here, on the nodes nearest to their keys, and on contacts."""
         kept = list(map(self._keep, placements))
         keys = [int.from_bytes(dht_id(placement.key)) for placement in placements]
-        asked = {key: self._asked_to_store(key) for key in dict.fromkeys(keys)}
-        known = _Known()
-        walk = await self._walk(list(asked.values()), known)
+        near = await self._find_near(dict.fromkeys(keys))
         things = [
-            self._thing(placement, key, held, asked[key], walk)
+            self._thing(placement, key, held, near[key])
             for placement, key, held in zip(placements, keys, kept, strict=True)
         ]
-        await self._spread(things, known, walk)
+        await self._spread(things, near)
+        for thing in things:
+            if thing.asked >= REPLICAS:
+                put_newest(self._near, thing.key, near[thing.key], NEAR_MAX)
+            else:
+                self._near.pop(thing.key, None)
         return Holding(sum(thing.held for thing in things), sum(thing.is_crowded for thing in things))
 
     async def look_around(self) -> None:
@@ -256,40 +282,58 @@ class Searcher:
 
     # Storing -----------------------------------------------------------------------------------------
 
-    async def _spread(self, things: Sequence[_Thing], known: _Known, walk: Walk) -> None:
+    async def _find_near(self, keys: Iterable[int]) -> dict[int, _Near]:
+        """Return the nodes near each key: those of the last time, or of a walk.
+
+        A walk takes three quarters of the calls of storing a status again. It is left out while enough nodes
+        kept what they were asked to, until it is time to check whether they still do.
+
+        A walk normally leads to the adjacent key: it has the same nearest nodes but no values, so the answers
+        are short. To check which nodes keep their promises, it leads to the key itself.
+        """
+        now = self._now()
+        found: dict[int, _Near] = {}
+        asked: dict[int, int] = {}
+        for key in keys:
+            check, near = self._promises.to_check(key, self._clock()), self._near.get(key)
+            if near is not None and now - near.at < NEAR_S and not check:
+                found[key] = near
+            else:
+                asked[key] = key if check else key ^ 1
+        if asked:
+            known = _Known()
+            walk = await self._walk(list(asked.values()), known)
+            for key, beside in asked.items():
+                nodes, contacts = walk.nearest(beside), frozenset(walk.contacts(beside))
+                found[key] = _Near(tuple(nodes), contacts, {node: known.peers[node] for node in nodes}, now)
+        return found
+
+    async def _spread(self, things: Sequence[_Thing], near: Mapping[int, _Near]) -> None:
         """Ask nodes to hold `things`. If a node does not, the next nearest one is asked."""
         calls: Calls[tuple[int, list[_Thing]], Sequence[bool]] = Calls(self._spawn, self._lateness, STORE_S)
+        peers = {node: peer for each in near.values() for node, peer in each.peers.items()}
+        contacts = {node for each in near.values() for node in each.contacts}
         while True:
             for node, theirs in _next_nodes(things).items():
-                work = partial(self._dht.store, known.peers[node], [thing.packed for thing in theirs])
-                calls.start(node, (node, theirs), work, contact=walk.is_contact(node))
+                work = partial(self._dht.store, peers[node], [thing.packed for thing in theirs])
+                calls.start(node, (node, theirs), work, contact=node in contacts)
             if not calls.waited_for:
                 return
             for (node, theirs), answer in await calls.some():
                 for thing, held in zip(theirs, answer or [False] * len(theirs), strict=True):
                     thing.held |= held
                     thing.asked -= not held
-                    if answer is not None and not walk.is_contact(node):
+                    if answer is not None and node not in contacts:
                         thing.kept += held
                         thing.refused += not held
                     self._promised(node, thing, held)
 
-    def _asked_to_store(self, key: int) -> int:
-        """Return the key to ask nodes about before they are asked to hold something under `key`.
-
-        This is normally the adjacent key: it has the same nearest nodes but no values, so the answers are
-        short. Occasionally it is the key itself, to check which nodes keep their promises.
-        """
-        return key if self._promises.to_check(key, self._clock()) else key ^ 1
-
-    def _thing(self, placement: Placement, key: int, kept: bool, asked: int, walk: Walk) -> _Thing:
-        """Order the nodes for one value: contacts first, nodes that do not keep their promises last.
-
-        `asked`: the key that the walk led to.
-        """
+    def _thing(self, placement: Placement, key: int, kept: bool, near: _Near) -> _Thing:
+        """Order the nodes for one value: contacts first, nodes that do not keep their promises last."""
         now = self._clock()
-        nearest = sorted(walk.nearest(asked), key=lambda node: self._promises.breaks(node, now))
-        chosen = dict.fromkeys((*walk.contacts(asked)[:CONTACTS_HOLDING], *nearest[:REPLICAS]))
+        nearest = sorted(near.nodes, key=lambda node: self._promises.breaks(node, now))
+        contacts = [node for node in near.nodes if node in near.contacts]
+        chosen = dict.fromkeys((*contacts[:CONTACTS_HOLDING], *nearest[:REPLICAS]))
         return _Thing(placement, key, list(dict.fromkeys((*chosen, *nearest))), len(chosen), kept)
 
     def _promised(self, node: int, thing: _Thing, held: bool) -> None:

@@ -11,7 +11,7 @@ import random
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from protocol import SHARD_ENTRIES_MAX
+from protocol import PEER_ID_BYTES, SHARD_ENTRIES_MAX, PeerId
 from swarmd.network.shares import OWN, Claim, Shares, Source
 
 PLAIN_BYTES_MAX = 32 * 2**20
@@ -22,6 +22,12 @@ ENTRIES_BYTES_MAX = 48 * 2**20
 
 BOOKKEEPING_BYTES = 1_024
 """Memory per value besides its bytes: its key, its claims, its part of a dictionary."""
+
+STATUSES_TOLD = 16
+"""Statuses told to a reader of one key, chosen at random. There are as many keys of statuses however large
+the swarm is, and 64 statuses have 27 KB, so the nodes next to them would answer for the whole swarm. A swarm
+of two hundred is still told in full; beyond that, five nodes that hold the same 64 tell of 49 of them.
+"""
 
 SWEEP_S = 10.0
 """Seconds between two sweeps for expired values. Reads never return them; a sweep only frees their memory."""
@@ -89,6 +95,10 @@ class Shelf:
         """Return the live entries under `key` by subkey, at most SHARD_ENTRIES_MAX."""
         slot = self._slots.get(key, _Slot())
         return {subkey: kept.held for subkey, kept in slot.entries.items() if kept.held.expires > now}
+
+    def answer(self, key: bytes, caller: PeerId, now: float) -> Mapping[bytes, Held]:
+        """Return what to tell `caller` of the live entries under `key`."""
+        return told(self.entries(key, now), caller, self._rng)
 
     def held_keys(self) -> tuple[bytes, ...]:
         """Return all keys. What is under them may have expired since the last sweep."""
@@ -190,3 +200,15 @@ class Shelf:
         for one in kept:
             if one.held.expires <= now:
                 self._drop(one.claim)
+
+
+def told(entries: Mapping[bytes, Held], caller: PeerId, rng: random.Random) -> Mapping[bytes, Held]:
+    """Return all entries, or of more than STATUSES_TOLD statuses a sample.
+
+    The caller's own status is always among them: it checks whether it is still held (`promises.py`).
+    """
+    own = caller.encode()
+    others = [subkey for subkey in entries if len(subkey) == PEER_ID_BYTES and subkey != own]
+    surplus = len(others) + (own in entries) - STATUSES_TOLD
+    left_out = set(rng.sample(others, surplus)) if surplus > 0 else set()
+    return {subkey: held for subkey, held in entries.items() if subkey not in left_out}

@@ -4,6 +4,7 @@ This room combines the rooms below it: a plan from `hardware/`, a model from `mo
 `rollout/`, `logprobs/` and `llama/`. It knows no rewards and no peers. `learning/` trains.
 """
 
+import swarmd.model  # noqa: F401  before what imports transformers
 from swarmd.policy.loading import load_policy
 from swarmd.policy.policy import Policy, PromptTooLongError, Sample
 from swarmd.policy.preparing import Prepared, prepare_plan

@@ -66,6 +66,17 @@ def test_connected_peers_are_asked_one_after_the_other_and_each_once_a_minute() 
     assert order[2][0] - order[0][0] >= LIMITS.ask_peer_interval_s
 
 
+def test_of_many_connected_peers_fewer_are_asked_in_a_minute() -> None:
+    gossip, now, order = machine(), START, []
+    many = [key(number) for number in range(10, 100)]
+    while now < START + 20 * LIMITS.ask_interval_s_max:
+        for peer in asked(gossip, now, *many):
+            order.append(now)
+            gossip.handle(g.FullStatusRead(peer, None), now)
+        now += 1
+    assert {later - earlier for earlier, later in pairwise(order)} == {LIMITS.ask_interval_s_max}
+
+
 def test_only_connected_peers_are_asked_and_one_question_is_open_at_a_time() -> None:
     gossip = machine()
     gossip.handle(g.StatusesRead((make_status(MANIFEST, OTHER, START),)), START)

@@ -55,6 +55,26 @@ def test_one_host_that_opens_many_connections_makes_few_contacts():
     assert contacts.is_contact(FIRST, START), "it was there before the crowd"
 
 
+def test_a_connection_that_was_closed_counts_in_the_size_for_as_long_as_a_delivery():
+    contacts = Contacts(LIMITS)
+    contacts.connected({FIRST: at("10.0.0.1"), SECOND: at("10.0.0.2")}, START)
+    contacts.connected({SECOND: at("10.0.0.2")}, START + 100)
+    assert settled(contacts, START + 100) == 3
+    assert not contacts.is_contact(FIRST, START + 100), "it vouches for nothing else"
+    assert contacts.standing(FIRST, START + 100) is Standing.STRANGER
+    assert settled(contacts, START + 100 + LIMITS.contact_s) == 2
+
+
+def test_names_that_take_turns_on_the_connections_of_one_host_count_no_more_than_names_that_stay():
+    contacts = Contacts(LIMITS)
+    for turn in range(20):
+        names = range(100 + 8 * turn, 108 + 8 * turn)
+        contacts.connected({key(n).peer_id: at("10.0.0.1", n) for n in names}, START + turn)
+    assert settled(contacts, START + 20) == 1 + LIMITS.connected_per_group
+    contacts.connected({}, START + 20)
+    assert settled(contacts, START + 200) == 1 + LIMITS.connected_per_group
+
+
 def test_the_size_follows_within_minutes_and_never_at_once():
     contacts = Contacts(LIMITS)
     sizes = [contacts.size(START)]

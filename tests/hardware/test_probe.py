@@ -2,7 +2,7 @@
 
 from swarmd.config import PolicyConfig
 from swarmd.hardware.plan import plan_hardware
-from swarmd.hardware.probe import _cpu_name, probe_hardware
+from swarmd.hardware.probe import cpu_name, probe_hardware
 
 
 def test_probing_this_machine_gives_a_probe_from_which_a_plan_can_be_made():
@@ -17,5 +17,5 @@ def test_the_processors_name_is_read_where_the_system_tells_it(tmp_path):
     path.write_text(
         "processor\t: 0\nmodel name\t: Fast CPU 9000\nprocessor\t: 1\nmodel name\t: Fast CPU 9000\n"
     )
-    assert _cpu_name(path) == "Fast CPU 9000"
-    assert _cpu_name(tmp_path / "none")
+    assert cpu_name(path) == "Fast CPU 9000"
+    assert cpu_name(tmp_path / "none")

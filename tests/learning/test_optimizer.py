@@ -49,6 +49,31 @@ def test_a_step_with_pending_gradients_is_the_same_step(
         assert torch.allclose(pending_state[name], state[name], atol=1e-6), name
 
 
+def test_updates_are_those_of_torchs_adamw_and_vectors_never_decay():
+    torch.manual_seed(0)
+    start = {"weight": torch.randn(3, 2), "norm": torch.randn(3), "unused": torch.randn(2, 2)}
+    mine = {name: torch.nn.Parameter(value.clone()) for name, value in start.items()}
+    theirs = {name: torch.nn.Parameter(value.clone()) for name, value in start.items()}
+    config = LearningConfig(learning_rate=0.1, weight_decay=0.5)
+    ours = Optimizer(mine, config)
+    matrices = [theirs["weight"], theirs["unused"]]
+    groups = [{"params": matrices, "weight_decay": 0.5}, {"params": [theirs["norm"]], "weight_decay": 0.0}]
+    reference = torch.optim.AdamW(groups, lr=0.1)
+    for rate in (0.1, 0.02):
+        ours.set_learning_rate(rate)
+        for group in reference.param_groups:
+            group["lr"] = rate
+        for name in ("weight", "norm"):
+            mine[name].grad = torch.randn_like(start[name])
+            theirs[name].grad = mine[name].grad.clone()
+        ours.update()
+        reference.step()
+    assert all(parameter.grad is None for parameter in mine.values())
+    for name in start:
+        torch.testing.assert_close(mine[name], theirs[name])
+    torch.testing.assert_close(mine["unused"], torch.nn.Parameter(start["unused"]))
+
+
 @pytest.mark.parametrize("budget", [100_000, 90])
 def test_prompts_that_are_repeated_count_when_it_is_decided_what_pends(make_policy, own_groups, budget):
     policy = make_policy()

@@ -6,6 +6,7 @@ from peft import LoraConfig, get_peft_model
 
 from swarmd.logprobs import PaddedLogprobs, TokenRow, attention
 from swarmd.logprobs import packed as packed_module
+from swarmd.logprobs import packing as packing_module
 from swarmd.logprobs.attention import FLOAT32_TOKENS_MAX
 from swarmd.logprobs.packing import pack, packed_tokens, shape_multiple
 from tests.logprobs.making import BODIES, UNEVEN, make_model, make_rows, packed
@@ -149,12 +150,12 @@ def test_a_prompt_counts_once_and_last_tokens_not_at_all():
 @pytest.mark.parametrize("rows", [UNEVEN, make_rows((3, (1,))), make_rows((6, (4, 4)))])
 def test_what_fills_a_packing_up_changes_nothing(model, computed, monkeypatch, body, multiple, rows):
     expected = computed(model, packed(model, body), rows)
-    monkeypatch.setattr(packed_module, "shape_multiple", lambda device, dtype: multiple)
+    monkeypatch.setattr(packed_module, "shape_multiple", lambda *_: multiple)
     assert_same(computed(model, packed(model, body), rows), expected)
 
 
 def test_every_shape_that_is_compiled_for_is_a_round_number():
-    multiple = shape_multiple(torch.device("cpu"), torch.bfloat16)
+    multiple = shape_multiple(torch.device("cpu"), torch.bfloat16, 1)
     assert multiple > 1
     for rows in (UNEVEN, make_rows((1, (1,))), make_rows((40, (9, 9)), (2, (3,)))):
         packing = pack(rows, multiple)
@@ -162,7 +163,11 @@ def test_every_shape_that_is_compiled_for_is_a_round_number():
         assert len(packing.ids) < packed_tokens(rows) + multiple
 
 
-def test_if_nothing_is_compiled_nothing_is_filled_up():
-    assert shape_multiple(torch.device("cpu"), torch.float32) == 1
-    assert shape_multiple(torch.device("cuda"), torch.bfloat16) == 1
+def test_if_nothing_is_compiled_nothing_is_filled_up(monkeypatch):
+    monkeypatch.setattr(packing_module, "onednn_is_faster", lambda: True)
+    assert shape_multiple(torch.device("cpu"), torch.float32, 512) > 1
+    assert shape_multiple(torch.device("cpu"), torch.float32, 511) == 1
+    monkeypatch.setattr(packing_module, "onednn_is_faster", lambda: False)
+    assert shape_multiple(torch.device("cpu"), torch.float32, 512) == 1
+    assert shape_multiple(torch.device("cuda"), torch.bfloat16, 512) == 1
     assert len(pack(UNEVEN).ids) == packed_tokens(UNEVEN)

@@ -8,6 +8,7 @@ from swarmd.addresses import parse_peer_address
 from swarmd.network.doors import Doors
 from swarmd.network.hearing import Hearing
 from swarmd.network.in_touch import GREETINGS_AT_ONCE, SILENT_ROUNDS_MAX, InTouch
+from swarmd.network.neighbourhood import MANY
 from tests.gossip.making import key
 
 PEERS = [key(number).peer_id for number in range(200)]
@@ -15,7 +16,7 @@ PEERS = [key(number).peer_id for number in range(200)]
 
 def watch(hearing: Hearing, doors: Doors | None = None) -> InTouch:
     nothing = cast(Any, None)
-    return InTouch(nothing, nothing, hearing, doors or Doors(), nothing)
+    return InTouch(nothing, nothing, hearing, doors or Doors(), nothing, frozenset)
 
 
 def rounds(
@@ -53,7 +54,7 @@ def test_peers_with_and_without_a_door_take_turns():
     hearing, doors = Hearing(lambda: clock[0]), Doors()
     for number, peer in enumerate(PEERS[:20]):
         doors.remember(parse_peer_address(f"/ip4/10.0.0.{number}/tcp/4001/p2p/{peer}"))
-    greeted = rounds(watch(hearing, doors), hearing, clock, 10, peers=30)
+    greeted = rounds(watch(hearing, doors), hearing, clock, 20, peers=30)
     assert {sum(peer in doors for each in greeted for peer in each)} <= {4, 5, 6}
 
 
@@ -64,3 +65,21 @@ def test_peers_in_doubt_are_greeted_at_once_and_several_at_a_time():
         hearing.answered(peer)
         hearing.doubt(peer)
     assert len(watch(hearing)._to_greet(PEERS[:20])) == GREETINGS_AT_ONCE
+
+
+def away(hearing: Hearing, connected: int) -> set[Any]:
+    """Which of two peers with a door count as away: one parted, one that left a request unanswered."""
+    doors = Doors()
+    for number, peer in enumerate(PEERS[:2]):
+        doors.remember(parse_peer_address(f"/ip4/10.0.0.{number}/tcp/4001/p2p/{peer}"))
+    hearing.unanswered(PEERS[1])
+    present = watch(hearing, doors)._present(dict.fromkeys(PEERS[2 : 2 + connected], ""))
+    return set(doors.away(present))
+
+
+def test_with_few_connections_a_peer_that_is_not_connected_is_away():
+    assert away(Hearing(lambda: 0.0), MANY - 1) == {*PEERS[:2]}
+
+
+def test_with_many_connections_a_peer_that_closed_an_idle_one_is_not_away_unless_it_does_not_answer():
+    assert away(Hearing(lambda: 0.0), MANY) == {PEERS[1]}

@@ -15,13 +15,14 @@ from protocol import PeerId, Placement, dht_id
 from swarmd.network.dht import RPC_SECONDS, Answer
 from swarmd.network.dht_ids import node_id_of
 from swarmd.network.guard import Guard
-from swarmd.network.handing_over import Packed
+from swarmd.network.handing_over import REPLICAS, Packed
 from swarmd.network.interface import Standing
 from swarmd.network.packing import read_bin
 from swarmd.network.peer_ids import read_peer_id
 from swarmd.network.searching import (
     CONTACTS_ASKED,
     CONTACTS_HOLDING,
+    NEAR_S,
     SEARCH_S,
     STORE_S,
     Holding,
@@ -29,6 +30,7 @@ from swarmd.network.searching import (
 )
 from swarmd.network.shelf import Shelf
 from swarmd.network.simulation import run_simulated, simulated_wall_clock
+from swarmd.network.walk import BEAM
 
 LATENCY_S = 0.02
 SLOW_S = 1.3
@@ -271,6 +273,50 @@ def test_a_store_fetches_what_lies_under_its_key_only_to_see_that_promises_are_k
             await asyncio.sleep(1.0)
         assert asked == [beside, name, beside, beside]
         assert len(other.shelf.entries(name, simulated_wall_clock())) == 4
+
+    run(scenario)
+
+
+def test_what_is_stored_again_goes_to_the_same_nodes_without_a_walk_until_it_is_time_to_check_them() -> None:
+    async def scenario(world: World) -> None:
+        publisher, others = Honest(world), [Honest(world) for _ in range(30)]
+        publisher.knows(*(other.peer for other in others))
+        name = dht_id(placement(0).key)
+
+        async def again(number: int) -> int:
+            """Store a newer value. Return how many nodes were asked beforehand."""
+            publisher.asked = 0
+            newer = replace(placement(0), expires=placement(0).expires + number)
+            assert await publisher.searcher.hold([newer]) == Holding(held=1, crowded=0)
+            holders = [other.shelf.entries(name, simulated_wall_clock()) for other in others]
+            assert (
+                sum(held.expires == newer.expires for each in holders for held in each.values()) == REPLICAS
+            )
+            return publisher.asked
+
+        assert await again(0) > 0
+        assert await again(1) > 0, "the first promises are checked"
+        assert [await again(number) for number in range(2, 6)] == [0] * 4
+        await asyncio.sleep(NEAR_S)
+        assert await again(6) > 0
+
+    run(scenario)
+
+
+def test_if_nodes_no_longer_keep_what_is_stored_again_others_are_looked_for() -> None:
+    async def scenario(world: World) -> None:
+        publisher, others = Honest(world), [Honest(world) for _ in range(30)]
+        publisher.knows(*(other.peer for other in others))
+        for number in range(3):
+            await publisher.searcher.hold([replace(placement(0), expires=placement(0).expires + number)])
+        key = int.from_bytes(dht_id(placement(0).key))
+        for gone in sorted(others, key=lambda other: other.node_id ^ key)[:BEAM]:
+            del world.at[gone.peer]
+        publisher.asked = 0
+        await publisher.searcher.hold([replace(placement(0), expires=placement(0).expires + 3)])
+        assert publisher.asked == 0
+        await publisher.searcher.hold([replace(placement(0), expires=placement(0).expires + 4)])
+        assert publisher.asked > 0
 
     run(scenario)
 

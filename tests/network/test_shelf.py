@@ -10,10 +10,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from protocol import SHARD_ENTRIES_MAX
+from protocol import PEER_ID_BYTES, SHARD_ENTRIES_MAX, PeerId
 from swarmd.network.interface import Standing
 from swarmd.network.shares import OWN, Source
-from swarmd.network.shelf import BOOKKEEPING_BYTES, Shelf
+from swarmd.network.shelf import BOOKKEEPING_BYTES, STATUSES_TOLD, Shelf
 
 KEY = b"k" * 20
 END = 100.0
@@ -227,3 +227,35 @@ def test_a_sender_with_few_entries_is_never_displaced_by_one_with_many(
 
 def test_own_things_are_known() -> None:
     assert OWN.standing == Standing.KNOWN
+
+
+# What a reader is told ------------------------------------------------------------------------------------
+
+CALLER = PeerId("c" * PEER_ID_BYTES)
+
+
+def with_entries(length: int, count: int, *more: bytes) -> Shelf:
+    shelf = shelf_of()
+    for subkey in (*(b"%0*d" % (length, number) for number in range(count)), *more):
+        assert shelf.put_entry(KEY, subkey, b"v", END, 0.0)
+    return shelf
+
+
+def test_a_reader_is_told_all_announcements_and_of_many_statuses_a_sample_that_changes() -> None:
+    announcements = with_entries(60, SHARD_ENTRIES_MAX)
+    assert announcements.answer(KEY, CALLER, 0.0) == announcements.entries(KEY, 0.0)
+    few = with_entries(PEER_ID_BYTES, STATUSES_TOLD)
+    assert few.answer(KEY, CALLER, 0.0) == few.entries(KEY, 0.0)
+    many = with_entries(PEER_ID_BYTES, SHARD_ENTRIES_MAX)
+    samples = [many.answer(KEY, CALLER, 0.0) for _ in range(40)]
+    assert {len(each) for each in samples} == {STATUSES_TOLD}
+    assert set().union(*samples) == set(many.entries(KEY, 0.0))
+
+
+def test_whoever_published_a_status_is_always_told_that_it_is_held() -> None:
+    shelf = with_entries(PEER_ID_BYTES, SHARD_ENTRIES_MAX - 1, CALLER.encode())
+    for _ in range(40):
+        told = shelf.answer(KEY, CALLER, 0.0)
+        assert CALLER.encode() in told
+        assert len(told) == STATUSES_TOLD
+    assert shelf.answer(KEY, CALLER, END) == {}

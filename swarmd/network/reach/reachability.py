@@ -126,6 +126,10 @@ class Reaching:
         opens = self.opens()
         return self._neighbourhood.seems_dialable if opens is None else opens
 
+    def needed(self) -> frozenset[str]:
+        """The peers to stay connected to: relays of this peer, and peers that it relays for."""
+        return self._relay.in_use | frozenset(self._reservations.relays)
+
     def view(self) -> Reachability:
         """A snapshot of what is known now."""
         opens = self.opens()

@@ -111,6 +111,11 @@ class Relay:
         self._expire()
         return RelayCounts(len(self._places), self._open, self._allowance.passed, self._refused)
 
+    @property
+    def in_use(self) -> frozenset[str]:
+        """The peers that hold a place, and both ends of each circuit."""
+        return frozenset({*self._places, *self._circuits})
+
     async def serve(
         self,
         peer: PeerId,
