@@ -1,13 +1,18 @@
 """Whatever template and tokenizer do, the question arrives, and an answer ends as the model ends it."""
 
+import re
+
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers
 from tokenizers.processors import TemplateProcessing
 from transformers import PreTrainedTokenizerFast
 
 from swarmd.errors import ConfigError, ModelError
 from swarmd.model import ChatTokenizer, load_model, locate
+from swarmd.model.tokenizer import _pattern
 from swarmd.tasks.prompt import extract_answer, prompt_messages
 from tests.conftest import byte_tokenizer
 
@@ -123,6 +128,24 @@ def test_a_turn_end_that_the_tokenizer_calls_text_is_neither_shown_nor_written_b
 def test_question_and_instruction_are_in_the_prompt(template):
     prompt = prompt_of(tokenizer_of(template))
     assert prompt.count(INSTRUCTION) == prompt.count(QUESTION) == 1
+
+
+@given(
+    st.lists(st.text("<ab.|\n", min_size=1, max_size=5), min_size=1, max_size=8),
+    st.text("<ab.|\n", max_size=30),
+)
+def test_the_longest_control_token_is_found_wherever_one_is_spelled(tokens, text):
+    longest_first = "|".join(map(re.escape, sorted(tokens, key=len, reverse=True)))
+    found = _pattern(tokens)
+    assert found is not None
+    assert found.findall(text) == re.findall(longest_first, text)
+
+
+def test_thousands_of_control_tokens_are_not_tried_one_by_one():
+    found = _pattern([f"<unused{number}>" for number in range(6_000)])
+    assert found is not None
+    assert max(level.count("|") for level in re.split(r"[()]", found.pattern)) <= 10
+    assert found.sub(" ", "<<unused5999><unused6000>") == "< <unused6000>"
 
 
 @pytest.mark.parametrize("template", [TURNS, SYSTEM_REFUSED + TURNS, SYSTEM_REFUSED + PARTS])
