@@ -334,7 +334,7 @@ def test_too_little_memory_says_what_to_do(
 ) -> None:
     save(home, make_policy(), tiny_model_dir)
 
-    def short(*_: object) -> None:
+    def short(*_: object, **__: object) -> None:
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
 
     monkeypatch.setattr(exporting, "load_model", short)

@@ -179,8 +179,8 @@ def test_a_quantised_model_whose_package_is_missing_names_it(
 
 
 def test_adapters_go_on_quantised_weights_as_these_are(tiny_model_dir, monkeypatch):
-    def quantised(*args):
-        model, tokenizer = load_model(*args)
+    def quantised(*args, **options):
+        model, tokenizer = load_model(*args, **options)
         model.is_quantized, model.quantization_method = True, QuantizationMethod.GPTQ
         with pytest.raises(ValueError, match="cast a GPTQ model"):
             model.to("cpu", torch.float32)
@@ -197,8 +197,8 @@ def test_adapters_go_on_quantised_weights_as_these_are(tiny_model_dir, monkeypat
 def test_quantised_weights_that_take_no_adapters_are_not_said_to_be_trainable_without(
     tiny_model_dir, monkeypatch
 ):
-    def quantised(*args):
-        model, tokenizer = load_model(*args)
+    def quantised(*args, **options):
+        model, tokenizer = load_model(*args, **options)
         model.is_quantized = True
         model.to = _refuse
         return model, tokenizer
@@ -228,8 +228,8 @@ class OneWay(torch.autograd.Function):
         return _refuse()
 
 
-def one_way(*args):
-    model, tokenizer = load_model(*args)
+def one_way(*args, **options):
+    model, tokenizer = load_model(*args, **options)
     model.lm_head.register_forward_pre_hook(lambda _, inputs: (OneWay.apply(inputs[0]),))
     return model, tokenizer
 
