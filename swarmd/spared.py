@@ -5,8 +5,10 @@
 - transformers imports torch's compiler, `torch._dynamo`, to mark what it should leave alone. Nothing here is
   compiled, so its functions stay unmarked.
 - typer imports rich's Markdown, a fifth of `swarmd --help`, for help written in Markdown. Ours is not.
-- transformers imports scipy for the losses of object detection, and sympy with torch's distributed tensors.
-  No model of ours has either. It looks whether they are installed, and is told no during its import.
+- transformers imports scipy for the losses of object detection. It looks whether scipy is installed, and is
+  told no during its import.
+- transformers imports torch's distributed tensors, and sympy with them. No model of ours is distributed. It
+  is told for good that PyTorch cannot do that, because its functions use what its modules did not import.
 
 Tried with hivemind 1.1.12, typer 0.29, torch 2.13 and transformers 5.24. Any other torch or transformers is
 imported as it wants to be.
@@ -27,8 +29,8 @@ TORCH, TRANSFORMERS = "2.13.", "5.24."
 """The releases in which what is left out was looked at."""
 MODELLING = ("masking_utils", "modeling_utils", "modeling_layers", "generation.utils")
 """The modules of transformers that import what is left out."""
-ASKED = ("is_scipy_available", "is_torch_distributed_available")
-"""What transformers asks itself before it imports scipy, or sympy with torch's distributed tensors."""
+SCIPY, DISTRIBUTED = "is_scipy_available", "is_torch_distributed_available"
+"""What transformers asks itself before it imports scipy, or torch's distributed tensors."""
 COMPILER = "torch._dynamo"
 
 
@@ -52,7 +54,8 @@ def spare_transformers() -> None:
         return
     _defer("transformers.models")
     tried = torch.__version__.startswith(TORCH)
-    with _without_scipy_and_sympy(), _without_compiler() if tried else nullcontext():
+    _say_no(DISTRIBUTED)
+    with _without_scipy(), _without_compiler() if tried else nullcontext():
         for module in MODELLING:
             import_module(f"transformers.{module}")
 
@@ -107,17 +110,23 @@ def _from_compiler(name: str) -> Any:
 
 
 @contextmanager
-def _without_scipy_and_sympy() -> Iterator[None]:
-    """Within the block, transformers is told that what it looks for is not installed."""
-    asked = [import_module("transformers.utils"), import_module("transformers.utils.import_utils")]
-    found = [(module, name, getattr(module, name)) for module in asked for name in ASKED]
-    for module, name, _ in found:
-        setattr(module, name, lambda: False)
+def _without_scipy() -> Iterator[None]:
+    """Within the block, transformers is told that scipy is not installed."""
+    found = _say_no(SCIPY)
     try:
         yield
     finally:
-        for module, name, function in found:
-            setattr(module, name, function)
+        for module, function in found:
+            setattr(module, SCIPY, function)
+
+
+def _say_no(question: str) -> list[tuple[ModuleType, Any]]:
+    """Answer `question` of transformers with no. Returns where it was asked, with what answered it before."""
+    asked = [import_module("transformers.utils"), import_module("transformers.utils.import_utils")]
+    found = [(module, getattr(module, question)) for module in asked]
+    for module in asked:
+        setattr(module, question, lambda: False)
+    return found
 
 
 def _defer(package: str) -> None:

@@ -66,6 +66,20 @@ optimizer.update()
 print(sorted({"scipy", "sympy", "torch._dynamo.eval_frame"} & set(sys.modules)))
 print(sizes == model.num_parameters())
 """
+ADAPTED = """
+import torch
+from swarmd.hardware.plan import LoraPlan
+from swarmd.model import load_model, locate, on_meta, read_configuration
+from swarmd.model.adapters import adapter_parameters_per_rank, with_adapters
+from swarmd.model_names import EMBEDDED
+located = locate(EMBEDDED)
+added = adapter_parameters_per_rank(on_meta(read_configuration(located)))
+model, _ = load_model(located, torch.float32)
+model.save_pretrained("whole")
+adapted = with_adapters(model, LoraPlan(1, 1))
+print(added == sum(p.numel() for p in adapted.parameters() if p.requires_grad))
+adapted.save_pretrained("adapter")
+"""
 
 
 @pytest.fixture
@@ -128,7 +142,7 @@ def test_another_release_of_transformers_is_imported_as_it_wants_to_be(
 
 def test_a_peer_loads_none_of_it_and_whoever_asks_gets_it() -> None:
     done = subprocess.run([sys.executable, "-c", START], capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines() == ["[]", "Optimizer 1.1.12 True", "True False", "True True", "2.0"]
+    assert done.stdout.splitlines() == ["[]", "Optimizer 1.1.12 True", "True False", "True False", "2.0"]
 
 
 @pytest.mark.parametrize("room", ["judges", "llama", "policy"])
@@ -142,6 +156,14 @@ def test_none_of_it_is_loaded_by_whichever_room_is_imported_first(room: str) -> 
 def test_neither_planning_nor_loading_nor_training_a_model_loads_it() -> None:
     done = subprocess.run([sys.executable, "-c", STEP], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-2:] == ["[]", "True"]
+
+
+def test_a_model_is_saved_and_adapted_without_what_is_left_out(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", ADAPTED], capture_output=True, text=True, check=True, cwd=tmp_path
+    )
+    assert done.stdout.splitlines()[-1] == "True"
+    assert {path.name for path in tmp_path.iterdir()} == {"whole", "adapter"}
 
 
 def test_whoever_asks_the_compiler_for_more_than_marks_gets_the_real_one(

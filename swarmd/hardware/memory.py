@@ -13,7 +13,7 @@ from swarmd.hardware.shape import ModelShape
 
 MIB = 2**20
 
-LIBRARIES_BYTES = {"cpu": 100 * MIB, "cuda": 600 * MIB, "mps": 300 * MIB}
+LIBRARIES_BYTES = {"cpu": 50 * MIB, "cuda": 600 * MIB, "mps": 300 * MIB}
 """Memory of libraries, besides our tensors, once they compute: thread buffers, workspaces, kernels."""
 SLACK = 1.03  # for free heap in pieces too small to use
 

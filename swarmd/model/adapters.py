@@ -6,8 +6,9 @@ peft is imported only when adapters are created (`swarmd.adapted` explains why).
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
@@ -40,8 +41,7 @@ def with_adapters(model: PreTrainedModel, plan: LoraPlan, start: AdapterStart | 
     The adapters are new and on every linear layer, or those of `start`. Raises ModelError if the weights of
     `start` are incomplete or belong to a different base.
     """
-    from peft import get_peft_model
-
+    get_peft_model = _adding()
     with torch.random.fork_rng(), _without_peft_warnings():
         torch.manual_seed(SEED)
         config = _on_every_layer(plan) if start is None else start.lora_config()
@@ -49,6 +49,14 @@ def with_adapters(model: PreTrainedModel, plan: LoraPlan, start: AdapterStart | 
         if start is not None:
             _load(adapted, start)
     return adapted
+
+
+def _adding() -> Callable[..., Any]:
+    """peft's function. It looks at torch's distributed tensors, and relies on transformers to import them."""
+    import_module("torch.distributed.tensor")
+    from peft import get_peft_model
+
+    return get_peft_model
 
 
 def _on_every_layer(plan: LoraPlan) -> LoraConfig:
@@ -84,8 +92,7 @@ def adapter_parameters_per_rank(model: PreTrainedModel, start: AdapterStart | No
     Counts what peft adds rather than the linear layers, because in a mixture of experts peft may adapt the
     experts' stacked weights, which are not layers. Adapters of `start` are counted as they are, rounded up.
     """
-    from peft import get_peft_model  # import before the block, where its tensors would get no memory
-
+    get_peft_model = _adding()  # import before the block, where its tensors would get no memory
     rank = 1 if start is None else start.settings.r
     with torch.device("meta"), _without_peft_warnings():
         config = _on_every_layer(LoraPlan(1, 1)) if start is None else start.lora_config()
