@@ -56,7 +56,8 @@ def _adding() -> Callable[..., Any]:
     import_module("torch.distributed.tensor")
     from peft import get_peft_model
 
-    return get_peft_model
+    function: Callable[..., Any] = get_peft_model
+    return function
 
 
 def _on_every_layer(plan: LoraPlan) -> LoraConfig:
