@@ -21,6 +21,7 @@ from swarmd.model.sight import model_class
 from swarmd.policy import Policy, load_policy
 from swarmd.policy.preparing import prepare_plan
 from swarmd.tasks import Example
+from tests.policy.rating import assert_rated_as_sampled
 from tests.tiny_sight import SIDE, VECTORS, write_tiny_sight
 
 RED = Image(SIDE, SIDE, bytes((255, 0, 0)) * SIDE * SIDE)
@@ -74,15 +75,7 @@ def test_tokens_are_rated_as_they_were_sampled_whatever_images_share_the_batch(p
         policy.render("A longer question, without any image"),
         policy.render("And two?", (), (SPLIT, RED)),
     ]
-    groups = policy.generate(prompts, 3, rng=torch.Generator().manual_seed(1))
-    rows = [
-        TokenRow(prompt, each.token_ids)
-        for prompt, group in zip(prompts, groups, strict=True)
-        for each in group
-    ]
-    logprobs, mask = policy.logprobs(rows)
-    sampled = torch.tensor([value for group in groups for each in group for value in each.logprobs])
-    torch.testing.assert_close(logprobs[mask].detach(), sampled, atol=1e-4, rtol=1e-4)
+    assert_rated_as_sampled(policy, prompts, 3)
 
 
 def test_what_is_seen_changes_what_is_likely(policy: Policy) -> None:

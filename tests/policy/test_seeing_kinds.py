@@ -28,6 +28,7 @@ from swarmd.model.eyes import Scale, Square
 from swarmd.model.sight import Sight, read_sight
 from swarmd.model.sight_kinds import KINDS
 from swarmd.policy import Policy, load_policy
+from tests.policy.rating import assert_rated_as_sampled
 
 RED = Image(8, 8, bytes((255, 0, 0)) * 64)
 SPLIT = Image(2, 2, bytes((0, 0, 255)) * 2 + bytes((255, 255, 0)) * 2)
@@ -110,15 +111,7 @@ def test_tokens_are_rated_as_they_were_sampled_whatever_images_share_the_batch(p
         policy.render("And two?", (), (WIDE, RED)),
         policy.render("And three?", (), (RED, RED, SPLIT)),
     ]
-    groups = policy.generate(prompts, 2, rng=torch.Generator().manual_seed(1))
-    rows = [
-        TokenRow(prompt, each.token_ids)
-        for prompt, group in zip(prompts, groups, strict=True)
-        for each in group
-    ]
-    logprobs, mask = policy.logprobs(rows)
-    sampled = torch.tensor([value for group in groups for each in group for value in each.logprobs])
-    torch.testing.assert_close(logprobs[mask].detach(), sampled, atol=1e-4, rtol=1e-4)
+    assert_rated_as_sampled(policy, prompts, 2)
 
 
 def test_what_is_seen_changes_what_is_likely_and_the_tower_learns(policy: Policy) -> None:
