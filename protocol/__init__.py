@@ -77,8 +77,16 @@ from protocol.records import (
     TurnsRecord,
     Used,
 )
-from protocol.storage import Place, Placement, check_stored, place_announcement, place_body, place_status
-from protocol.topics import announcement_key, body_key, dht_id, membership_key, shard_of
+from protocol.storage import (
+    Place,
+    Placement,
+    check_stored,
+    check_told,
+    place_announcement,
+    place_body,
+    place_status,
+)
+from protocol.topics import announcement_key, body_key, dht_id, membership_key, publisher_key, shard_of
 from protocol.verify import (
     VerifiedAnnouncement,
     VerifiedFullStatus,
@@ -172,6 +180,7 @@ __all__ = [
     "body_key",
     "canonical_json",
     "check_stored",
+    "check_told",
     "compress_body",
     "compressed_bytes_max",
     "decode",
@@ -195,6 +204,7 @@ __all__ = [
     "place_status",
     "prompt_digest",
     "public_key_from_peer_id",
+    "publisher_key",
     "question_digest",
     "seal",
     "shard_of",

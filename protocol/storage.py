@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from protocol.errors import Reason, RejectedRecord
-from protocol.keys import PEER_ID_BYTES
+from protocol.keys import PEER_ID_BYTES, PeerId
 from protocol.limits import CLOCK_SKEW_S_MAX, MEMBERSHIP_SHARDS, RECORD_LIFETIME_S_MAX
 from protocol.manifest import Manifest
 from protocol.topics import announcement_key, body_key, dht_id, membership_key, shard_of
@@ -84,14 +84,37 @@ def check_stored(
     `stored_at`: the `dht_id` of its key. `subkey`: None for a plain value. `expiry`: Unix seconds as held by
     the DHT; any number, including NaN and infinities. The order of the checks is that of SPEC section 7.5.
     """
+    placement = _placed(subkey, value, expiry, manifest, now)
+    if (dht_id(placement.key), placement.subkey) != (stored_at, subkey):
+        raise RejectedRecord(Reason.TOPIC, "key and subkey do not follow from the contents")
+    _check_expiry(placement, expiry)
+
+
+def check_told(
+    publisher: PeerId, subkey: bytes | None, value: bytes, expiry: float, *, manifest: Manifest, now: float
+) -> None:
+    """Check what `publisher` tells of itself under its own key: its announcements. Raises RejectedRecord.
+
+    The arguments are those of `check_stored`, and so is the order of the checks. No node stores such an entry
+    for another.
+    """
+    placement = _placed(subkey, value, expiry, manifest, now)
+    is_own = subkey is not None and subkey.startswith(publisher.encode())
+    if not is_own or placement.subkey != subkey or len(subkey) != _ANNOUNCEMENT_SUBKEY_BYTES:
+        raise RejectedRecord(Reason.TOPIC, "not an announcement of the peer that was asked")
+    _check_expiry(placement, expiry)
+
+
+def _placed(subkey: bytes | None, value: bytes, expiry: float, manifest: Manifest, now: float) -> Placement:
     place = _place_for(subkey)
     if not now < expiry:
         raise RejectedRecord(Reason.EXPIRED, f"expiry {expiry} is not in the future")
     if expiry > now + RECORD_LIFETIME_S_MAX + CLOCK_SKEW_S_MAX:
         raise RejectedRecord(Reason.LIFETIME, f"expiry {expiry} is later than any record can expire")
-    placement = place(value, manifest=manifest, now=now)
-    if (dht_id(placement.key), placement.subkey) != (stored_at, subkey):
-        raise RejectedRecord(Reason.TOPIC, "key and subkey do not follow from the contents")
+    return place(value, manifest=manifest, now=now)
+
+
+def _check_expiry(placement: Placement, expiry: float) -> None:
     if placement.expires != expiry:
         raise RejectedRecord(Reason.LIFETIME, f"stored until {expiry}, signed until {placement.expires:.0f}")
 

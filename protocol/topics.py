@@ -41,6 +41,12 @@ def body_key(swarm: bytes, digest: bytes) -> bytes:
     return sha256_of(["swarmd-body", swarm, digest])
 
 
+def publisher_key(swarm: bytes, publisher: PeerId) -> bytes:
+    """Return the DHT key (32 bytes) under which a publisher, and no other node, tells its announcements."""
+    _check_width("swarm", swarm, DIGEST_BYTES)
+    return sha256_of(["swarmd-publisher", swarm, publisher])
+
+
 def dht_id(key: bytes) -> bytes:
     """Return the 20-byte DHT id of a key, or of a node given the bytes of its peer id (SPEC section 7.6)."""
     return hashlib.sha1(key, usedforsecurity=False).digest()

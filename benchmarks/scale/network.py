@@ -21,7 +21,7 @@ from benchmarks.scale.crowd import NEAR, Crowd
 from benchmarks.scale.publications import Publications
 from benchmarks.scale.tally import Purpose, Served, Tally, To
 from benchmarks.scale.workload import MANIFEST
-from protocol import PEER_ID_BYTES, PeerId, Place, place_announcement, place_status
+from protocol import PEER_ID_BYTES, PeerId, Place, Placement, place_announcement, place_status
 from swarmd.network.bucket_checks import BucketChecks
 from swarmd.network.dht import BUCKET_SIZE, NAMED, Answer
 from swarmd.network.dht_ids import node_id_of
@@ -42,6 +42,7 @@ from swarmd.network.interface import (
     Way,
 )
 from swarmd.network.neighbourhood import LOOK_AROUND_S, MANY, REFRESH_S
+from swarmd.network.own_announcements import OwnAnnouncements
 from swarmd.network.packing import read_bin
 from swarmd.network.pauses import Pauses
 from swarmd.network.peer_ids import read_peer_id
@@ -83,6 +84,7 @@ class SimulatedNetwork:
         self.routing_table = RoutingTable(self.node_id, BUCKET_SIZE, 5)
         self._bucket_checks = BucketChecks(self.routing_table, loop.time)
         self._shelf = Shelf(rng)
+        self._own = OwnAnnouncements(self.node.name, lambda: MANIFEST)
         self._pulled: dict[PeerId, int] = {}
         self._guard = Guard(loop.time, lambda peer: self._pulled.get(peer, 0))
         self._searcher = Searcher(
@@ -149,13 +151,26 @@ class SimulatedNetwork:
             self._machines[other]._connected.pop(self.number, None)
 
     async def announce(self, envelopes: Sequence[bytes]) -> int:
-        return (await self._publish(Purpose.ANNOUNCE, place_announcement, envelopes)).held
+        placements = _placed(place_announcement, envelopes)
+        self._own.add(placements)
+        return (await self._hold(Purpose.ANNOUNCE, placements)).held
 
     async def publish_status(self, envelope: bytes) -> bool:
-        return not (await self._publish(Purpose.STATUS, place_status, [envelope])).crowded
+        return not (await self._hold(Purpose.STATUS, _placed(place_status, [envelope]))).crowded
 
     async def read_announcements(self, keys: Sequence[bytes]) -> list[bytes]:
         return await self._read(Purpose.READ, keys)
+
+    async def announcements_of(self, peer_id: PeerId) -> list[bytes]:
+        other = self._crowd.number_of[peer_id]
+        await self._trip(other)
+        now, machine = simulated_wall_clock(), self._machines.get(other)
+        told = machine._own.told(now) if machine else self._publications.told_by(other, now)
+        held = sizes.dictionary((len(subkey), len(each.value)) for subkey, each in told.items())
+        answered = sizes.find_answer([sizes.result(0, held)])
+        self._count(Purpose.TELL, To.ANYBODY, sizes.find_request(1), answered, other)
+        self._enter(other)
+        return [each.value for each in told.values()]
 
     async def read_statuses(self, keys: Sequence[bytes]) -> list[bytes]:
         return await self._read(Purpose.MEMBERS, keys)
@@ -311,8 +326,7 @@ class SimulatedNetwork:
 
     # -------------------------------------------------------------------------------------------------
 
-    async def _publish(self, purpose: Purpose, place: Place, envelopes: Sequence[bytes]) -> Holding:
-        placements = place_all(place, envelopes, manifest=MANIFEST, now=simulated_wall_clock())
+    async def _hold(self, purpose: Purpose, placements: Sequence[Placement]) -> Holding:
         self._walks(purpose, len({placement.key for placement in placements}))
         return await self._searcher.hold(placements)
 
@@ -380,3 +394,7 @@ class SimulatedNetwork:
         """Wait for a round trip, after a handshake if there is no connection."""
         trips = 1.0 if other in self._connected else 1.0 + HANDSHAKE_TRIPS
         await asyncio.sleep(2 * trips * self._latency_s * self._rng.uniform(0.5, 1.5))
+
+
+def _placed(place: Place, envelopes: Sequence[bytes]) -> list[Placement]:
+    return place_all(place, envelopes, manifest=MANIFEST, now=simulated_wall_clock())

@@ -50,6 +50,7 @@ class PeerNetwork(Protocol):
     async def disconnect(self, peer_id: PeerId) -> None: ...
     async def announce(self, envelopes: tuple[bytes, ...]) -> int: ...
     async def read_announcements(self, keys: tuple[bytes, ...]) -> list[bytes]: ...
+    async def announcements_of(self, peer_id: PeerId) -> list[bytes]: ...
     async def publish_status(self, envelope: bytes) -> bool: ...
     async def read_statuses(self, keys: tuple[bytes, ...]) -> list[bytes]: ...
     async def ask_status(self, peer_id: PeerId) -> bytes: ...
@@ -173,6 +174,9 @@ class ModellessPeer(Generic[N]):
                 before = self.gossip.statistics().candidates
                 self.handle(g.AnnouncementsRead(tuple(found)))
                 self.new_candidates += self.gossip.statistics().candidates - before
+            case g.AskPublisher(peer):
+                told = await _or([], network.announcements_of(peer))
+                self.handle(g.PublisherTold(peer, tuple(told)))
             case g.ReadStatuses(keys):
                 self.did["status keys"] += len(keys)
                 self.handle(g.StatusesRead(tuple(await _or([], network.read_statuses(keys)))))
@@ -202,7 +206,7 @@ _NETWORKED = frozenset(
     each.__name__
     for each in (
         *(g.Pull, g.Announce, g.ReadAnnouncements, g.ReadStatuses, g.PublishStatus),
-        *(g.AskStatus, g.StoreBody, g.Connect, g.Disconnect),
+        *(g.AskPublisher, g.AskStatus, g.StoreBody, g.Connect, g.Disconnect),
     )
 )
 

@@ -74,6 +74,8 @@ class Publications:
         self._phases = [rng.random() for _ in range(crowd.size)]
         """When in each step and in each status interval a peer publishes."""
         self._rounds: dict[int, dict[int, list[Entry]]] = {}
+        self._own: dict[int, dict[int, tuple[int, Entry]]] = {}
+        """By round and publisher: the key of its announcement, and the announcement."""
         self._signed: dict[Entry, tuple[bytes, Held]] = {}
         self._entry_of: dict[bytes, Entry] = {}
         self._bodies: OrderedDict[bytes, bytes] = OrderedDict()
@@ -118,6 +120,15 @@ class Publications:
             self._signed[entry] = sign(entry)
         return self._signed[entry]
 
+    def told_by(self, number: int, now: float) -> dict[bytes, Held]:
+        """Return the announcements that a statistical peer has of its own, by subkey."""
+        newest = MANIFEST.round_at(int(now))
+        found = []
+        for round_ in range(newest - ROUNDS_BACK, newest + 1):
+            self._round(round_)
+            found.append(self._own[round_][number])
+        return dict(self._made(key, entry) for key, entry in found if entry.since <= now < entry.expires)
+
     def stored(self, number: int, key: int, now: float) -> dict[bytes, Held]:
         """Return what machines stored at one statistical node."""
         found = self._stored.get((number, key), {})
@@ -161,6 +172,7 @@ class Publications:
         self._stored = {place: held for place in self._stored if (held := self.stored(*place, now))}
         oldest = MANIFEST.round_at(int(now)) - ROUNDS_BACK
         self._rounds = {round_: keys for round_, keys in self._rounds.items() if round_ >= oldest}
+        self._own = {round_: own for round_, own in self._own.items() if round_ >= oldest}
 
     def full_status(self, number: int, now: float) -> bytes:
         """Return what a peer says of itself on request, with the 32 peers from whom it learned."""
@@ -172,6 +184,7 @@ class Publications:
     def _round(self, round_: int) -> dict[int, list[Entry]]:
         if round_ not in self._rounds:
             by_key: dict[int, list[Entry]] = {}
+            own: dict[int, tuple[int, Entry]] = {}
             widths = [self._shards() for _ in range(BELIEFS)]
             for number in range(self._real, self._crowd.size):
                 at = MANIFEST.round_start(round_) + self._phases[number] * STEP_S
@@ -182,7 +195,8 @@ class Publications:
                 )
                 entry = Entry(at + STORED_AFTER_S, number, at + LIFETIME_S - 1.0, round_, width)
                 insort(by_key.setdefault(key, []), entry)
-            self._rounds[round_] = by_key
+                own[number] = key, entry
+            self._rounds[round_], self._own[round_] = by_key, own
         return self._rounds[round_]
 
     def _group_rng(self, number: int, round_: int) -> random.Random:

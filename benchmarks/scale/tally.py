@@ -12,6 +12,7 @@ class Purpose(StrEnum):
 
     READ = "reading announcements"
     MEMBERS = "reading statuses"
+    TELL = "asking publishers"
     ANNOUNCE = "announcing"
     STATUS = "publishing the status"
     LOOK = "looking around"

@@ -24,6 +24,7 @@ from swarmd.gossip import (
     Announced,
     AnnouncementHeld,
     AnnouncementsRead,
+    AskPublisher,
     AskStatus,
     BodyArrived,
     Command,
@@ -41,6 +42,7 @@ from swarmd.gossip import (
     NetworkRestarted,
     OperatorSaid,
     Paused,
+    PublisherTold,
     PublishStatus,
     Pull,
     PullFailed,
@@ -286,6 +288,8 @@ class Exchange:
                 self.handle(StatusesRead(tuple(found)))
             case PublishStatus(envelope=envelope):
                 self.handle(StatusPublished(await self._or(True, self._network.publish_status(envelope))))
+            case AskPublisher(peer=peer):
+                self.handle(PublisherTold(peer, tuple(await self._told_by(peer))))
             case AskStatus(peer=peer):
                 await self._ask_status(peer)
             case StoreBody(envelope=envelope):
@@ -306,6 +310,15 @@ class Exchange:
         except NetworkError as error:
             self._events.emit("warning", message=f"the network did not answer: {error}")
             return fallback
+
+    async def _told_by(self, publisher: PeerId) -> list[bytes]:
+        """Ask a publisher for its announcements. Its silence is reported when a pull fails."""
+        try:
+            return await self._network.announcements_of(publisher)
+        except NetworkClosedError:
+            raise
+        except NetworkError:
+            return []
 
     async def _ask_status(self, peer: PeerId) -> None:
         """Ask a peer for its full status. Silence is not worth reporting: the peer may have left, or run an

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import random
 from collections import Counter, defaultdict, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from protocol import PeerId, VerifiedAnnouncement
 from swarmd.gossip.contacts import Party
 from swarmd.gossip.limits import GossipLimits
 from swarmd.gossip.turns import next_parties
+from swarmd.network.interface import Standing
 
 PartyOf = Callable[[PeerId], Party]
 
@@ -38,6 +39,7 @@ class Candidates:
         self._by_peer: dict[PeerId, list[Candidate]] = {}
         self._count = 0
         self._recent: deque[PeerId] = deque(maxlen=limits.pull_window)
+        self._owes: Counter[str] = Counter()
 
     def __len__(self) -> int:
         return self._count
@@ -73,9 +75,17 @@ class Candidates:
             counts[largest] -= 1
 
     def take(
-        self, now: float, allowed: Callable[[PeerId], bool], busy: Iterable[bytes], party_of: PartyOf
+        self,
+        now: float,
+        allowed: Callable[[PeerId], bool],
+        busy: Iterable[bytes],
+        party_of: PartyOf,
+        visited: Callable[[PeerId], bool] = lambda _peer: False,
     ) -> Candidate | None:
-        """Remove and return the next candidate with an `allowed` publisher and a digest not in `busy`."""
+        """Remove and return the next candidate with an `allowed` publisher and a digest not in `busy`.
+
+        Publishers that are `visited` come before others of their class, up to their share of the pulls.
+        """
         self.expire(now)
         in_flight = frozenset(busy)
         ready = {
@@ -91,13 +101,32 @@ class Candidates:
             members[party_of(peer)].append(peer)
         recent = Counter(map(party_of, self._recent))
         turn = next_parties(list(members), self._rng)
-        party = self._rng.choice([p for p in turn if recent[p] < most] or turn)
-        peers = members[party]
-        peer = self._rng.choice([p for p in peers if self._recent.count(p) < most] or peers)
+        staying = [
+            peer
+            for party in turn
+            if recent[party] < most and party.standing > Standing.STRANGER
+            for peer in members[party]
+            if visited(peer)
+        ]
+        if staying:
+            peer = self._rng.choice(staying)
+            self._owes[party_of(peer).name] += 1
+        else:
+            party = self._draw([p for p in turn if recent[p] < most] or turn)
+            peers = members[party]
+            peer = self._rng.choice([p for p in peers if self._recent.count(p) < most] or peers)
         chosen = self._rng.choice(ready[peer])
         self._keep(peer, [c for c in self._by_peer[peer] if c is not chosen])
         self._recent.append(peer)
         return chosen
+
+    def _draw(self, parties: Sequence[Party]) -> Party:
+        """Draw a party. One that had pulls beyond its turn pays for each with a turn."""
+        while True:
+            party = self._rng.choice(parties)
+            if not self._owes[party.name]:
+                return party
+            self._owes[party.name] -= 1
 
     def expire(self, now: float) -> None:
         for peer in list(self._by_peer):

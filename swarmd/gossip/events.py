@@ -109,6 +109,16 @@ class AnnouncementsRead:
 
 
 @dataclass(frozen=True)
+class PublisherTold:
+    """Answer to `AskPublisher`: the announcements that `peer` has of its own, unverified; empty after a
+    failure.
+    """
+
+    peer: PeerId
+    envelopes: tuple[bytes, ...]
+
+
+@dataclass(frozen=True)
 class AnnouncementHeld:
     """Another peer stored an announcement on this one, and it passed the storage rules."""
 
@@ -194,6 +204,7 @@ Event = (
     | Paused
     | Announced
     | AnnouncementHeld
+    | PublisherTold
     | AnnouncementsRead
     | StatusesRead
     | StatusPublished
@@ -235,6 +246,13 @@ class ReadAnnouncements:
     """`Network.read_announcements(keys)` -> `AnnouncementsRead`. One at a time."""
 
     keys: tuple[bytes, ...]
+
+
+@dataclass(frozen=True)
+class AskPublisher:
+    """`Network.announcements_of(peer)` -> `PublisherTold`. One at a time for each peer."""
+
+    peer: PeerId
 
 
 @dataclass(frozen=True)
@@ -363,6 +381,7 @@ Command = (
     | StoreBody
     | Announce
     | ReadAnnouncements
+    | AskPublisher
     | PublishStatus
     | ReadStatuses
     | TellStatus

@@ -73,6 +73,21 @@ class Intake:
         most = self._limits.shard_entries_target
         return new, {topic: sum(min(n, most) for n in counts.values()) for topic, counts in entries.items()}
 
+    def told(self, envelopes: Sequence[bytes], publisher: PeerId, now: float) -> list[VerifiedAnnouncement]:
+        """Return the announcements of a publisher, told by itself, that were not seen before."""
+        new = []
+        for envelope in envelopes:
+            digest = digest_of(envelope)
+            if digest in self._known or digest in self._refused:
+                continue
+            announced = self._verify(envelope, now)
+            if announced is None or announced.publisher != publisher:
+                self._refused.put(digest, None, close=False)
+                continue
+            self._known.put(digest, (_topic(announced), publisher), close=False)
+            new.append(announced)
+        return new
+
     def may_take(self, envelope: bytes, now: float) -> bool:
         """Whether to look at an announcement that another peer stored here.
 

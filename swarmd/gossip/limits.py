@@ -40,6 +40,9 @@ class GossipLimits:
     # Keys that were fully read, of the rounds that are still read; 250 bytes each.
     keys_remembered: int = 4_096
 
+    # Asking publishers for their announcements: older ones are about to expire
+    publisher_interval_s: float = 180.0  # between two requests to one publisher
+
     # Announcements that other peers store here
     news_per_s: float = 8.0  # accepted as candidates per second: as many as are pulled at once ...
     news_burst: float = 64.0  # ... or as many as one message contains

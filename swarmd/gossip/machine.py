@@ -33,6 +33,7 @@ from swarmd.gossip.events import (
     OperatorSaid,
     Paused,
     PeersRemembered,
+    PublisherTold,
     PullFailed,
     ReadAnnouncements,
     ReadStatuses,
@@ -43,6 +44,7 @@ from swarmd.gossip.events import (
     Verify,
     Word,
 )
+from swarmd.gossip.finding import Finding
 from swarmd.gossip.intake import Intake
 from swarmd.gossip.limits import GossipLimits
 from swarmd.gossip.membership import STATUSES_PER_READ, Membership, PeerSeen
@@ -89,6 +91,7 @@ class Gossip:
         self._reader = Reader(swarm, manifest, limits, rng, self._contacts)
         self._intake = Intake(manifest, limits)
         self._puller = Puller(key.peer_id, manifest, limits, self._reputation, self._contacts, rng)
+        self._finding = Finding(self._intake, self._reader, self._contacts, self._puller, self._shards)
         self._membership = Membership(swarm, key.peer_id, limits, rng, is_contact)
         self._clock = ClockWatch(limits)
         self._status_intake = StatusIntake(swarm, self._clock, is_contact)
@@ -168,9 +171,9 @@ class Gossip:
             case Announced(stored):
                 self._publisher.answered(stored)
             case AnnouncementsRead(envelopes):
-                self._announcements(envelopes, now)
+                self._finding.read(envelopes, now)
             case AnnouncementHeld(envelope):
-                self._held(envelope, now)
+                self._finding.held(envelope, now)
             case StatusesRead(envelopes):
                 statuses = self._status_intake.read(envelopes, now)
                 for verified in statuses:
@@ -188,7 +191,10 @@ class Gossip:
                 arrived = puller.arrived(digest, envelope, now, way, address)
                 if way is Way.INLINE:
                     self._missed(arrived)
-                return arrived
+                    return arrived
+                return arrived + self._finding.to_ask(arrived, now)
+            case PublisherTold(peer, envelopes):
+                self._finding.told(peer, envelopes, now)
             case PullFailed(digest=digest, kind=kind):
                 return puller.failed(digest, kind, now)
             case GroupScored(digest, informative):
@@ -241,26 +247,6 @@ class Gossip:
         self._reader.hurry()
         self._membership.hurry()
 
-    def _announcements(self, envelopes: tuple[bytes, ...], now: float) -> None:
-        contacts = set(self._contacts.vouching(now))
-        new, loads = self._intake.read(
-            envelopes, self._reader.topics_read(), now, lambda peer: peer in contacts
-        )
-        for load in loads.values():
-            self._shards.observe(load)
-        for announced in new:
-            if announced.publisher in contacts:
-                self._contacts.announced(announced)
-        self._reader.answered(self._puller.offer_all(new, now), now)
-
-    def _held(self, envelope: bytes, now: float) -> None:
-        """Process an announcement that another peer stored here; this peer need not search for it."""
-        if (announced := self._intake.held(envelope, now)) is None:
-            return
-        if self._contacts.is_contact(announced.publisher, now):
-            self._contacts.announced(announced)
-        self._puller.offer_all([announced], now)
-
     # Judging ---------------------------------------------------------------------------------------
 
     def _operator(self, peer: PeerId, word: Word) -> list[Command]:
@@ -304,7 +290,7 @@ class Gossip:
     def _read_due(self, now: float) -> list[Command]:
         commands: list[Command] = []
         if self._reader.due(now):
-            missing = self._missing(now)
+            missing = self._finding.missing(now)
             self._wanting = missing > 0
             if keys := self._reader.keys(missing, self._shards.publish, now):
                 self._keys_read += len(keys)
@@ -313,9 +299,6 @@ class Gossip:
         if members:
             commands.append(ReadStatuses(members))
         return commands
-
-    def _missing(self, now: float) -> int:
-        return self._puller.missing(self._contacts.size(now) - 1, now)
 
     # Inspection ------------------------------------------------------------------------------------
 
@@ -339,7 +322,10 @@ class Gossip:
             groups_pulled=puller.pulled,
             groups_accepted=puller.accepted,
             groups_rejected=puller.rejected,
-            junk=Counter(self._intake.junk) + Counter(self._status_intake.junk) + Counter(self._asking.junk),
+            junk=sum(
+                (Counter(of.junk) for of in (self._intake, self._status_intake, self._asking)),
+                Counter(),
+            ),
             announcement_keys_read=self._keys_read,
             ignored=tuple(self._reputation.ignored(now)),
             trusted=tuple(sorted(self._reputation.trusted)),

@@ -31,6 +31,7 @@ from swarmd.gossip.kept import Kept
 from swarmd.gossip.limits import GossipLimits
 from swarmd.gossip.reputation import ABSENT, OVERDRAWN, PAUSED, UNINFORMATIVE, UNREACHABLE, Reputation
 from swarmd.gossip.turns import StrangersShare
+from swarmd.gossip.visits import Visits
 from swarmd.network.interface import PullFailure, Standing, Way
 
 STRANGERS_PULLS_PER_S = 0.1  # so that newcomers are heard even if the met peers deliver little
@@ -82,6 +83,7 @@ class Puller:
         self.allowance = Allowance(limits)
         self.candidates = Candidates(limits, rng)
         self.judge = Judge(reputation, contacts, self.candidates)
+        self.visits = Visits(limits)
         self._strangers = StrangersShare(STRANGERS_PULLS_PER_S)
         self._strangers_prove = 1.0
         self._in_flight: dict[bytes, _InFlight] = {}
@@ -175,12 +177,18 @@ class Puller:
         ):
             busy = {*self._in_flight, *self._verifying}
             candidate = self.candidates.take(
-                now, self._allowed_now(now), busy, lambda peer: self._party(peer, now)
+                now,
+                self._allowed_now(now),
+                busy,
+                lambda peer: self._party(peer, now),
+                lambda peer: self.visits.is_visited(peer, now),
             )
             if candidate is None:
                 break
             self.allowance.spend()
             publisher, announcement = candidate.announced.publisher, candidate.announced.announcement
+            if publisher not in self._contacts.connections:
+                self.visits.began(publisher, now)
             standing = self._party(publisher, now).standing
             self._strangers.took(is_held_back=standing <= Standing.STRANGER)
             self._in_flight[announcement.digest] = _InFlight(candidate, now, standing)

@@ -48,6 +48,7 @@ from swarmd.network.messages import (
     read_store_answer,
     read_store_request,
 )
+from swarmd.network.own_announcements import OwnAnnouncements
 from swarmd.network.packing import write_bin
 from swarmd.network.peer_ids import read_peer_id
 from swarmd.network.rules import StorageRules
@@ -99,12 +100,20 @@ class SwarmDHT(DHTProtocol):  # type: ignore[misc]  # hivemind is untyped
     _guard: Guard
     _clock: Clock
     _tasks: set[asyncio.Task[Any]]
+    _own: OwnAnnouncements
     _bucket_checks: BucketChecks
     _handing_over: HandingOver
 
     @classmethod
     async def open(
-        cls, p2p: P2P, control: Control, rules: StorageRules, shelf: Shelf, guard: Guard, clock: Clock
+        cls,
+        p2p: P2P,
+        control: Control,
+        rules: StorageRules,
+        shelf: Shelf,
+        own: OwnAnnouncements,
+        guard: Guard,
+        clock: Clock,
     ) -> SwarmDHT:
         node_id = node_id_of(p2p.peer_id)
         self: SwarmDHT = await cls.create(
@@ -119,6 +128,7 @@ class SwarmDHT(DHTProtocol):  # type: ignore[misc]  # hivemind is untyped
             client_mode=True,
         )
         self._control, self._shelf, self._guard, self._clock = control, shelf, guard, clock
+        self._own = own
         self._keeping = Keeping(rules, shelf, guard, clock)
         self.node_info = dht_pb2.NodeInfo(node_id=node_id.to_bytes())
         self._tasks = set()
@@ -164,6 +174,9 @@ class SwarmDHT(DHTProtocol):  # type: ignore[misc]  # hivemind is untyped
         return self._packed(dht_pb2.FindResponse(results=results, peer=self.node_info))
 
     def _found(self, name: bytes, caller: PeerID) -> dht_pb2.FindResult:
+        now = self._clock()
+        if (told := self._own.at(name, now)) is not None:
+            return _with_entries(dht_pb2.FindResult(type=dht_pb2.NOT_FOUND), told)
         key = DHTID.from_bytes(name)
         nearest = self.routing_table.get_nearest_neighbors(key, k=NAMED, exclude=node_id_of(caller))
         result = dht_pb2.FindResult(
@@ -171,15 +184,11 @@ class SwarmDHT(DHTProtocol):  # type: ignore[misc]  # hivemind is untyped
             nearest_node_ids=[node_id.to_bytes() for node_id, _ in nearest],
             nearest_peer_ids=[peer.to_bytes() for _, peer in nearest],
         )
-        now = self._clock()
         if (plain := self._shelf.plain(name, now)) is not None:
             result.type, result.expiration_time = dht_pb2.FOUND_REGULAR, plain.expires
             result.value = write_bin(plain.value)
-        elif entries := self._shelf.answer(name, read_peer_id(caller.to_bytes()), now):
-            result.type = dht_pb2.FOUND_DICTIONARY
-            result.value = packed_dictionary(entries)
-            result.expiration_time = max(held.expires for held in entries.values())
-        return result
+            return result
+        return _with_entries(result, self._shelf.answer(name, read_peer_id(caller.to_bytes()), now))
 
     @staticmethod
     def _packed(answer: Any) -> bytes:
@@ -356,3 +365,11 @@ class SwarmDHT(DHTProtocol):  # type: ignore[misc]  # hivemind is untyped
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("the DHT failed in the background", exc_info=error)
+
+
+def _with_entries(result: dht_pb2.FindResult, entries: Mapping[bytes, Held]) -> dht_pb2.FindResult:
+    if entries:
+        result.type = dht_pb2.FOUND_DICTIONARY
+        result.value = packed_dictionary(entries)
+        result.expiration_time = max(held.expires for held in entries.values())
+    return result

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from protocol import PEER_ID_BYTES, Reason
+from protocol import PEER_ID_BYTES, PeerId, Reason
 from swarmd.network.dht_storage import Clock
 from swarmd.network.guard import Guard
 from swarmd.network.interface import News
 from swarmd.network.messages import Found
 from swarmd.network.packing import Item
+from swarmd.network.peer_ids import read_peer_id
 from swarmd.network.rules import StorageRules, signer_of
 from swarmd.network.shelf import Held, Shelf
 
@@ -50,7 +51,7 @@ class Keeping:
         junk, plain = 0, None
         entries: dict[bytes, Held] = {}
         for item in found.items:
-            refusal = self._refusal(item)
+            refusal = self._refusal(item, teller=read_peer_id(sender))
             if refusal is not None:
                 junk += self._guard.judged(sender, refusal)
                 if junk == JUNK_MAX:
@@ -61,10 +62,10 @@ class Keeping:
                 entries[item.subkey] = Held(item.value, item.expires)
         return entries, plain
 
-    def _refusal(self, item: Item | None) -> Reason | None:
+    def _refusal(self, item: Item | None, teller: PeerId | None = None) -> Reason | None:
         if item is None:
             return Reason.ENCODING
-        return self._rules.refusal(item.key, item.subkey, item.value, item.expires, self._clock())
+        return self._rules.refusal(item.key, item.subkey, item.value, item.expires, self._clock(), teller)
 
     def _put(self, item: Item, sender: bytes) -> bool:
         now, source = self._clock(), self._guard.source(sender, signer_of(item.subkey, item.value))

@@ -27,6 +27,7 @@ from protocol import (
     place_announcement,
     place_body,
     place_status,
+    publisher_key,
 )
 from swarmd.addresses import parse_announced_address, parse_peer_address, tcp_port
 from swarmd.config import NetworkConfig
@@ -47,6 +48,7 @@ from swarmd.network.interface import (
 )
 from swarmd.network.messages import FIND_KEYS_MAX, STORE_ITEMS_MAX
 from swarmd.network.neighbourhood import Neighbourhood
+from swarmd.network.own_announcements import OwnAnnouncements
 from swarmd.network.p2pd import P2PSettings, is_running_elsewhere
 from swarmd.network.pauses import Pauses
 from swarmd.network.peer_ids import read_peer_id
@@ -105,6 +107,7 @@ class HivemindNetwork:
         self._clock = clock
         self._rules = StorageRules(swarm)
         self._shelf = Shelf(random.Random(os.urandom(16)))  # noqa: S311  must be unpredictable
+        self._own = OwnAnnouncements(key.peer_id, swarm)
         self._news: News = lambda _envelope: None
         self._puller = BodyPuller()
         self._guard = Guard(time.monotonic, self._puller.delivered)
@@ -227,7 +230,9 @@ class HivemindNetwork:
         return await self._ask(session, peer.peer_id, MANIFEST_PROTOCOL)
 
     async def announce(self, envelopes: Sequence[bytes]) -> int:
-        return (await self._publish(place_announcement, envelopes)).held
+        placements = place_all(place_announcement, envelopes, manifest=self._swarm(), now=self._clock())
+        self._own.add(placements)
+        return (await self._store(placements)).held
 
     async def publish_status(self, envelope: bytes) -> bool:
         return await self._publish(place_status, [envelope]) == Holding(held=1, crowded=0)
@@ -259,6 +264,13 @@ class HivemindNetwork:
 
     async def read_announcements(self, keys: Sequence[bytes]) -> list[bytes]:
         return await self._read(keys)
+
+    async def announcements_of(self, peer_id: PeerId) -> list[bytes]:
+        manifest = self._swarm()
+        if manifest is None:
+            raise NetworkError("nobody publishes anything before the swarm is known")
+        session = await self._supervisor.session()
+        return await session.told_under(publisher_key(manifest.swarm_id, peer_id), peer_id)
 
     async def read_statuses(self, keys: Sequence[bytes]) -> list[bytes]:
         return await self._read(keys)
@@ -320,7 +332,8 @@ class HivemindNetwork:
             **self._reaching.handlers(),
         }
         session = await Session.open(
-            self._settings, self._rules, self._shelf, self._guard, self._clock, self._pauses, streams
+            *(self._settings, self._rules, self._shelf, self._own, self._guard),
+            *(self._clock, self._pauses, streams),
         )
         session.dht.news_by(lambda envelope: self._news(envelope))
         if self._visiting:

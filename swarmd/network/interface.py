@@ -259,6 +259,13 @@ class Network(Protocol):
         """Read all live announcement envelopes under keys of `protocol.announcement_key`, uncached."""
         ...
 
+    async def announcements_of(self, peer_id: PeerId) -> list[bytes]:
+        """Ask a connected peer for its own live announcements; empty if it runs an older version.
+
+        Raises NetworkError.
+        """
+        ...
+
     async def publish_status(self, envelope: bytes) -> bool:
         """Store this peer's signed status under its membership key.
 

@@ -41,6 +41,7 @@ from swarmd.network.interface import (
     Standing,
     StandingOf,
 )
+from swarmd.network.own_announcements import OwnAnnouncements
 from swarmd.network.pulling import BodyPuller
 from swarmd.network.rules import KnownManifest, StorageRules, place_all, signer_of
 from swarmd.network.shares import OWN, Source
@@ -175,6 +176,7 @@ class MemoryNetwork:
         self._swarm = swarm or (lambda: self._served)
         self._rules = StorageRules(self._swarm)
         self._shelf = Shelf(random.Random(peer_id))  # noqa: S311  the same events on every run
+        self._own = OwnAnnouncements(peer_id, self._swarm)
         self._standing_of: StandingOf = lambda _peer: Standing.STRANGER
         self._news: News = lambda _envelope: None
         self._puller = BodyPuller()
@@ -234,7 +236,10 @@ class MemoryNetwork:
         return _held(await self._dial(peer.peer_id, str(peer)), MANIFEST_PROTOCOL)
 
     async def announce(self, envelopes: Sequence[bytes]) -> int:
-        return await self._publish(place_announcement, envelopes)
+        self._require_open()
+        placements = place_all(place_announcement, envelopes, manifest=self._swarm(), now=self._hub.clock())
+        self._own.add(placements)
+        return sum([await self._store(placement) for placement in placements])
 
     async def publish_status(self, envelope: bytes) -> bool:
         return await self._publish(place_status, [envelope]) == 1
@@ -266,6 +271,11 @@ class MemoryNetwork:
 
     async def read_announcements(self, keys: Sequence[bytes]) -> list[bytes]:
         return await self._read(keys)
+
+    async def announcements_of(self, peer_id: PeerId) -> list[bytes]:
+        self._require_open()
+        peer, now = await self._hub.reach(self._peer_id, peer_id), self._hub.clock()
+        return [held.value for held in peer._own.told(now).values()]
 
     async def read_statuses(self, keys: Sequence[bytes]) -> list[bytes]:
         return await self._read(keys)

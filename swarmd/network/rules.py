@@ -22,6 +22,9 @@ from protocol import (
     Reason,
     RejectedRecord,
     check_stored,
+    check_told,
+    dht_id,
+    publisher_key,
 )
 from swarmd.errors import NetworkError
 from swarmd.network.newest import put_newest
@@ -83,11 +86,19 @@ class StorageRules:
         return self.refusal(stored_at, subkey, value, expires, now) is None
 
     def refusal(
-        self, stored_at: bytes, subkey: bytes | None, value: bytes, expires: float, now: float
+        self,
+        stored_at: bytes,
+        subkey: bytes | None,
+        value: bytes,
+        expires: float,
+        now: float,
+        teller: PeerId | None = None,
     ) -> Reason | None:
         """Return why the value must not be stored or believed, or None if it is acceptable.
 
-        `stored_at`: a `dht_id`. Everything is refused while the swarm is unknown. Raises nothing.
+        `stored_at`: a `dht_id`. `teller`: the peer that answered with the value, and may tell its own
+        announcements under its own key; None if the value is to be stored. Everything is refused while the
+        swarm is unknown. Raises nothing.
         """
         manifest = self._swarm()
         if manifest is None:
@@ -96,12 +107,18 @@ class StorageRules:
             return Reason.EXPIRED
         if len(value) > RECORD_BYTES_MAX:
             return Reason.SIZE
-        seen = hashlib.sha256(repr((manifest.swarm_id, stored_at, subkey, expires)).encode() + value).digest()
+        told = teller is not None and stored_at == dht_id(publisher_key(manifest.swarm_id, teller))
+        seen = hashlib.sha256(
+            repr((manifest.swarm_id, stored_at, subkey, expires, told)).encode() + value
+        ).digest()
         if seen in self._verified:
             self._verified.move_to_end(seen)
             return None
         try:
-            check_stored(stored_at, subkey, value, expires, manifest=manifest, now=now)
+            if teller is not None and told:
+                check_told(teller, subkey, value, expires, manifest=manifest, now=now)
+            else:
+                check_stored(stored_at, subkey, value, expires, manifest=manifest, now=now)
         except RejectedRecord as error:
             return error.reason
         put_newest(self._verified, seen, None, VERIFIED_MAX)

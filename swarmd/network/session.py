@@ -15,7 +15,7 @@ from typing import Any
 import structlog
 from hivemind.p2p import PeerID
 
-from protocol import PeerId
+from protocol import PeerId, dht_id
 from swarmd.addresses import PeerAddress
 from swarmd.errors import NetworkError
 from swarmd.network.binary_addresses import read_address, write_address
@@ -25,6 +25,7 @@ from swarmd.network.dht_storage import Clock
 from swarmd.network.guard import Guard
 from swarmd.network.interface import LocalFailureError
 from swarmd.network.malformed import MessageError
+from swarmd.network.own_announcements import OwnAnnouncements
 from swarmd.network.p2pd import P2PSettings, control_of, kill, spawn, stop
 from swarmd.network.pauses import Pauses
 from swarmd.network.peer_ids import read_peer_id, write_peer_id
@@ -69,6 +70,7 @@ class Session:
         settings: P2PSettings,
         rules: StorageRules,
         shelf: Shelf,
+        own: OwnAnnouncements,
         guard: Guard,
         clock: Clock,
         pauses: Pauses,
@@ -79,7 +81,7 @@ class Session:
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
                 control = control_of(p2p)
-                dht = await SwarmDHT.open(p2p, control, rules, shelf, guard, clock)
+                dht = await SwarmDHT.open(p2p, control, rules, shelf, own, guard, clock)
                 p2p._start_listening()
                 await control.serve(guard, dht.handlers, dict(streams))
                 session = cls(p2p, dht, Searcher(dht, guard, shelf, clock), pauses)
@@ -196,6 +198,14 @@ class Session:
         async with self.call(f"greeting {peer_id}", CONNECT_SECONDS):
             skew: float | None = await self.dht.greet(PeerID.from_base58(peer_id))
         return skew
+
+    async def told_under(self, key: bytes, peer_id: PeerId) -> list[bytes]:
+        """Return what a connected peer tells under its own `key`. Raises NetworkError without an answer."""
+        async with self.call(f"asking {peer_id}", CONNECT_SECONDS):
+            answers = await self.dht.find(PeerID.from_base58(peer_id), [dht_id(key)])
+        if answers is None:
+            raise NetworkError(f"{peer_id} does not answer")
+        return [held.value for answer in answers for held in answer.entries.values()]
 
     async def look_around(self) -> None:
         """Walk towards this peer's own DHT id, to fill the routing table. Raises NetworkError."""

@@ -135,6 +135,9 @@ class ScriptedNetwork:
     async def read_announcements(self, keys: Sequence[bytes]) -> list[bytes]:
         return await self._answer("read_announcements", tuple(keys))
 
+    async def announcements_of(self, peer_id: PeerId) -> list[bytes]:
+        return await self._answer("announcements_of", peer_id)
+
     def news_by(self, news: object) -> None:
         self.news = news
 

@@ -1,0 +1,84 @@
+"""Takes announcements from the three ways in which a peer learns of them: keys that it read, announcements
+that others store at it, and publishers that it asked.
+
+All of them become candidates under the same limits. A publisher is asked once it has delivered, which is a
+turn that it was given; nothing that a peer sends unasked leads to a question.
+"""
+
+from __future__ import annotations
+
+from protocol import PeerId, VerifiedAnnouncement
+from swarmd.gossip.contacts import Contacts
+from swarmd.gossip.events import AskPublisher, Command, Verify
+from swarmd.gossip.intake import Intake
+from swarmd.gossip.pulling import Puller
+from swarmd.gossip.reading import Reader
+from swarmd.gossip.shards import ShardCount
+
+
+class Finding:
+    """Passes announcements on. It decides neither what is read (`reading.py`) nor what is pulled."""
+
+    def __init__(
+        self,
+        intake: Intake,
+        reader: Reader,
+        contacts: Contacts,
+        puller: Puller,
+        shards: ShardCount,
+    ) -> None:
+        self._intake = intake
+        self._reader = reader
+        self._contacts = contacts
+        self._puller = puller
+        self._shards = shards
+
+    def missing(self, now: float) -> int:
+        """Return how many candidates to search the DHT for: all that are missing, or what is missing to half
+        of those wanted while publishers that are asked have others.
+        """
+        missing = self._missing(now)
+        told = self._puller.visits.helped_lately(now)
+        return missing - self._puller.allowance.candidates_wanted() // 2 if told else missing
+
+    def read(self, envelopes: tuple[bytes, ...], now: float) -> None:
+        """Process the answer to a read."""
+        contacts = set(self._contacts.vouching(now))
+        new, loads = self._intake.read(
+            envelopes, self._reader.topics_read(), now, lambda peer: peer in contacts
+        )
+        for load in loads.values():
+            self._shards.observe(load)
+        for announced in new:
+            if announced.publisher in contacts:
+                self._contacts.announced(announced)
+        self._reader.answered(self._puller.offer_all(new, now), now)
+
+    def held(self, envelope: bytes, now: float) -> None:
+        """Process an announcement that another peer stored here; this peer need not search for it."""
+        if (announced := self._intake.held(envelope, now)) is not None:
+            self._offer([announced], now)
+
+    def told(self, publisher: PeerId, envelopes: tuple[bytes, ...], now: float) -> None:
+        """Process the announcements that a publisher has of its own."""
+        new = self._offer(self._intake.told(envelopes, publisher, now), now)
+        self._puller.visits.told(new, now)
+
+    def to_ask(self, arrived: list[Command], now: float) -> list[Command]:
+        """Return what to ask the publishers of bodies that arrived over their own connections."""
+        visits = self._puller.visits
+        publishers = [command.record.publisher for command in arrived if isinstance(command, Verify)]
+        return [
+            AskPublisher(publisher)
+            for publisher in publishers
+            if (visits.is_visited(publisher, now) or self._missing(now) > 0) and visits.ask(publisher, now)
+        ]
+
+    def _missing(self, now: float) -> int:
+        return self._puller.missing(self._contacts.size(now) - 1, now)
+
+    def _offer(self, announced: list[VerifiedAnnouncement], now: float) -> int:
+        for each in announced:
+            if self._contacts.is_contact(each.publisher, now):
+                self._contacts.announced(each)
+        return self._puller.offer_all(announced, now)

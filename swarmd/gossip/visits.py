@@ -1,0 +1,57 @@
+"""Decides which publishers to ask for more, and which to pull from again before leaving them. Pure.
+
+Opening a connection to a stranger costs as much on the wire as half a body, and finding a publisher through
+the DHT costs twenty calls. A publisher that just delivered is therefore asked for its other announcements,
+and a publisher that had to be dialled is visited: while others of the same class have no better claim, the
+next pulls are from it too, up to the share that one publisher may have (`candidates.py`).
+"""
+
+from __future__ import annotations
+
+from protocol import PeerId
+from swarmd.gossip.kept import Kept
+from swarmd.gossip.limits import GossipLimits
+
+VISIT_S = 30.0
+"""Seconds after the first pull in which further pulls count as the same visit: the connection is still open,
+and at the pace of the largest swarms measured 16 pulls pass, four of which can be from one publisher.
+"""
+
+HELPFUL_S = 60.0
+"""Seconds for which an answer with new announcements shows that publishers tell: a round of a minute."""
+
+
+class Visits:
+    """Times are in Unix seconds."""
+
+    def __init__(self, limits: GossipLimits) -> None:
+        self._limits = limits
+        self._visited: dict[PeerId, float] = {}
+        """Publishers being visited, and since when."""
+        self._asked: Kept[PeerId, float] = Kept(limits.peers_max)
+        """When each publisher was last asked."""
+        self._helped_at = float("-inf")
+
+    def began(self, publisher: PeerId, now: float) -> None:
+        """A publisher without a connection is pulled from."""
+        self._visited = {peer: at for peer, at in self._visited.items() if abs(now - at) < VISIT_S}
+        self._visited.setdefault(publisher, now)
+
+    def is_visited(self, publisher: PeerId, now: float) -> bool:
+        return abs(now - self._visited.get(publisher, float("-inf"))) < VISIT_S
+
+    def ask(self, publisher: PeerId, now: float) -> bool:
+        """Return whether to ask a publisher that delivered, and if so, note that it is asked."""
+        asked_at = self._asked.get(publisher)
+        if asked_at is not None and abs(now - asked_at) < self._limits.publisher_interval_s:
+            return False
+        self._asked.put(publisher, now, close=False)
+        return True
+
+    def told(self, new: int, now: float) -> None:
+        """A publisher answered with `new` announcements worth a pull."""
+        if new:
+            self._helped_at = now
+
+    def helped_lately(self, now: float) -> bool:
+        return abs(now - self._helped_at) < HELPFUL_S
