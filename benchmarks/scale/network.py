@@ -41,7 +41,7 @@ from swarmd.network.interface import (
     StandingOf,
     Way,
 )
-from swarmd.network.neighbourhood import LOOK_AROUND_S, MANY, REFRESH_S
+from swarmd.network.neighbourhood import LOOK_AROUND_MANY_S, MANY, REFRESH_S, look_around_s
 from swarmd.network.own_announcements import OwnAnnouncements
 from swarmd.network.packing import read_bin
 from swarmd.network.pauses import Pauses
@@ -229,10 +229,14 @@ class SimulatedNetwork:
 
     @property
     def _look_is_due(self) -> bool:
-        return asyncio.get_running_loop().time() - self._looked_at >= LOOK_AROUND_S
+        since = asyncio.get_running_loop().time() - self._looked_at
+        return since >= look_around_s(len(self._connected))
 
     def settle(self) -> None:
-        """Start with the routing table of a node that has been present for a long time."""
+        """Start with the routing table of a node that has been present for a long time, and last looked
+        around at a random time.
+        """
+        self._looked_at -= self._rng.uniform(0.0, LOOK_AROUND_MANY_S)
         for other in self._crowd.table(self.number):
             peer = self._crowd.nodes[other].peer
             self.routing_table.add_or_update_node(node_id_of(peer), peer)

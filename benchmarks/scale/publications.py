@@ -65,12 +65,23 @@ class Entry:
 class Publications:
     """By DHT key, as an integer of 160 bits."""
 
-    def __init__(self, crowd: Crowd, real: int, seed: int, shards: Callable[[], int]) -> None:
-        """`real`: this many nodes are machines, and publish themselves. `shards`: returns over how many
-        shards a peer spreads its announcements, according to one of the machines.
+    def __init__(
+        self,
+        crowd: Crowd,
+        real: int,
+        seed: int,
+        shards: Callable[[], int],
+        swarm_size: Callable[[], int] = lambda: 1,
+    ) -> None:
+        """`real`: this many nodes are machines, and publish themselves. `shards`, `swarm_size`: return over
+        how many shards a peer spreads its announcements, and how large the swarm is, according to one of the
+        machines.
         """
         self._crowd, self._real, self._seed, self._shards = crowd, real, seed, shards
         rng = random.Random(f"phases {seed}")
+        self._swarm_size = swarm_size
+        self._status_intervals: dict[int, float] = {}
+        """Seconds between two statuses of one peer, by round."""
         self._phases = [rng.random() for _ in range(crowd.size)]
         """When in each step and in each status interval a peer publishes."""
         self._rounds: dict[int, dict[int, list[Entry]]] = {}
@@ -223,14 +234,20 @@ class Publications:
         return _placed(place_announcement(batch.envelopes[0], manifest=MANIFEST, now=entry.since))
 
     def _statuses(self, shard: int, now: float) -> list[Entry]:
-        """Return one entry per peer: a peer that has a slot renews it."""
-        interval, lifetime = LIMITS.status_interval_s, LIMITS.status_lifetime_s
+        """Return one entry per peer, which may have expired: a peer that has a slot renews it."""
+        interval, lifetime = self._status_interval(MANIFEST.round_at(int(now))), LIMITS.status_lifetime_s
         entries = []
         for number in self._members[shard]:
             times = int(now / interval - self._phases[number])
             since = (times + self._phases[number]) * interval
             entries.append(Entry(since, number, since + lifetime, times))
         return entries
+
+    def _status_interval(self, round_: int) -> float:
+        if round_ not in self._status_intervals:
+            believed = sorted(self._swarm_size() for _ in range(BELIEFS))
+            self._status_intervals[round_] = LIMITS.status_interval_in(believed[BELIEFS // 2])
+        return self._status_intervals[round_]
 
     def _sign_status(self, entry: Entry) -> tuple[bytes, Held]:
         node = self._crowd.nodes[entry.publisher]

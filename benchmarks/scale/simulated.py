@@ -81,7 +81,10 @@ async def _play(setting: Setting) -> Outcome:
     def shards() -> int:
         return rng.choice(peers).gossip.statistics().shards if peers else 1
 
-    publications = Publications(crowd, setting.machines, setting.seed, shards)
+    def swarm_size() -> int:
+        return rng.choice(peers).gossip.statistics().swarm_size if peers else 1
+
+    publications = Publications(crowd, setting.machines, setting.seed, shards, swarm_size)
     machines: dict[int, SimulatedNetwork] = {}
     ledger = Ledger()
 

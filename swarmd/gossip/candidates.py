@@ -18,6 +18,11 @@ from swarmd.gossip.limits import GossipLimits
 from swarmd.gossip.turns import next_parties
 from swarmd.network.interface import Standing
 
+OWING_MAX = 64
+"""Parties whose turns in advance are remembered, newest last: those of two minutes in a swarm of thousands,
+where a party rarely returns at all.
+"""
+
 PartyOf = Callable[[PeerId], Party]
 
 
@@ -39,7 +44,8 @@ class Candidates:
         self._by_peer: dict[PeerId, list[Candidate]] = {}
         self._count = 0
         self._recent: deque[PeerId] = deque(maxlen=limits.pull_window)
-        self._owes: Counter[str] = Counter()
+        self._owes: dict[str, int] = {}
+        """Turns that parties have had in advance, by their names."""
 
     def __len__(self) -> int:
         return self._count
@@ -110,7 +116,7 @@ class Candidates:
         ]
         if staying:
             peer = self._rng.choice(staying)
-            self._owes[party_of(peer).name] += 1
+            self._owe(party_of(peer))
         else:
             party = self._draw([p for p in turn if recent[p] < most] or turn)
             peers = members[party]
@@ -124,9 +130,17 @@ class Candidates:
         """Draw a party. One that had pulls beyond its turn pays for each with a turn."""
         while True:
             party = self._rng.choice(parties)
-            if not self._owes[party.name]:
+            owed = self._owes.pop(party.name, 0)
+            if not owed:
                 return party
-            self._owes[party.name] -= 1
+            if owed > 1:
+                self._owes[party.name] = owed - 1
+
+    def _owe(self, party: Party) -> None:
+        """The party has a pull beyond its turn."""
+        self._owes[party.name] = self._owes.pop(party.name, 0) + 1
+        if len(self._owes) > OWING_MAX:
+            del self._owes[next(iter(self._owes))]
 
     def expire(self, now: float) -> None:
         for peer in list(self._by_peer):

@@ -72,6 +72,9 @@ class GossipLimits:
     # Membership
     status_interval_s: float = 40.0  # between two publications of our own status; each takes 20 calls
     status_lifetime_s: float = 120.0  # three intervals, so a peer does not vanish after two lost statuses
+    # Statuses in the DHT at a time: 16 under each key, which a node tells in full. In a larger swarm a peer
+    # publishes its own less often than it expires.
+    statuses_listed: int = 256
     # ... while there is no room for it: the interval is multiplied by four, up to this. In a swarm of
     # thousands nine in ten have no slot, and the nodes next to the 16 keys refuse them all.
     status_interval_s_max: float = 3_600.0
@@ -131,3 +134,9 @@ class GossipLimits:
 
     tick_s_unheard: float = 1.0  # while a peer does not answer, to notice its return as quickly
     tick_s_max: float = 5.0  # never sleep longer, so a clock that jumps does no harm
+
+    def status_interval_in(self, swarm_size: int) -> float:
+        """Return the seconds between two publications of one status in a swarm of this size, if there is
+        room for it.
+        """
+        return max(self.status_interval_s, self.status_lifetime_s * swarm_size / self.statuses_listed)

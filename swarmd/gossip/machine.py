@@ -179,7 +179,7 @@ class Gossip:
                 for verified in statuses:
                     if verified.publisher == self._key.peer_id:
                         self._namesake.read(verified, now)
-                return self._membership.answered(statuses, now)
+                return self._membership.answered(statuses, now, self._contacts.size(now))
             case FullStatusRead(peer, envelope=answer):
                 status = self._asking.answered(peer, answer, now)
                 if status is None:
@@ -281,7 +281,7 @@ class Gossip:
 
     def _publish_due(self, now: float) -> list[Command]:
         batch = self._publisher.batch(now)
-        return [*([batch] if batch else []), *self._telling.due(now)]
+        return [*([batch] if batch else []), *self._telling.due(now, self._contacts.size(now))]
 
     def goodbye(self, now: float) -> bytes | None:
         """Return this peer's last status, to be published when it leaves; None if it published none yet."""

@@ -78,7 +78,7 @@ class Membership:
         self.read_timer.pause(now, self._limits.read_answer_s)
         return tuple(membership_key(self._swarm, shard) for shard in self._asked)
 
-    def answered(self, statuses: Sequence[VerifiedStatus], now: float) -> list[Command]:
+    def answered(self, statuses: Sequence[VerifiedStatus], now: float, swarm_size: int = 1) -> list[Command]:
         """The pending read returned `statuses`, verified."""
         # holders can disagree about which is newest
         publishers = {verified.publisher for verified in statuses}
@@ -88,15 +88,18 @@ class Membership:
         remembered = [
             self._remember(verified, now) for verified in statuses if verified.publisher != self._own
         ]
-        self._pause(len(publishers), now)
+        self._pause(len(publishers), now, swarm_size)
         self.expire(now)
         return [command for command in remembered if command is not None]
 
-    def _pause(self, brought: int, now: float) -> None:
-        """Pause in proportion to what a read returned, so the rate does not grow with the swarm."""
+    def _pause(self, brought: int, now: float, swarm_size: int) -> None:
+        """Pause in proportion to what a read returned, so the rate does not grow with the swarm. There are
+        only so many keys, so in a large swarm it falls as the number of readers grows.
+        """
         self._read_at = now
         limits = self._limits
         pause = max(limits.membership_interval_s_max, limits.membership_s_per_status * brought)
+        pause *= max(1.0, swarm_size / limits.statuses_listed)
         if len(self._entries) < MEMBERSHIP_SHARDS and len(self._peers) < limits.membership_first:
             pause = limits.membership_interval_s
         self.read_timer.pause(now, pause * self._rng.uniform(0.75, 1.25))  # never in step with publishers

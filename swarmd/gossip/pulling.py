@@ -50,6 +50,8 @@ class _InFlight:
     since: float
     standing: Standing
     """The publisher's standing when it was asked."""
+    visited: bool
+    """Whether the publisher was being visited already."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,7 @@ class _Verifying:
     standing: Standing
     way: Way
     address: str | None
+    visited: bool
     paused: bool = False
     """This machine slept or was suspended while the verdict was pending."""
 
@@ -187,11 +190,12 @@ class Puller:
                 break
             self.allowance.spend()
             publisher, announcement = candidate.announced.publisher, candidate.announced.announcement
+            visited = self.visits.is_visited(publisher, now)
             if publisher not in self._contacts.connections:
                 self.visits.began(publisher, now)
             standing = self._party(publisher, now).standing
             self._strangers.took(is_held_back=standing <= Standing.STRANGER)
-            self._in_flight[announcement.digest] = _InFlight(candidate, now, standing)
+            self._in_flight[announcement.digest] = _InFlight(candidate, now, standing, visited)
             pulls.append(Pull(publisher, announcement.digest, announcement.size))
         return pulls
 
@@ -235,7 +239,7 @@ class Puller:
         self.pulled += 1
         close = self._contacts.is_contact(publisher, now)
         self._pulled_from.put(publisher, self.pulled_from(publisher) + 1, close=close)
-        self._verifying[digest] = _Verifying(publisher, now, flight.standing, way, address)
+        self._verifying[digest] = _Verifying(publisher, now, flight.standing, way, address, flight.visited)
         return [Verify(record)]
 
     def failed(self, digest: bytes, kind: PullFailure, now: float) -> list[Command]:
@@ -309,7 +313,9 @@ class Puller:
         peer, contacts = verifying.publisher, self._contacts
         known_before = contacts.is_known(peer, now)
         commands: list[Command] = [
-            RememberAcquaintance(contacts.delivered(peer, verifying.way, verifying.address, now))
+            RememberAcquaintance(
+                contacts.delivered(peer, verifying.way, verifying.address, now, again=verifying.visited)
+            )
         ]
         if contacts.is_known(peer, now) and not known_before:
             commands.append(StandingChanged(peer, "known", "taught for a long time"))

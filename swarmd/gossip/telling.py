@@ -1,6 +1,8 @@
-"""Publishes this peer's status: a signed one every 40 s, and a last one when it leaves.
+"""This peer's status: a new one every 40 s to tell peers that ask, and one in the DHT from time to time.
 
-While its shard of the DHT has no room, the status is offered at growing intervals.
+In a small swarm every status is in the DHT at all times. A larger one is listed by samples, so about
+`statuses_listed` of them are enough, and each peer puts its own there for a part of the time. While its shard
+of the DHT has no room, it is offered at growing intervals. A last one is published when the peer leaves.
 """
 
 from __future__ import annotations
@@ -36,19 +38,31 @@ class Telling:
         self._namesake = namesake
         self.own: OwnStatus | None = None
         self.timer = Timer()
+        """When the status is signed anew."""
+        self._publish_timer = Timer()
         self._refused = 0
         """How many times in a row there was no room for the status."""
 
-    def due(self, now: float) -> list[Command]:
-        """Return the status to publish, if it is time. Raises InvalidLocal for numbers out of bounds."""
+    def due(self, now: float, swarm_size: int = 1) -> list[Command]:
+        """Return the status to tell and to publish, if it is time. Raises InvalidLocal for numbers out of
+        bounds.
+        """
         if self.own is None or not self.timer.due(now):
             return []
-        limits = self._limits
-        pause = min(limits.status_interval_s_max, limits.status_interval_s * 4.0**self._refused)
-        self.timer.pause(now, pause * self._rng.uniform(0.75, 1.25))  # peers must not publish in step
+        chance = self._rng.uniform(0.75, 1.25)  # peers must not publish in step
+        self.timer.pause(now, chance * self._limits.status_interval_s)
         envelope, full, with_credits = sign_own_status(self._key, self._manifest, self._limits, self.own, now)
+        told: list[Command] = [TellStatus(full, with_credits)]
+        if not self._publish_timer.due(now):
+            return told
+        self._publish_timer.pause(now, chance * self._interval_s(swarm_size))
         self._namesake.signed(envelope, now)
-        return [PublishStatus(envelope), TellStatus(full, with_credits)]
+        return [PublishStatus(envelope), *told]
+
+    def _interval_s(self, swarm_size: int) -> float:
+        """Return the seconds between two publications, on average."""
+        interval = self._limits.status_interval_in(swarm_size) * 4.0**self._refused
+        return min(self._limits.status_interval_s_max, interval)
 
     def answered(self, *, kept: bool) -> None:
         """Note whether there was room for the status.
@@ -62,6 +76,7 @@ class Telling:
         """Publish at once, because what was stored before may be gone."""
         self._refused = 0
         self.timer.wake()
+        self._publish_timer.wake()
 
     def goodbye(self, now: float) -> bytes | None:
         """Return the last status, to be published when this peer leaves; None before the first status.

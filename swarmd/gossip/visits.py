@@ -21,6 +21,10 @@ HELPFUL_S = 60.0
 """Seconds for which an answer with new announcements shows that publishers tell: a round of a minute."""
 
 
+ASKED_MAX = 64
+"""Publishers that are not asked again so soon, newest first: about ten a minute are asked."""
+
+
 class Visits:
     """Times are in Unix seconds."""
 
@@ -28,7 +32,7 @@ class Visits:
         self._limits = limits
         self._visited: dict[PeerId, float] = {}
         """Publishers being visited, and since when."""
-        self._asked: Kept[PeerId, float] = Kept(limits.peers_max)
+        self._asked: Kept[PeerId, float] = Kept(ASKED_MAX)
         """When each publisher was last asked."""
         self._helped_at = float("-inf")
 

@@ -41,6 +41,11 @@ share one allowance.
 LOOK_AROUND_S = 120.0
 """Seconds after a walk through the DHT until the next one, to meet new neighbours and drop dead ones."""
 
+LOOK_AROUND_MANY_S = 480.0
+"""The same with MANY connections. New neighbours then find this peer by their own walks, and calls find the
+dead.
+"""
+
 MANY = 32
 """With this many connections this peer is part of the swarm. No single connection that is opened or closed is
 then a reason to walk or to probe a door.
@@ -209,7 +214,7 @@ class Neighbourhood:
 
     @property
     def _look_is_due(self) -> bool:
-        return self._now() - self._looked_at >= LOOK_AROUND_S
+        return self._now() - self._looked_at >= look_around_s(len(self.connections))
 
     async def _look_around(self, session: Session) -> None:
         self._looked_at = self._now()
@@ -276,6 +281,11 @@ class Neighbourhood:
         if skew is not None:
             self._clocks.observe(peer, skew, self._now())
         return skew
+
+
+def look_around_s(connections: int) -> float:
+    """Return the seconds between two walks of a peer with so many connections."""
+    return LOOK_AROUND_S if connections < MANY else LOOK_AROUND_MANY_S
 
 
 def _by_way(met: Iterable[PeerAddress]) -> tuple[dict[PeerId, str], dict[PeerId, str]]:

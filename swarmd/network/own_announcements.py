@@ -1,4 +1,4 @@
-"""The announcements that this peer tells of itself on request (SPEC section 7.7). Pure.
+"""The announcements that this peer tells of itself on request (SPEC section 7.8). Pure.
 
 Nobody knows a publisher's records better than the publisher. Reading the DHT for one of them takes twenty
 calls; asking its publisher for the others takes one.
@@ -27,9 +27,9 @@ class OwnAnnouncements:
         self._held: OrderedDict[bytes, Held] = OrderedDict()
 
     def add(self, placements: Iterable[Placement]) -> None:
-        """Tell these announcements from now on."""
+        """Tell these announcements from now on, if they are the publisher's."""
         for placement in placements:
-            if placement.subkey is not None:
+            if placement.subkey is not None and placement.subkey.startswith(self._publisher.encode()):
                 put_newest(self._held, placement.subkey, Held(placement.value, placement.expires), TOLD_MAX)
 
     def at(self, name: bytes, now: float) -> Mapping[bytes, Held] | None:

@@ -80,6 +80,20 @@ def test_what_others_have_it_hold_is_news_to_a_peer_and_its_own_is_not(world: An
     world.run(scenario)
 
 
+def test_a_publisher_tells_its_own_announcements_and_no_others(world: Any) -> None:
+    async def scenario(world: Any) -> None:
+        one, other = await world.swarm(2)
+        bodies = [world.record(one.key, world.clock(), number) for number in range(3)]
+        sent = [world.announcement(one.key, body, world.clock()) for body in bodies]
+        foreign = world.announcement(other.key, world.record(other.key, world.clock(), 9), world.clock())
+        assert await other.network.announcements_of(one.network.peer_id) == []
+        await one.network.announce([*sent, foreign])
+        assert await other.network.announcements_of(one.network.peer_id) == sent
+        assert await one.network.announcements_of(other.network.peer_id) == []
+
+    world.run(scenario)
+
+
 def test_a_growing_dictionary_is_read_fresh_each_time(world: Any) -> None:
     async def scenario(world: Any) -> None:
         writer, reader, _ = await world.swarm(3)

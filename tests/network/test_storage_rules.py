@@ -10,11 +10,14 @@ from hypothesis import strategies as st
 
 from protocol import (
     Manifest,
+    PeerId,
     Placement,
+    Reason,
     dht_id,
     place_announcement,
     place_body,
     place_status,
+    publisher_key,
 )
 from swarmd.errors import NetworkError
 from swarmd.network.rules import VERIFIED_MAX, StorageRules, place_all
@@ -76,6 +79,23 @@ def test_a_swarm_that_is_not_known_or_another_accepts_nothing(
     for known in (None, manifest.model_copy(update={"name": "other"})):
         rules = StorageRules(lambda known=known: known)  # type: ignore[misc]
         assert not any(accepts(rules, placement) for placement in placements)
+
+
+def test_only_the_publisher_is_believed_under_its_own_key_and_nobody_stores_there(
+    memory: Any, placements: list[Placement], manifest: Manifest
+) -> None:
+    rules = StorageRules(lambda: manifest)
+    publisher, another = memory.key(1).peer_id, memory.key(2).peer_id
+    own = dht_id(publisher_key(manifest.swarm_id, publisher))
+    announced, *others = placements
+
+    def refusal(one: Placement, teller: PeerId | None) -> Reason | None:
+        return rules.refusal(own, one.subkey, one.value, one.expires, NOW, teller)
+
+    assert refusal(announced, publisher) is None
+    assert refusal(announced, another) is Reason.TOPIC
+    assert refusal(announced, None) is Reason.TOPIC, "also once it was believed"
+    assert {refusal(one, publisher) for one in others} == {Reason.TOPIC}
 
 
 def test_what_was_accepted_in_one_swarm_is_not_known_in_another(

@@ -8,18 +8,21 @@ from hypothesis import strategies as st
 
 from protocol import (
     MEMBERSHIP_SHARDS,
+    KeyPair,
     Placement,
     Reason,
     RejectedRecord,
     announcement_key,
     body_key,
     check_stored,
+    check_told,
     dht_id,
     digest_of,
     membership_key,
     place_announcement,
     place_body,
     place_status,
+    publisher_key,
     shard_of,
     sign_announcement,
     sign_record,
@@ -64,6 +67,31 @@ def test_everything_belongs_under_the_key_and_subkey_of_its_contents(
     assert body.key == body_key(swarm, digest_of(body.value))
     assert body.subkey is None
     assert [one.expires for one in placed] == [announcement.expires, status.expires, record.expires]
+
+
+def test_a_publisher_may_tell_its_own_announcements_and_nothing_else(placed, publisher, manifest, record):
+    def told(one: Placement, teller: str, now: float = record.created, **changes) -> Reason | None:
+        asked = {"subkey": one.subkey, "value": one.value, "expiry": one.expires} | changes
+        try:
+            check_told(teller, **asked, manifest=manifest, now=now)
+        except RejectedRecord as rejected:
+            return rejected.reason
+        return None
+
+    announced, member, body = placed
+    another = KeyPair.from_seed(bytes(32)).peer_id
+    assert told(announced, publisher.peer_id) is None
+    assert told(announced, another) is Reason.TOPIC
+    assert told(member, publisher.peer_id) is Reason.TOPIC
+    assert told(body, publisher.peer_id) is Reason.TOPIC
+    assert told(announced, publisher.peer_id, subkey=announced.subkey[:-1] + b"x") is Reason.TOPIC
+    assert told(announced, publisher.peer_id, announced.expires) is Reason.EXPIRED
+    assert told(announced, publisher.peer_id, expiry=announced.expires + 1) is Reason.LIFETIME
+
+
+def test_nobody_stores_under_a_publishers_own_key(placed, publisher, manifest, record):
+    own = dht_id(publisher_key(manifest.swarm_id, publisher.peer_id))
+    assert reason_of(placed[0], manifest, record.created, stored_at=own) is Reason.TOPIC
 
 
 def test_what_was_placed_is_accepted_until_it_expires(placed, manifest, record):

@@ -19,6 +19,8 @@ from protocol import (
     announcement_key,
     body_key,
     membership_key,
+    peer_id_from_public_key,
+    publisher_key,
     shard_of,
 )
 
@@ -75,9 +77,10 @@ def test_keys_of_different_kinds_never_meet(swarm, digest, shard):
         announcement_key(swarm, shard, digest[:16], shard),
         membership_key(swarm, shard),
         body_key(swarm, digest),
+        publisher_key(swarm, peer_id_from_public_key(KeyPair.from_seed(digest).public_key)),
     }
 
-    assert len(keys) == 3
+    assert len(keys) == 4
     assert {len(key) for key in keys} == {32}
 
 
@@ -93,6 +96,7 @@ def test_keys_of_different_kinds_never_meet(swarm, digest, shard):
         lambda: membership_key(bytes(32), MEMBERSHIP_SHARDS),
         lambda: body_key(bytes(32), bytes(20)),
         lambda: body_key(b"", bytes(32)),
+        lambda: publisher_key(bytes(31), KeyPair.from_seed(bytes(32)).peer_id),
     ],
 )
 def test_a_topic_outside_its_bounds_is_our_mistake(ask):

@@ -415,6 +415,8 @@ def test_dht_keys():
         assert p.membership_key(bytes.fromhex(case["swarm"]), case["shard"]).hex() == case["key"]
     for case in TOPICS["body_keys"]:
         assert p.body_key(bytes.fromhex(case["swarm"]), bytes.fromhex(case["digest"])).hex() == case["key"]
+    for case in TOPICS["publisher_keys"]:
+        assert p.publisher_key(bytes.fromhex(case["swarm"]), case["publisher"]).hex() == case["key"]
 
 
 def test_shards():

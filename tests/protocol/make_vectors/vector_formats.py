@@ -225,6 +225,10 @@ def topics_file() -> Json:
             {"swarm": swarm.hex(), "digest": ANNOUNCEMENT.digest.hex(),
              "key": p.body_key(swarm, ANNOUNCEMENT.digest).hex()}
         ],
+        "publisher_keys": [
+            {"swarm": swarm.hex(), "publisher": key.peer_id, "key": p.publisher_key(swarm, key.peer_id).hex()}
+            for key in (ALICE, BOB)
+        ],
         "shards": [
             {"peer_id": key.peer_id, "salt": salt.hex(),
              "shard_by_count": {str(count): p.shard_of(key.peer_id, salt, count) for count in counts}}

@@ -1,0 +1,178 @@
+"""A publisher that delivered is asked for more, and one that had to be dialled is pulled from again."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+
+from protocol import KeyPair, sign_record
+from swarmd import gossip as g
+from swarmd.gossip.candidates import Candidate, Candidates
+from swarmd.gossip.contacts import Contacts, Party
+from swarmd.gossip.limits import GossipLimits
+from swarmd.gossip.visits import VISIT_S, Visits
+from swarmd.network.interface import PullFailure, Standing, Way
+from tests.gossip.making import START, announce, announced_record, key, make_manifest, make_record
+from tests.gossip.test_pulling import Hand
+
+MANIFEST = make_manifest()
+LIMITS = GossipLimits()
+SHARE = int(LIMITS.pull_share_max * LIMITS.pull_window)
+
+
+def party(number: int, standing: Standing = Standing.MET) -> Party:
+    return Party(f"10.0.{number}.0", standing)
+
+
+class Stall:
+    """Candidates of some publishers, each a party of its own, that never run out."""
+
+    def __init__(self, standings: dict[int, Standing]) -> None:
+        self.standings = {key(number).peer_id: (number, each) for number, each in standings.items()}
+        self.candidates = Candidates(LIMITS, random.Random(1))
+        self.made = 0
+        for number in standings:
+            for _ in range(SHARE):
+                self.fill(number)
+
+    def fill(self, number: int) -> None:
+        self.made += 1
+        announced, _ = announced_record(MANIFEST, key(number), self.made, START)
+        self.candidates.add(Candidate(announced))
+
+    def take(self, visited: set[int]) -> int:
+        peers = {key(number).peer_id for number in visited}
+        taken = self.candidates.take(
+            START,
+            lambda _peer: True,
+            (),
+            lambda peer: party(*self.standings[peer]),
+            lambda peer: peer in peers,
+        )
+        assert taken is not None
+        number, _ = self.standings[taken.announced.publisher]
+        self.fill(number)
+        return number
+
+
+def test_a_visited_publisher_has_the_next_pulls_up_to_its_share():
+    stall = Stall(dict.fromkeys(range(1, 9), Standing.MET))
+    took = [stall.take({3}) for _ in range(SHARE + 4)]
+    assert took[:SHARE] == [3] * SHARE
+    assert 3 not in took[SHARE:]
+
+
+def test_whoever_is_always_there_has_no_more_pulls_for_being_visited():
+    stall = Stall(dict.fromkeys(range(1, 9), Standing.MET))
+    counts = Counter[int]()
+    last = 0
+    for _ in range(1_600):
+        last = stall.take({1} if last == 1 else set())
+        counts[last] += 1
+    assert counts[1] <= 1.15 * 200, "an eighth"
+
+
+def test_newcomers_that_are_visited_still_have_at_most_half_of_the_pulls_beside_known_peers():
+    standings = dict.fromkeys(range(1, 9), Standing.MET) | dict.fromkeys(range(9, 17), Standing.KNOWN)
+    stall = Stall(standings)
+    counts = Counter(stall.standings[key(stall.take(set(range(1, 9)))).peer_id][1] for _ in range(1_000))
+    assert 430 <= counts[Standing.MET] <= 550
+
+
+def test_a_stranger_is_not_visited():
+    stall = Stall({1: Standing.STRANGER, 2: Standing.MET})
+    assert Counter(stall.take({1}) for _ in range(200))[1] <= 130
+
+
+def test_who_was_connected_is_not_visited_and_who_had_to_be_dialled_is_for_a_while():
+    hand = Hand()
+    near, far = key(1), key(2)
+    hand.contacts.connected({near.peer_id: "/ip4/192.0.2.1/tcp/1"}, START)
+    for number, signer in enumerate((near, far)):
+        hand.offer(signer, number)
+    assert len(hand.puller.pulls(START)) == 2
+    visits = hand.puller.visits
+    assert not visits.is_visited(near.peer_id, START + 1)
+    assert visits.is_visited(far.peer_id, START + 1)
+    assert not visits.is_visited(far.peer_id, START + VISIT_S)
+
+
+def test_a_publisher_is_asked_again_only_after_a_while():
+    visits, peer = Visits(LIMITS), key(1).peer_id
+    assert visits.ask(peer, START)
+    assert not visits.ask(peer, START + LIMITS.publisher_interval_s - 1)
+    assert visits.ask(peer, START + LIMITS.publisher_interval_s)
+
+
+def test_a_visit_counts_once_in_the_size_of_the_swarm():
+    sizes = {}
+    for again in (True, False):
+        contacts = Contacts(LIMITS)
+        for number in range(1, 41):
+            for time in range(4):
+                address = f"/ip4/10.0.{number}.1/tcp/1"
+                contacts.delivered(key(number).peer_id, Way.DIRECT, address, START, again=again and time > 0)
+        for second in range(30):
+            sizes[again] = contacts.size(START + second)
+    assert sizes == {True: 81, False: 41}, "no publisher was met twice by chance: as many again are unheard"
+
+
+# The machine ---------------------------------------------------------------------------------------------
+
+
+def announcement(signer: KeyPair, number: int) -> tuple[bytes, bytes]:
+    """An announcement and its body."""
+    record = make_record(MANIFEST, number, START)
+    body = sign_record(signer, record)
+    return announce(signer, record, body), body
+
+
+def visiting(*, way: Way = Way.DIRECT) -> tuple[g.Gossip, list[g.Command]]:
+    """A machine that pulled one record of peer 1, and its commands when the body arrived."""
+    gossip = g.Gossip(key=key(0), manifest=MANIFEST, rng=random.Random(1))
+    gossip.handle(g.Demand(8, 5.0), START)
+    envelope, body = announcement(key(1), 1)
+    (pull,) = [c for c in gossip.handle(g.AnnouncementHeld(envelope), START) if isinstance(c, g.Pull)]
+    return gossip, gossip.handle(g.BodyArrived(pull.digest, body, way, "/ip4/10.0.0.1/tcp/1"), START + 1)
+
+
+def test_whoever_delivered_is_asked_and_what_it_tells_is_pulled():
+    gossip, commands = visiting()
+    assert g.AskPublisher(key(1).peer_id) in commands
+    told = tuple(announcement(key(1), number)[0] for number in (2, 3))
+    pulls = [
+        c for c in gossip.handle(g.PublisherTold(key(1).peer_id, told), START + 2) if isinstance(c, g.Pull)
+    ]
+    assert [pull.publisher for pull in pulls] == [key(1).peer_id] * 2
+    assert not gossip.handle(g.PublisherTold(key(1).peer_id, told), START + 2), "known"
+
+
+def test_a_body_from_the_dht_or_a_failed_pull_leads_to_no_question():
+    _, commands = visiting(way=Way.INLINE)
+    assert not [c for c in commands if isinstance(c, g.AskPublisher)]
+    gossip = g.Gossip(key=key(0), manifest=MANIFEST, rng=random.Random(1))
+    gossip.handle(g.Demand(8, 5.0), START)
+    envelope, _ = announcement(key(1), 1)
+    (pull,) = [c for c in gossip.handle(g.AnnouncementHeld(envelope), START) if isinstance(c, g.Pull)]
+    failed = gossip.handle(g.PullFailed(pull.digest, "gone", PullFailure.UNREACHABLE), START + 1)
+    assert not [c for c in failed if isinstance(c, g.AskPublisher)]
+
+
+def test_a_publisher_tells_only_of_itself():
+    gossip, _ = visiting()
+    others, junk = announcement(key(2), 2)[0], b"\0" * 100
+    commands = gossip.handle(g.PublisherTold(key(1).peer_id, (others, junk)), START + 2)
+    assert not [c for c in commands if isinstance(c, g.Pull)]
+    assert gossip.statistics().candidates == 0
+
+
+def test_the_dht_is_read_for_less_while_publishers_tell():
+    keys = {}
+    for told in (True, False):
+        gossip, _ = visiting()
+        envelopes = [announcement(key(1), number)[0] for number in range(2, 2 + 8 * told)]
+        gossip.handle(g.PublisherTold(key(1).peer_id, tuple(envelopes)), START + 2)
+        wanted = gossip._puller.allowance.candidates_wanted()
+        assert gossip._finding.missing(START + 2) <= wanted / 2 if told else wanted
+        keys[told] = gossip._finding.missing(START + 2)
+    assert keys[True] < keys[False] / 2
