@@ -15,6 +15,9 @@ from swarmd.gossip.pulling import Puller
 from swarmd.gossip.reading import Reader
 from swarmd.gossip.shards import ShardCount
 
+TOLD_PART = 1 / 2
+"""Of the candidates wanted are searched for in the DHT while publishers that are asked have others."""
+
 
 class Finding:
     """Passes announcements on. It decides neither what is read (`reading.py`) nor what is pulled."""
@@ -34,12 +37,10 @@ class Finding:
         self._shards = shards
 
     def missing(self, now: float) -> int:
-        """Return how many candidates to search the DHT for: all that are missing, or what is missing to half
-        of those wanted while publishers that are asked have others.
+        """Return how many candidates to search the DHT for. They are fewer while publishers that are asked
+        have others, but no fewer parties can then end the search.
         """
-        missing = self._missing(now)
-        told = self._puller.visits.helped_lately(now)
-        return missing - self._puller.allowance.candidates_wanted() // 2 if told else missing
+        return self._missing(now, TOLD_PART if self._puller.visits.helped_lately(now) else 1.0)
 
     def read(self, envelopes: tuple[bytes, ...], now: float) -> None:
         """Process the answer to a read."""
@@ -74,8 +75,8 @@ class Finding:
             if (visits.is_visited(publisher, now) or self._missing(now) > 0) and visits.ask(publisher, now)
         ]
 
-    def _missing(self, now: float) -> int:
-        return self._puller.missing(self._contacts.size(now) - 1, now)
+    def _missing(self, now: float, part: float = 1.0) -> int:
+        return self._puller.missing(self._contacts.size(now) - 1, now, part=part)
 
     def _offer(self, announced: list[VerifiedAnnouncement], now: float) -> int:
         for each in announced:

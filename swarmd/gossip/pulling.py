@@ -147,15 +147,17 @@ class Puller:
             self.candidates.add(Candidate(announced))
         return worth
 
-    def missing(self, publishers: int, now: float) -> int:
+    def missing(self, publishers: int, now: float, *, part: float = 1.0) -> int:
         """Return how many more candidates are wanted, with about `publishers` other peers.
+
+        `part`: the part of the candidates wanted that is searched for, in the same proportions.
 
         A publisher's candidates count only up to its share, and so do a party's, so that a flood by one
         publisher, or under many names, does not end the search for others. Candidates of publishers in
         back-off do not count, because nothing can be pulled from them now.
         """
         self.allowance.refill(now)
-        wanted = self.allowance.candidates_wanted()
+        wanted = math.ceil(self.allowance.candidates_wanted() * part)
         share = max(self._limits.pull_share_max, 1 / max(1, publishers))
         counts = self.candidates.count(
             math.ceil(wanted * share),

@@ -7,14 +7,26 @@ them once there are too many.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Container, Mapping
 
 from protocol import PeerId
 from swarmd.addresses import is_relayed
 from swarmd.network.hearing import Hearing
+from swarmd.network.newest import put_newest
 
 CONNECTIONS_KEPT = 96
 """Connections that are kept even if they are idle. A swarm of as many peers stays fully connected."""
+
+CONNECTIONS_KEPT_MANY = 48
+"""The same where a connection is rarely used again, which is where MET_MANY peers were connected in MET_S. A
+peer makes and answers four calls a second, so in a swarm of n peers a connection is used every n/4 seconds.
+Keeping it for 120 s costs as much as opening it: with 480 peers and more it is better opened again.
+"""
+
+MET_MANY = 480
+MET_S = 600.0
+"""Different peers that were connected in so many seconds in a large swarm."""
 
 USED_S = 15.0
 """Seconds for which a connection counts as in use after a request began or ended: longer than any stream
@@ -32,6 +44,8 @@ class IdleConnections:
         self._hearing = hearing
         self._now = monotonic
         self._since: dict[PeerId, float] = {}
+        self._met: OrderedDict[PeerId, float] = OrderedDict()
+        """When each peer was last connected, newest last; no more than are counted."""
 
     def to_close(self, connections: Mapping[PeerId, str], needed: Container[str]) -> list[PeerId]:
         """Return the peers to disconnect, longest unused first. `needed`: peers that stay connected.
@@ -40,7 +54,11 @@ class IdleConnections:
         """
         now = self._now()
         self._since = {peer: self._since.get(peer, now) for peer in connections}
-        over = min(CLOSED_AT_ONCE, len(connections) - CONNECTIONS_KEPT)
+        for peer in connections:
+            put_newest(self._met, peer, now, MET_MANY)
+        is_large = len(self._met) == MET_MANY and now - next(iter(self._met.values())) < MET_S
+        kept = CONNECTIONS_KEPT_MANY if is_large else CONNECTIONS_KEPT
+        over = min(CLOSED_AT_ONCE, len(connections) - kept)
         if over <= 0:
             return []
         unused = {

@@ -325,6 +325,22 @@ async def test_a_full_status_is_asked_for_told_and_remembered(bench: Bench) -> N
     assert bench.database.partners.all()[OTHER].claimed == 9
 
 
+async def test_a_publisher_is_asked_for_its_announcements(bench: Bench) -> None:
+    bench.network.answers["announcements_of"] = [b"one", b"two"]
+    async with bench.running():
+        bench.want(g.AskPublisher(OTHER))
+        assert await bench.told(g.PublisherTold) == [g.PublisherTold(OTHER, (b"one", b"two"))]
+    assert ("announcements_of", OTHER) in bench.network.calls
+
+
+async def test_a_publisher_that_does_not_answer_tells_nothing_and_is_no_news(bench: Bench) -> None:
+    bench.network.error = NetworkError("gone")
+    async with bench.running():
+        bench.want(g.AskPublisher(OTHER))
+        assert await bench.told(g.PublisherTold) == [g.PublisherTold(OTHER, ())]
+    assert bench.events.named("warning") == []
+
+
 async def test_a_peer_without_a_full_status_is_no_news(bench: Bench) -> None:
     bench.network.error = NetworkError("protocols not supported")
     async with bench.running():

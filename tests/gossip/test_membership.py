@@ -12,7 +12,9 @@ from swarmd import gossip as g
 from swarmd.gossip import GossipLimits
 from swarmd.gossip.clock import ClockWatch
 from swarmd.gossip.membership import LEFT, Membership
+from swarmd.gossip.namesake import NamesakeWatch
 from swarmd.gossip.status import StatusIntake
+from swarmd.gossip.telling import Telling
 from tests.gossip.making import START, address_of, key, make_manifest, make_own_status, make_status
 
 MANIFEST = make_manifest()
@@ -68,6 +70,35 @@ def test_the_more_statuses_a_read_brings_the_longer_until_the_next_once_enough_p
         pauses[brought] = members.read_timer.at - now
     for brought, pause in pauses.items():
         assert 0.75 <= pause / (brought * LIMITS.membership_s_per_status) <= 1.25
+
+
+def test_in_a_larger_swarm_there_are_longer_pauses_between_two_reads_because_there_are_only_so_many_keys():
+    pauses = {}
+    for size in (LIMITS.statuses_listed, 4 * LIMITS.statuses_listed):
+        members = membership()
+        members.keys(START)
+        members.answered(statuses(range(1, 71)), START, size)
+        pauses[size] = members.read_timer.at - START
+    few, many = pauses.values()
+    assert 4 * 0.75 / 1.25 <= many / few <= 4 * 1.25 / 0.75
+
+
+def test_a_large_swarm_is_listed_by_samples_and_every_peer_always_has_a_new_status_to_tell():
+    told: dict[int, list[float]] = {}
+    published: dict[int, list[float]] = {}
+    hour = 3_600
+    for size in (2, 10 * LIMITS.statuses_listed):
+        telling = Telling(OWN, MANIFEST, LIMITS, random.Random(1), NamesakeWatch())
+        telling.own = make_own_status(OWN)
+        for second in range(hour):
+            commands = telling.due(START + second, size)
+            told.setdefault(size, []).extend(second for c in commands if isinstance(c, g.TellStatus))
+            published.setdefault(size, []).extend(second for c in commands if isinstance(c, g.PublishStatus))
+    (small_told, large_told), (small, large) = told.values(), published.values()
+    assert len(small_told) == pytest.approx(hour / LIMITS.status_interval_s, rel=0.1)
+    assert len(large_told) == pytest.approx(hour / LIMITS.status_interval_s, rel=0.1)
+    assert small == small_told, "a small swarm is always listed in full"
+    assert 2 <= len(large) <= 5, "one status in ten is in the DHT at a time"
 
 
 def test_a_peer_that_fell_silent_is_looked_for_soon_in_a_small_swarm_and_not_in_a_large_one():

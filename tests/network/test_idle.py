@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 from swarmd.network.hearing import Hearing
-from swarmd.network.idle import CLOSED_AT_ONCE, CONNECTIONS_KEPT, USED_S, IdleConnections
+from swarmd.network.idle import (
+    CLOSED_AT_ONCE,
+    CONNECTIONS_KEPT,
+    CONNECTIONS_KEPT_MANY,
+    MET_MANY,
+    MET_S,
+    USED_S,
+    IdleConnections,
+)
 from tests.gossip.making import key
 
 PEERS = [key(number).peer_id for number in range(CONNECTIONS_KEPT + 40)]
@@ -27,6 +35,20 @@ class Scene:
 def test_a_small_swarm_keeps_all_its_connections_however_idle_they_are():
     scene = Scene()
     assert scene.after(0.0, CONNECTIONS_KEPT) == scene.after(10_000.0, CONNECTIONS_KEPT) == []
+
+
+def test_in_a_large_swarm_fewer_are_kept_because_they_are_rarely_used_again():
+    names = [key(number).peer_id for number in range(MET_MANY)]
+    for seconds, kept in ((0.5, CONNECTIONS_KEPT_MANY), (2 * MET_S / MET_MANY, CONNECTIONS_KEPT)):
+        scene = Scene()
+        for peer in names:
+            scene.now += seconds
+            scene.idle.to_close({peer: DIRECT[PEERS[0]]}, frozenset())
+        connections = dict.fromkeys(names[:CONNECTIONS_KEPT], DIRECT[PEERS[0]])
+        scene.idle.to_close(connections, frozenset())
+        scene.now += USED_S + 1.0
+        closed = scene.idle.to_close(connections, frozenset())
+        assert len(closed) == min(CLOSED_AT_ONCE, CONNECTIONS_KEPT - kept)
 
 
 def test_beyond_that_the_connections_used_longest_ago_are_closed():

@@ -12,12 +12,13 @@ import functools
 import hashlib
 import heapq
 import random
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from protocol import (
     MEMBERSHIP_SHARDS,
+    SHARD_ENTRIES_MAX,
     KeyPair,
     Manifest,
     PeerId,
@@ -82,6 +83,8 @@ class Peer:
     blobs: dict[bytes, bytes] = field(default_factory=dict)
     shelf: Shelf = field(default_factory=empty_shelf)
     """its part of the DHT"""
+    announced: deque[bytes] = field(default_factory=lambda: deque(maxlen=SHARD_ENTRIES_MAX))
+    """What it tells whoever asks; a hostile one tells of other names too, and as much as an answer holds."""
     accepted: Counter[PeerId] = field(default_factory=Counter)
     accepted_rounds: Counter[int] = field(default_factory=Counter)
     drops: list[g.Drop] = field(default_factory=list)
@@ -284,6 +287,10 @@ class Swarm:
             case g.ReadAnnouncements(keys):
                 peer.keys_read += len(keys)
                 self._later(lambda: self.tell(peer, g.AnnouncementsRead(self._read(peer, keys))))
+            case g.AskPublisher(publisher):
+                self._later(
+                    lambda: self.tell(peer, g.PublisherTold(publisher, self._told_by(peer, publisher)))
+                )
             case g.ReadStatuses(keys):
                 self._later(lambda: self.tell(peer, g.StatusesRead(self._read(peer, keys))))
             case g.Pull(publisher, digest):
@@ -335,6 +342,7 @@ class Swarm:
             placed = place_announcement(envelope, manifest=self.manifest, now=self.now)
         except RejectedRecord:
             return False
+        peer.announced.append(envelope)
         stored = False
         for holder in self._holders(peer, placed.key):
             held = holder.shelf.put_entry(
@@ -368,6 +376,11 @@ class Swarm:
                 )
         peer.bytes_read += sum(map(len, found))
         return tuple(self.tampered_reads(list(found)))
+
+    def _told_by(self, peer: Peer, publisher: PeerId) -> tuple[bytes, ...]:
+        source = self.by_id.get(publisher)
+        reached = source is not None and source.alive and source in self._reachable(peer)
+        return tuple(source.announced) if source is not None and reached else ()
 
     def _pull(self, peer: Peer, publisher: PeerId, digest: bytes) -> g.Event:
         source = self.by_id.get(publisher)
