@@ -21,8 +21,8 @@ from benchmarks.scale.report import Result, flatness, purposes, table
 from benchmarks.scale.simulated import Setting, simulate
 
 SIZES = (100, 1_000, 10_000)
-FULL = Setting(0)
-SHORT = Setting(0, real=6, newcomers=2, warm_s=240.0, measured_s=120.0)
+FULL = Setting(0, started_within_s=240.0)
+SHORT = Setting(0, real=6, newcomers=2, started_within_s=60.0, warm_s=240.0, measured_s=120.0)
 
 
 def result_of(setting: Setting) -> Result:

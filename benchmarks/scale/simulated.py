@@ -23,13 +23,17 @@ class Setting:
     """One simulated swarm."""
 
     size: int
-    real: int = 24
+    real: int = 16
     """Real machines among them; all peers, if there are no more."""
     newcomers: int = 8
     """Machines that join once the others have settled."""
+    started_within_s: float = 0.0
+    """The machines start at random times in so many seconds, so that what each does every ten minutes does
+    not coincide.
+    """
     warm_s: float = 660.0
     """Seconds before anything is counted: longer than gossip remembers contacts."""
-    measured_s: float = 240.0
+    measured_s: float = 360.0
     latency_s: float = 0.04
     """One way, on average; uniform within a half of it."""
     seed: int = 1
@@ -99,7 +103,7 @@ async def _play(setting: Setting) -> Outcome:
             peers.append(machine(number))
         for peer in peers:
             peer.network.settle()
-            running += [tasks.create_task(peer.run()), tasks.create_task(peer.network.run())]
+            running.append(tasks.create_task(_start(peer, rng.uniform(0.0, setting.started_within_s))))
         running.append(tasks.create_task(_tell_news(publications, machines)))
         await _pass(setting.warm_s, publications)
         newcomers = []
@@ -140,11 +144,16 @@ async def _play(setting: Setting) -> Outcome:
     )
 
 
+async def _start(peer: ModellessPeer[SimulatedNetwork], after_s: float) -> None:
+    await asyncio.sleep(after_s)
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(peer.run())
+        tasks.create_task(peer.network.run())
+
+
 async def _join(newcomer: ModellessPeer[SimulatedNetwork], address: str) -> None:
     await newcomer.network.connect((address,), named=True)
-    async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(newcomer.run())
-        tasks.create_task(newcomer.network.run())
+    await _start(newcomer, 0.0)
 
 
 async def _tell_news(publications: Publications, machines: dict[int, SimulatedNetwork]) -> None:

@@ -31,6 +31,8 @@ class Candidate:
     """An announcement of a group worth pulling."""
 
     announced: VerifiedAnnouncement
+    told: bool = False
+    """Its publisher told it on request; it was not met by chance."""
     tries: int = 0
     not_before: float = 0.0
 
@@ -86,11 +88,12 @@ class Candidates:
         allowed: Callable[[PeerId], bool],
         busy: Iterable[bytes],
         party_of: PartyOf,
-        visited: Callable[[PeerId], bool] = lambda _peer: False,
+        visit_of: Callable[[PeerId], Party | None] = lambda _peer: None,
     ) -> Candidate | None:
         """Remove and return the next candidate with an `allowed` publisher and a digest not in `busy`.
 
-        Publishers that are `visited` come before others of their class, up to their share of the pulls.
+        `visit_of`: the party as which a publisher was drawn that is being visited. Such publishers come
+        before others of that party and of its equals, up to their share of the pulls.
         """
         self.expire(now)
         in_flight = frozenset(busy)
@@ -101,21 +104,22 @@ class Candidates:
         }
         if not ready:
             return None
-        most = self._limits.pull_share_max * self._limits.pull_window
         members: defaultdict[Party, list[PeerId]] = defaultdict(list)
         for peer in ready:
-            members[party_of(peer)].append(peer)
-        recent = Counter(map(party_of, self._recent))
+            members[visit_of(peer) or party_of(peer)].append(peer)
         turn = next_parties(list(members), self._rng)
-        staying = [
+        most = self._limits.pull_share_max * self._limits.pull_window
+        recent = Counter(map(party_of, self._recent))
+        visited = [
             peer
             for party in turn
-            if recent[party] < most and party.standing > Standing.STRANGER
             for peer in members[party]
-            if visited(peer)
+            if visit_of(peer)
+            and party_of(peer).standing > Standing.STRANGER
+            and recent[party_of(peer)] < most
         ]
-        if staying:
-            peer = self._rng.choice(staying)
+        if visited:
+            peer = self._rng.choice(visited)
             self._owe(party_of(peer))
         else:
             party = self._draw([p for p in turn if recent[p] < most] or turn)

@@ -75,7 +75,7 @@ class _Width:
 
 @dataclass(frozen=True)
 class _Deliveries:
-    """When one contact last delivered, and how many times since it became a contact. A visit counts once."""
+    """When one contact last delivered, and how many times by chance, since it became a contact."""
 
     last: float
     times: int
@@ -141,11 +141,11 @@ class Contacts:
         self._connected = kept
 
     def delivered(
-        self, peer: PeerId, way: Way, address: str | None, now: float, *, again: bool = False
+        self, peer: PeerId, way: Way, address: str | None, now: float, *, told: bool = False
     ) -> Acquaintance:
         """A group of `peer` was verified, scored here, and teaches something.
 
-        `again`: the peer was chosen because it had just delivered another, not by chance.
+        `told`: the peer itself told of the group, so it was not met by chance.
         """
         met = group_of_address(address) if way is not Way.INLINE else None
         known = self._acquaintances.pop(peer, None) or Acquaintance(peer, 0, now, now)
@@ -154,7 +154,7 @@ class Contacts:
         self._forget_parties(peer)
         self._make_room(now)
         times = self._lately.pop(peer).times if self._is_lately(peer, now) else 0
-        self._lately[peer] = _Deliveries(now, times + (not again or not times))
+        self._lately[peer] = _Deliveries(now, times + (not told or not times))
         if len(self._lately) > self._limits.acquaintances_max:
             del self._lately[next(iter(self._lately))]
         if met is not None:

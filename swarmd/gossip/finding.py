@@ -58,12 +58,14 @@ class Finding:
     def held(self, envelope: bytes, now: float) -> None:
         """Process an announcement that another peer stored here; this peer need not search for it."""
         if (announced := self._intake.held(envelope, now)) is not None:
-            self._offer([announced], now)
+            self._note([announced], now)
+            self._puller.offer_all([announced], now)
 
     def told(self, publisher: PeerId, envelopes: tuple[bytes, ...], now: float) -> None:
         """Process the announcements that a publisher has of its own."""
-        new = self._offer(self._intake.told(envelopes, publisher, now), now)
-        self._puller.visits.told(new, now)
+        announced = self._intake.told(envelopes, publisher, now)
+        self._note(announced, now)
+        self._puller.visits.told(self._puller.offer_all(announced, now, told=True), now)
 
     def to_ask(self, arrived: list[Command], now: float) -> list[Command]:
         """Return what to ask the publishers of bodies that arrived over their own connections."""
@@ -72,14 +74,13 @@ class Finding:
         return [
             AskPublisher(publisher)
             for publisher in publishers
-            if (visits.is_visited(publisher, now) or self._missing(now) > 0) and visits.ask(publisher, now)
+            if (visits.drawn_as(publisher, now) or self._missing(now) > 0) and visits.ask(publisher, now)
         ]
 
     def _missing(self, now: float, part: float = 1.0) -> int:
         return self._puller.missing(self._contacts.size(now) - 1, now, part=part)
 
-    def _offer(self, announced: list[VerifiedAnnouncement], now: float) -> int:
+    def _note(self, announced: list[VerifiedAnnouncement], now: float) -> None:
         for each in announced:
             if self._contacts.is_contact(each.publisher, now):
                 self._contacts.announced(each)
-        return self._puller.offer_all(announced, now)

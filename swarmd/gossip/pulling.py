@@ -41,6 +41,7 @@ STRANGERS_PLACES = 1 / 4  # of the groups in flight, and of those being verified
 AWAY_PLACES = 1 / 2
 # of the groups in flight and being verified, so one party's slow scoring does not delay the others
 PARTY_PLACES = 1 / 2
+PARTING = 2  # times as many peers as connections: most connections are closed before they are used again
 SPREAD = 1 / 2  # of the candidates wanted can come from one party if there are several
 
 
@@ -50,8 +51,6 @@ class _InFlight:
     since: float
     standing: Standing
     """The publisher's standing when it was asked."""
-    visited: bool
-    """Whether the publisher was being visited already."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +60,7 @@ class _Verifying:
     standing: Standing
     way: Way
     address: str | None
-    visited: bool
+    told: bool
     paused: bool = False
     """This machine slept or was suspended while the verdict was pending."""
 
@@ -118,19 +117,21 @@ class Puller:
         """Return the number of bodies from `peer` that were verified."""
         return self._pulled_from.get(peer) or 0
 
-    def offer_all(self, announced: Sequence[VerifiedAnnouncement], now: float) -> int:
+    def offer_all(self, announced: Sequence[VerifiedAnnouncement], now: float, *, told: bool = False) -> int:
         """Keep announcements as candidates. Return how many are new and worth a pull.
 
         While other peers deliver, strangers' announcements count only if most strangers pulled from recently
         proved real. Otherwise a crowd of strangers that do not exist would end the search for other groups.
+
+        `told`: their publisher told them on request.
         """
-        kept = [found for found in announced if self.offer(found, now)]
+        kept = [found for found in announced if self.offer(found, now, told=told)]
         self.candidates.trim(lambda peer: self._party(peer, now))
         if self._strangers_count(now):
             return len(kept)
         return sum(self._party(found.publisher, now).standing > Standing.STRANGER for found in kept)
 
-    def offer(self, announced: VerifiedAnnouncement, now: float) -> bool:
+    def offer(self, announced: VerifiedAnnouncement, now: float, *, told: bool = False) -> bool:
         """Keep one announcement. Return False if it is known already or not worth a pull."""
         peer, announcement = announced.publisher, announced.announcement
         pair = (peer, announcement.digest)
@@ -144,7 +145,7 @@ class Puller:
         )
         if worth:
             self._seen.put(pair, None, close=self._contacts.is_contact(peer, now))
-            self.candidates.add(Candidate(announced))
+            self.candidates.add(Candidate(announced, told))
         return worth
 
     def missing(self, publishers: int, now: float, *, part: float = 1.0) -> int:
@@ -186,18 +187,18 @@ class Puller:
                 self._allowed_now(now),
                 busy,
                 lambda peer: self._party(peer, now),
-                lambda peer: self.visits.is_visited(peer, now),
+                lambda peer: self.visits.drawn_as(peer, now),
             )
             if candidate is None:
                 break
             self.allowance.spend()
             publisher, announcement = candidate.announced.publisher, candidate.announced.announcement
-            visited = self.visits.is_visited(publisher, now)
-            if publisher not in self._contacts.connections:
-                self.visits.began(publisher, now)
-            standing = self._party(publisher, now).standing
+            party = self._turn_of(publisher, now)
+            standing = party.standing
+            if self._will_part_from(publisher, now):
+                self.visits.began(publisher, party, now)
             self._strangers.took(is_held_back=standing <= Standing.STRANGER)
-            self._in_flight[announcement.digest] = _InFlight(candidate, now, standing, visited)
+            self._in_flight[announcement.digest] = _InFlight(candidate, now, standing)
             pulls.append(Pull(publisher, announcement.digest, announcement.size))
         return pulls
 
@@ -241,7 +242,9 @@ class Puller:
         self.pulled += 1
         close = self._contacts.is_contact(publisher, now)
         self._pulled_from.put(publisher, self.pulled_from(publisher) + 1, close=close)
-        self._verifying[digest] = _Verifying(publisher, now, flight.standing, way, address, flight.visited)
+        self._verifying[digest] = _Verifying(
+            publisher, now, flight.standing, way, address, flight.candidate.told
+        )
         return [Verify(record)]
 
     def failed(self, digest: bytes, kind: PullFailure, now: float) -> list[Command]:
@@ -316,7 +319,7 @@ class Puller:
         known_before = contacts.is_known(peer, now)
         commands: list[Command] = [
             RememberAcquaintance(
-                contacts.delivered(peer, verifying.way, verifying.address, now, again=verifying.visited)
+                contacts.delivered(peer, verifying.way, verifying.address, now, told=verifying.told)
             )
         ]
         if contacts.is_known(peer, now) and not known_before:
@@ -349,6 +352,15 @@ class Puller:
 
     # -----------------------------------------------------------------------------------------------
 
+    def _turn_of(self, peer: PeerId, now: float) -> Party:
+        """Return the party whose turn a pull from the peer is: for a visit, that as which it was drawn."""
+        return self.visits.drawn_as(peer, now) or self._party(peer, now)
+
+    def _will_part_from(self, publisher: PeerId, now: float) -> bool:
+        """Whether a later pull from the publisher would probably need a new connection."""
+        connected = self._contacts.connections
+        return publisher not in connected or self._contacts.size(now) > PARTING * len(connected)
+
     def _party(self, peer: PeerId, now: float) -> Party:
         return self._contacts.party(peer, now, proved=False)
 
@@ -378,7 +390,7 @@ class Puller:
                 or self._overdrawn.holds(peer, now)
             ):
                 return False
-            party = self._party(peer, now)
+            party = self._turn_of(peer, now)
             if not shared:
                 return True
             if not away_may and peer not in connected:

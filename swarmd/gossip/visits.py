@@ -8,7 +8,10 @@ next pulls are from it too, up to the share that one publisher may have (`candid
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from protocol import PeerId
+from swarmd.gossip.contacts import Party
 from swarmd.gossip.kept import Kept
 from swarmd.gossip.limits import GossipLimits
 
@@ -25,24 +28,31 @@ ASKED_MAX = 64
 """Publishers that are not asked again so soon, newest first: about ten a minute are asked."""
 
 
+@dataclass(frozen=True)
+class _Visit:
+    party: Party
+    since: float
+
+
 class Visits:
     """Times are in Unix seconds."""
 
     def __init__(self, limits: GossipLimits) -> None:
         self._limits = limits
-        self._visited: dict[PeerId, float] = {}
-        """Publishers being visited, and since when."""
+        self._visited: dict[PeerId, _Visit] = {}
         self._asked: Kept[PeerId, float] = Kept(ASKED_MAX)
         """When each publisher was last asked."""
         self._helped_at = float("-inf")
 
-    def began(self, publisher: PeerId, now: float) -> None:
-        """A publisher without a connection is pulled from."""
-        self._visited = {peer: at for peer, at in self._visited.items() if abs(now - at) < VISIT_S}
-        self._visited.setdefault(publisher, now)
+    def began(self, publisher: PeerId, party: Party, now: float) -> None:
+        """A publisher that this peer will part from is pulled from, in a turn of `party`."""
+        self._visited = {peer: one for peer, one in self._visited.items() if abs(now - one.since) < VISIT_S}
+        self._visited.setdefault(publisher, _Visit(party, now))
 
-    def is_visited(self, publisher: PeerId, now: float) -> bool:
-        return abs(now - self._visited.get(publisher, float("-inf"))) < VISIT_S
+    def drawn_as(self, publisher: PeerId, now: float) -> Party | None:
+        """Return the party in whose turn a visit to the publisher began; None if it is not visited."""
+        visit = self._visited.get(publisher)
+        return visit.party if visit is not None and abs(now - visit.since) < VISIT_S else None
 
     def ask(self, publisher: PeerId, now: float) -> bool:
         """Return whether to ask a publisher that delivered, and if so, note that it is asked."""

@@ -17,7 +17,7 @@ from hivemind.p2p import PeerID
 PROVEN_S = 300.0
 """Seconds for which an answer proves that a peer deserves its slot."""
 
-CHECK_S = 10.0
+CHECK_S = 20.0
 """Seconds between two such questions. A full table of a thousand peers takes three hours, less what other
 calls find out.
 """

@@ -39,7 +39,7 @@ GREETINGS_AT_ONCE = 8
 """Pings in one round. Each is a message of 100 bytes there and back, and takes at most 1.5 s."""
 
 
-SILENT_MANY = 16
+SILENT_MANY = 8
 SILENT_ROUNDS_MAX = 8
 """With SILENT_MANY silent peers, one is pinged every second round, with twice as many every third, and never
 less often than every SILENT_ROUNDS_MAX rounds. A ping with its stream costs 1 KB on the wire, and in a

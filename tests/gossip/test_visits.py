@@ -27,9 +27,9 @@ def party(number: int, standing: Standing = Standing.MET) -> Party:
 class Stall:
     """Candidates of some publishers, each a party of its own, that never run out."""
 
-    def __init__(self, standings: dict[int, Standing]) -> None:
+    def __init__(self, standings: dict[int, Standing], seed: int = 1) -> None:
         self.standings = {key(number).peer_id: (number, each) for number, each in standings.items()}
-        self.candidates = Candidates(LIMITS, random.Random(1))
+        self.candidates = Candidates(LIMITS, random.Random(seed))
         self.made = 0
         for number in standings:
             for _ in range(SHARE):
@@ -40,14 +40,14 @@ class Stall:
         announced, _ = announced_record(MANIFEST, key(number), self.made, START)
         self.candidates.add(Candidate(announced))
 
-    def take(self, visited: set[int]) -> int:
+    def take(self, visited: set[int], drawn_as: Party | None = None) -> int:
         peers = {key(number).peer_id for number in visited}
         taken = self.candidates.take(
             START,
             lambda _peer: True,
             (),
             lambda peer: party(*self.standings[peer]),
-            lambda peer: peer in peers,
+            lambda peer: (drawn_as or party(*self.standings[peer])) if peer in peers else None,
         )
         assert taken is not None
         number, _ = self.standings[taken.announced.publisher]
@@ -79,6 +79,20 @@ def test_newcomers_that_are_visited_still_have_at_most_half_of_the_pulls_beside_
     assert 430 <= counts[Standing.MET] <= 550
 
 
+def test_a_visit_is_a_turn_of_the_party_as_which_the_publisher_was_drawn():
+    """Strangers and peers on trial do not exchange turns by delivering once."""
+    late, strangers = Party("10.0.1.0", Standing.MET, on_trial=True), Party("unmet", Standing.STRANGER)
+    standings = {1: Standing.MET, 2: Standing.STRANGER}
+    shares = {}
+    for drawn_as in (late, strangers):
+        stalls = [Stall(standings, seed) for seed in range(25)]
+        shares[drawn_as.on_trial] = sum(
+            stall.take({1}, drawn_as) == 1 for stall in stalls for _ in range(SHARE)
+        )
+    assert shares[False] == 25 * SHARE
+    assert shares[True] <= 25 * SHARE * 0.3, "a fifth"
+
+
 def test_a_stranger_is_not_visited():
     stall = Stall({1: Standing.STRANGER, 2: Standing.MET})
     assert Counter(stall.take({1}) for _ in range(200))[1] <= 130
@@ -92,9 +106,11 @@ def test_who_was_connected_is_not_visited_and_who_had_to_be_dialled_is_for_a_whi
         hand.offer(signer, number)
     assert len(hand.puller.pulls(START)) == 2
     visits = hand.puller.visits
-    assert not visits.is_visited(near.peer_id, START + 1)
-    assert visits.is_visited(far.peer_id, START + 1)
-    assert not visits.is_visited(far.peer_id, START + VISIT_S)
+    assert visits.drawn_as(near.peer_id, START + 1) is None
+    drawn_as = visits.drawn_as(far.peer_id, START + 1)
+    assert drawn_as is not None
+    assert drawn_as.standing is Standing.STRANGER
+    assert visits.drawn_as(far.peer_id, START + VISIT_S) is None
 
 
 def test_a_publisher_is_asked_again_only_after_a_while():
@@ -104,16 +120,16 @@ def test_a_publisher_is_asked_again_only_after_a_while():
     assert visits.ask(peer, START + LIMITS.publisher_interval_s)
 
 
-def test_a_visit_counts_once_in_the_size_of_the_swarm():
+def test_groups_that_their_publisher_told_are_no_chance_meetings_that_show_the_size_of_the_swarm():
     sizes = {}
-    for again in (True, False):
+    for told in (True, False):
         contacts = Contacts(LIMITS)
         for number in range(1, 41):
             for time in range(4):
                 address = f"/ip4/10.0.{number}.1/tcp/1"
-                contacts.delivered(key(number).peer_id, Way.DIRECT, address, START, again=again and time > 0)
+                contacts.delivered(key(number).peer_id, Way.DIRECT, address, START, told=told and time > 0)
         for second in range(30):
-            sizes[again] = contacts.size(START + second)
+            sizes[told] = contacts.size(START + second)
     assert sizes == {True: 81, False: 41}, "no publisher was met twice by chance: as many again are unheard"
 
 
