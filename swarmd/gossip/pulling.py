@@ -29,6 +29,7 @@ from swarmd.gossip.events import Command, Drop, Pull, RememberAcquaintance, Stan
 from swarmd.gossip.judging import Judge
 from swarmd.gossip.kept import Kept
 from swarmd.gossip.limits import GossipLimits
+from swarmd.gossip.places import Places
 from swarmd.gossip.reputation import ABSENT, OVERDRAWN, PAUSED, UNINFORMATIVE, UNREACHABLE, Reputation
 from swarmd.gossip.turns import StrangersShare
 from swarmd.gossip.visits import Visits
@@ -36,11 +37,6 @@ from swarmd.network.interface import PullFailure, Standing, Way
 
 STRANGERS_PULLS_PER_S = 0.1  # so that newcomers are heard even if the met peers deliver little
 STRANGERS_ASKED = 8  # strangers over which the share that proved real is averaged
-STRANGERS_PLACES = 1 / 4  # of the groups in flight, and of those being verified
-# of the groups in flight: a publisher without a connection may be gone, and pulls from it hang
-AWAY_PLACES = 1 / 2
-# of the groups in flight and being verified, so one party's slow scoring does not delay the others
-PARTY_PLACES = 1 / 2
 PARTING = 2  # times as many peers as connections: most connections are closed before they are used again
 SPREAD = 1 / 2  # of the candidates wanted can come from one party if there are several
 
@@ -366,38 +362,18 @@ class Puller:
 
     def _allowed_now(self, now: float) -> Callable[[PeerId], bool]:
         """Return a predicate: whether a peer can be pulled from, given what is in flight and verifying."""
-        publishers = [f.candidate.announced.publisher for f in self._in_flight.values()]
-        flying = Counter(publishers)
-        connected = self._contacts.connections
-        away_may = sum(peer not in connected for peer in publishers) < AWAY_PLACES * self._limits.pulls_max
-        flying_parties = Counter(self._party(peer, now) for peer in publishers)
-        parties = flying_parties + Counter(self._party(v.publisher, now) for v in self._verifying.values())
-        shared = self._contacts.met_lately(now)
+        flying = [flight.candidate.announced.publisher for flight in self._in_flight.values()]
+        verifying = [each.publisher for each in self._verifying.values()]
         left = self._strangers.left(now)
-
-        def strangers_may(party: Party) -> bool:
-            return (
-                left > 0
-                and flying_parties[party] < STRANGERS_PLACES * self._limits.pulls_max
-                and parties[party] < STRANGERS_PLACES * self._limits.verifying_max
-            )
+        places = Places(self._limits, self._contacts, flying, verifying, left, now)
 
         def allowed(peer: PeerId) -> bool:
-            if (
-                flying[peer] >= self._limits.pulls_per_peer
-                or self._reputation.is_ignored(peer, now)
-                or self._back_offs.holds(peer, now)
-                or self._overdrawn.holds(peer, now)
-            ):
-                return False
-            party = self._turn_of(peer, now)
-            if not shared:
-                return True
-            if not away_may and peer not in connected:
-                return False
-            if party.standing <= Standing.STRANGER:
-                return strangers_may(party)
-            return parties[party] < PARTY_PLACES * self._limits.verifying_max
+            return (
+                not self._reputation.is_ignored(peer, now)
+                and not self._back_offs.holds(peer, now)
+                and not self._overdrawn.holds(peer, now)
+                and places.has_one(peer, lambda: self._turn_of(peer, now))
+            )
 
         return allowed
 

@@ -18,7 +18,7 @@ PROVEN_S = 300.0
 """Seconds for which an answer proves that a peer deserves its slot."""
 
 CHECK_S = 20.0
-"""Seconds between two such questions. A full table of a thousand peers takes three hours, less what other
+"""Seconds between two such questions. A full table of a thousand peers takes six hours, less what other
 calls find out.
 """
 
