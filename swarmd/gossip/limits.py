@@ -42,6 +42,8 @@ class GossipLimits:
 
     # Asking publishers for their announcements: older ones are about to expire
     publisher_interval_s: float = 180.0  # between two requests to one publisher
+    # with fewer connections no connection is closed for being idle, and publishers are not visited
+    visit_connections_min: int = 32
 
     # Announcements that other peers store here
     news_per_s: float = 8.0  # accepted as candidates per second: as many as are pulled at once ...

@@ -355,6 +355,8 @@ class Puller:
     def _will_part_from(self, publisher: PeerId, now: float) -> bool:
         """Whether a later pull from the publisher would probably need a new connection."""
         connected = self._contacts.connections
+        if len(connected) < self._limits.visit_connections_min:
+            return False
         return publisher not in connected or self._contacts.size(now) > PARTING * len(connected)
 
     def _party(self, peer: PeerId, now: float) -> Party:

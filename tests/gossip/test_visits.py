@@ -99,13 +99,17 @@ def test_a_stranger_is_not_visited():
 
 
 def test_who_was_connected_is_not_visited_and_who_had_to_be_dialled_is_for_a_while():
-    hand = Hand()
     near, far = key(1), key(2)
-    hand.contacts.connected({near.peer_id: "/ip4/192.0.2.1/tcp/1"}, START)
-    for number, signer in enumerate((near, far)):
-        hand.offer(signer, number)
-    assert len(hand.puller.pulls(START)) == 2
-    visits = hand.puller.visits
+    for enough in (False, True):
+        hand = Hand()
+        crowd = (key(number).peer_id for number in range(100, 100 + LIMITS.visit_connections_min - 1))
+        others = {peer: f"/ip4/10.0.{number}.1/tcp/1" for number, peer in enumerate(crowd) if enough}
+        hand.contacts.connected({near.peer_id: "/ip4/192.0.2.1/tcp/1"} | others, START)
+        for number, signer in enumerate((near, far)):
+            hand.offer(signer, number)
+        assert len(hand.puller.pulls(START)) == 2
+        visits = hand.puller.visits
+        assert (visits.drawn_as(far.peer_id, START) is None) is not enough, "a small swarm stays connected"
     assert visits.drawn_as(near.peer_id, START + 1) is None
     drawn_as = visits.drawn_as(far.peer_id, START + 1)
     assert drawn_as is not None
