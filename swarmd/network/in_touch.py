@@ -39,9 +39,9 @@ GREETINGS_AT_ONCE = 8
 """Pings in one round. Each is a message of 100 bytes there and back, and takes at most 1.5 s."""
 
 
-SILENT_MANY = 8
+SILENT_MANY = 16
 SILENT_ROUNDS_MAX = 8
-"""With SILENT_MANY silent peers, one is pinged every second round, with twice as many every third, and never
+"""With SILENT_MANY silent peers, one is pinged every second round, with twice as many every fifth, and never
 less often than every SILENT_ROUNDS_MAX rounds. A ping with its stream costs 1 KB on the wire, and in a
 large swarm most connections are silent. p2pd closes a dead one within a minute by itself.
 """
@@ -150,7 +150,7 @@ class InTouch:
         silent = [peer for peer in connected if self._hearing.unanswering_s(peer) > SILENT_S]
         silent.sort(key=self._hearing.unanswering_s, reverse=True)
         self._rounds += 1
-        pause = min(SILENT_ROUNDS_MAX, 1 + len(silent) // SILENT_MANY)
+        pause = min(SILENT_ROUNDS_MAX, 1 + (len(silent) // SILENT_MANY) ** 2)
         turn, due = divmod(self._rounds, pause)
         silent.sort(key=lambda peer: (peer in self._doors) is not bool(turn % 2))
         return list(dict.fromkeys([*([] if due else silent[:1]), *uncertain]))[:GREETINGS_AT_ONCE]
