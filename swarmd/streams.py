@@ -13,7 +13,7 @@ from swarmd.errors import is_disk_full
 
 TYPE_CHECKING = False  # see `swarmd.places`
 if TYPE_CHECKING:
-    from typing import NoReturn
+    from typing import NoReturn, TextIO
 
 OUTPUT = "the output"
 """`filename` of an `OSError` of standard output."""
@@ -76,12 +76,19 @@ def leave(code: int) -> NoReturn:
         try:
             stream.flush()
         except OSError as error:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+            drop(stream)
             if code == exit_codes.DONE and stream is sys.stdout and error.errno not in _GONE:
                 with suppress(OSError):
                     print("error:", why_unwritten(error), file=sys.stderr)
                 code = exit_codes.DISK_FULL if is_disk_full(error) else exit_codes.FAILED
     sys.exit(code)
+
+
+def drop(stream: TextIO) -> None:
+    """Lose what is still in the buffer of `stream`, and what is written to it from now on."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
 
 
 def why_unwritten(error: OSError) -> str:
