@@ -149,7 +149,7 @@ def export(
     try:
         out.write_bytes(record.envelope)
     except OSError as error:
-        raise ConfigError(f"--out {out} cannot be written: {error.strerror}") from error
+        raise ConfigError(f"--out {out} cannot be written: {error.strerror}; name another file") from error
     typer.echo(f"{out}: {len(record.envelope)} bytes, digest {record.digest.hex()}, domain {RECORD_DOMAIN!r}")
 
 
