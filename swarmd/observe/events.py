@@ -39,6 +39,7 @@ EventName = Literal[
     "step",
     "phase",
     "external_short",
+    "mix",
     "published",
     "pulled",
     "rejected",
