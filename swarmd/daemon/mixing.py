@@ -39,8 +39,8 @@ class Mixing:
             return f"back to {mix.local} own and {mix.external} external groups per step"
         if mix.fill is not None:
             return (
-                f"few own groups teach, so a step now makes {mix.local} of them and draws external ones until "
-                f"{mix.fill} groups teach"
+                f"few own groups teach, so a step now makes {mix.local} of them and draws external ones "
+                f"until {mix.fill} groups teach"
             )
         return (
             "an own group that teaches costs less than an external one, so a step now makes "
