@@ -23,9 +23,8 @@ and at the pace of the largest swarms measured 16 pulls pass, four of which can 
 HELPFUL_S = 60.0
 """Seconds for which an answer with new announcements shows that publishers tell: a round of a minute."""
 
-
-ASKED_MAX = 64
-"""Publishers that are not asked again so soon, newest first: about ten a minute are asked."""
+ASKED_MAX = 1_024
+"""Publishers that are not asked again so soon, newest first: no peer pulls from so many in three minutes."""
 
 
 @dataclass(frozen=True)
