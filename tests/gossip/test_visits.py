@@ -169,7 +169,7 @@ def test_the_pulls_of_a_visit_take_the_places_of_the_party_as_which_the_publishe
             break
         first, *slow = pulls
         hand.teach(first, now, Way.DIRECT, "/ip4/192.0.2.1/tcp/1")
-        for _ in range(3):
+        for _ in range(LIMITS.pulls_per_peer):
             hand.offer(key(name), number := number + 1)
         for pull in [*slow, *hand.puller.pulls(now)]:
             hand.deliver(pull, now, Way.DIRECT, "/ip4/192.0.2.1/tcp/1")
