@@ -37,7 +37,6 @@ from swarmd.network.interface import PullFailure, Standing, Way
 
 STRANGERS_PULLS_PER_S = 0.1  # so that newcomers are heard even if the met peers deliver little
 STRANGERS_ASKED = 8  # strangers over which the share that proved real is averaged
-PARTING = 2  # times as many peers as connections: most connections are closed before they are used again
 SPREAD = 1 / 2  # of the candidates wanted can come from one party if there are several
 
 
@@ -81,7 +80,7 @@ class Puller:
         self.allowance = Allowance(limits)
         self.candidates = Candidates(limits, rng)
         self.judge = Judge(reputation, contacts, self.candidates)
-        self.visits = Visits(limits)
+        self.visits = Visits(limits, contacts)
         self._strangers = StrangersShare(STRANGERS_PULLS_PER_S)
         self._strangers_prove = 1.0
         self._in_flight: dict[bytes, _InFlight] = {}
@@ -190,8 +189,7 @@ class Puller:
             self.allowance.spend()
             publisher, announcement = candidate.announced.publisher, candidate.announced.announcement
             party = self._turn_of(publisher, now)
-            if self._will_part_from(publisher, now):
-                self.visits.began(publisher, party, now)
+            self.visits.pulled(publisher, party, now)
             self._strangers.took(is_held_back=party.standing <= Standing.STRANGER)
             self._in_flight[announcement.digest] = _InFlight(candidate, now, party)
             pulls.append(Pull(publisher, announcement.digest, announcement.size))
@@ -350,13 +348,6 @@ class Puller:
     def _turn_of(self, peer: PeerId, now: float) -> Party:
         """Return the party whose turn a pull from the peer is: for a visit, that as which it was drawn."""
         return self.visits.drawn_as(peer, now) or self._party(peer, now)
-
-    def _will_part_from(self, publisher: PeerId, now: float) -> bool:
-        """Whether a later pull from the publisher would probably need a new connection."""
-        connected = self._contacts.connections
-        if len(connected) < self._limits.visit_connections_min:
-            return False
-        return publisher not in connected or self._contacts.size(now) > PARTING * len(connected)
 
     def _party(self, peer: PeerId, now: float) -> Party:
         return self._contacts.party(peer, now, proved=False)

@@ -177,7 +177,7 @@ def test_the_pulls_of_a_visit_take_the_places_of_the_party_as_which_the_publishe
 
 
 def test_a_publisher_is_asked_again_only_after_a_while_however_many_others_are_asked():
-    visits, peer = Visits(LIMITS), key(1).peer_id
+    visits, peer = Visits(LIMITS, Contacts(LIMITS)), key(1).peer_id
     assert visits.ask(peer, START)
     for number in range(2, 500):
         assert visits.ask(key(number).peer_id, START)
