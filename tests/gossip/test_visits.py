@@ -259,6 +259,6 @@ def test_the_dht_is_read_for_less_while_publishers_tell():
         envelopes = [announcement(key(1), number)[0] for number in range(2, 2 + 8 * told)]
         gossip.handle(g.PublisherTold(key(1).peer_id, tuple(envelopes)), START + 2)
         wanted = gossip._puller.allowance.candidates_wanted()
-        assert gossip._finding.missing(START + 2) <= wanted / 2 if told else wanted
+        assert gossip._finding.missing(START + 2) <= (wanted / 2 if told else wanted)
         keys[told] = gossip._finding.missing(START + 2)
     assert keys[True] < keys[False] / 2
