@@ -99,8 +99,9 @@ def check_told(
     for another.
     """
     placement = _placed(subkey, value, expiry, manifest, now)
-    is_own = subkey is not None and subkey.startswith(publisher.encode())
-    if not is_own or placement.subkey != subkey or len(subkey) != _ANNOUNCEMENT_SUBKEY_BYTES:
+    is_announcement = subkey is not None and len(subkey) == _ANNOUNCEMENT_SUBKEY_BYTES
+    signer = b"" if placement.subkey is None else placement.subkey[:PEER_ID_BYTES]
+    if not is_announcement or placement.subkey != subkey or signer != publisher.encode():
         raise RejectedRecord(Reason.TOPIC, "not an announcement of the peer that was asked")
     _check_expiry(placement, expiry)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from swarmd.streams import mend_streams
+from swarmd.streams import leave, mend_streams
 
 
 def main() -> None:
@@ -16,7 +16,7 @@ def main() -> None:
 
             code = health.main(arguments)
             if code is not None:
-                sys.exit(code)
+                leave(code)
         case ["join", *arguments] if _needs_parent(arguments):
             from swarmd.parent.keeping import keep, peer_command
 

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import sys
+from contextlib import suppress
+
+from swarmd import exit_codes
+from swarmd.errors import is_disk_full
+
+TYPE_CHECKING = False  # see `swarmd.places`
+if TYPE_CHECKING:
+    from typing import NoReturn, TextIO
 
 OUTPUT = "the output"
 """`filename` of an `OSError` of standard output."""
+_GONE = (errno.EPIPE, errno.EIO)  # its reader has left; its terminal was closed
 
 
 class _Output(io.TextIOWrapper):
@@ -54,3 +64,34 @@ def mend_streams() -> None:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
+
+
+def leave(code: int) -> NoReturn:
+    """Exit with `code`, even if the terminal or the reader of the output is gone.
+
+    `DONE` becomes a failure, which is said, if the last of the output cannot be written for another reason.
+    Python would report the stream at exit, with a traceback and exit code 120.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError as error:
+            drop(stream)
+            if code == exit_codes.DONE and stream is sys.stdout and error.errno not in _GONE:
+                with suppress(OSError):
+                    print("error:", why_unwritten(error), file=sys.stderr)
+                code = exit_codes.DISK_FULL if is_disk_full(error) else exit_codes.FAILED
+    sys.exit(code)
+
+
+def drop(stream: TextIO) -> None:
+    """Lose what is still in the buffer of `stream`, and what is written to it from now on."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
+
+
+def why_unwritten(error: OSError) -> str:
+    """What to say about an error of standard output."""
+    reason = "no space is left" if is_disk_full(error) else error.strerror
+    return f"{OUTPUT} cannot be written: {reason}"

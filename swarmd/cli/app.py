@@ -20,7 +20,7 @@ from swarmd.cli.commands import HELP_FLAGS, Command, group_of, print_help
 from swarmd.cli.usage import USAGE_ERROR, explain
 from swarmd.errors import ConfigError, SwarmdError, is_disk_full
 from swarmd.observe.text import printable
-from swarmd.streams import OUTPUT
+from swarmd.streams import OUTPUT, leave, why_unwritten
 
 COMMANDS = {
     "join": Command("swarmd.cli.join:join", "Join a swarm, or start one, and train until stopped."),
@@ -135,9 +135,13 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     except SystemExit as done:
         leave(done.code if isinstance(done.code, int) else exit_codes.FAILED)
     except Exception as error:  # noqa: BLE001  a bug: Python would exit with 1, our code for fixable errors
-        if isinstance(error, BrokenPipeError) and error.filename == OUTPUT:
-            leave(exit_codes.FAILED)  # its reader has left, as in `swarmd join --help | head`
         is_full = is_disk_full(error)
+        if isinstance(error, OSError) and error.filename == OUTPUT:
+            if not isinstance(
+                error, BrokenPipeError
+            ):  # its reader has left, as in `swarmd join --help | head`
+                _say(why_unwritten(error))
+            leave(exit_codes.DISK_FULL if is_full else exit_codes.FAILED)
         if is_full and isinstance(error, OSError):
             _say(f"{error.filename} cannot be written: no space is left" if error.filename else error)
         else:  # even if raised while handling a full disk
@@ -165,16 +169,3 @@ def _say(error: Exception | str) -> None:
     with suppress(OSError):  # the terminal is gone
         # Print line by line, because an error may quote what a peer wrote.
         print("error:", "\n".join(printable(line) for line in str(error).splitlines()), file=sys.stderr)
-
-
-def leave(code: int) -> NoReturn:
-    """Exit with `code` even if the terminal or the reader of the output is gone.
-
-    Python would report a closed stream at exit and then use exit code 120.
-    """
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            stream.flush()
-        except OSError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-    sys.exit(code)

@@ -149,7 +149,7 @@ def export(
     try:
         out.write_bytes(record.envelope)
     except OSError as error:
-        raise ConfigError(f"--out {out} cannot be written: {error.strerror}") from error
+        raise ConfigError(f"--out {out} cannot be written: {error.strerror}; name another file") from error
     typer.echo(f"{out}: {len(record.envelope)} bytes, digest {record.digest.hex()}, domain {RECORD_DOMAIN!r}")
 
 
@@ -163,7 +163,9 @@ def verify(file: File, home: HomeOption = DEFAULT_HOME) -> None:
         with file.open("rb") as opened:
             data = opened.read(RECORD_BYTES_MAX + 1)
     except OSError as error:
-        raise ConfigError(f"{file} cannot be read: {error.strerror}") from error
+        raise ConfigError(
+            f"{file} cannot be read: {error.strerror}; name a file that `swarmd records export` wrote"
+        ) from error
     manifest = Home(home_path(home)).manifest()
     try:
         record = authenticate(data)

@@ -246,12 +246,14 @@ def _author(key: Path | None, home: Path) -> KeyPair:
 
 
 def _read(file: Path) -> str:
+    from swarmd.tasks.manifest import read_rules
+
     try:
-        return file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "it is not text"
+        return read_rules(file)
+    except OSError as error:
         raise ConfigError(
-            f"{file} cannot be read ({why}): name a manifest file, such as `swarmd swarm create` writes"
+            f"{file} cannot be read ({error.strerror}): name a manifest file, such as `swarmd swarm create` "
+            "writes"
         ) from error
 
 

@@ -13,8 +13,9 @@ import typer
 
 from swarmd import exit_codes
 from swarmd.cli.flags import Given, arguments, overrides, with_settings
-from swarmd.errors import ConfigError
+from swarmd.errors import ConfigError, StorageError
 from swarmd.model_names import INSIDE, SMOLLM2
+from swarmd.storage.durable import disk_error
 from swarmd.testnet.asked import ATTACKERS_MAX, PEERS_MAX, PEERS_MIN, SECONDS_MAX, Asked
 
 if TYPE_CHECKING:
@@ -153,9 +154,11 @@ def run(
         outcome = _play(asked, directory, to_stderr=json_ == STDOUT)
         if keep or place is not None:
             typer.echo(f"the homes are in {directory}", err=True)
-    _write_json(json_, outcome)
+    unwritten = _write_json(json_, outcome)
     if outcome.failure is not None:
         raise outcome.failure
+    if unwritten is not None:
+        raise unwritten
     raise typer.Exit(outcome.code)
 
 
@@ -216,7 +219,8 @@ def _require_writable(json_file: str | None) -> None:
         raise ConfigError(f"--json {json_file}: there is no directory {path.parent}: make it first")
 
 
-def _write_json(json_file: str | None, outcome: Outcome) -> None:
+def _write_json(json_file: str | None, outcome: Outcome) -> StorageError | None:
+    """Return why the summary could not be written, which is said even if the run itself failed."""
     text = json.dumps(outcome.summary.to_json(), indent=1)
     if json_file == STDOUT:
         typer.echo(text)
@@ -224,4 +228,8 @@ def _write_json(json_file: str | None, outcome: Outcome) -> None:
         try:
             Path(json_file).write_text(f"{text}\n", encoding="utf-8")
         except OSError as error:
-            typer.echo(f"warning: --json {json_file} cannot be written: {error.strerror}", err=True)
+            unwritten = disk_error(f"write --json {json_file}", error)
+            if outcome.failure is not None:
+                typer.echo(f"warning: {unwritten}", err=True)
+            return unwritten
+    return None

@@ -22,6 +22,13 @@ READ_BY = {
 """Settings of [learning] that only some algorithms use."""
 
 
+NUMBERS = frozenset({"local", "external", "external_fill"})
+"""Settings of [learning] that say how many groups a step uses."""
+
+ASKS_THE_SAME = ("xgrpo", "sgt", "hacpo")
+"""Values of external_baseline for which all nodes of an experiment are asked the same questions."""
+
+
 class LearningConfig(Slice):
     """One policy update: how many groups of each kind, and how the policy learns from them."""
 
@@ -33,10 +40,10 @@ class LearningConfig(Slice):
     """Target number of groups with an advantage per step, own and external. External groups are drawn only
     until the target is reached, and at most `external` of them. Unset: no limit but `external`.
     """
-    mix: Literal["fixed", "measured"] = "fixed"
-    """fixed: local, external and external_fill apply as set. measured: while few own groups teach, a step
-    generates local + external own groups and fills up to as many that teach; if external groups cost more
-    than own groups that teach, it draws none.
+    mix: Literal["measured", "fixed"] = "measured"
+    """measured: while few own groups teach, a step generates local + external own groups and fills up to as
+    many that teach; if external groups cost more than own groups that teach, it draws none. fixed: local,
+    external and external_fill apply as set. Where one of these is set, fixed is the default.
     """
     unended: Literal["wrong", "scored"] = "wrong"
     """Reward of a completion that was cut off while it continued past its answer: wrong (nothing) or scored
@@ -136,6 +143,14 @@ class LearningConfig(Slice):
         if given.get("external_loss") == "as_own":
             given = {"external_tokens": "all", **given}
         return given
+
+    @model_validator(mode="before")
+    @classmethod
+    def _numbers_that_are_set_are_fixed(cls, given: Any) -> Any:
+        if not isinstance(given, dict) or "mix" in given:
+            return given
+        asks_the_same = given.get("external_baseline") in ASKS_THE_SAME
+        return {"mix": "fixed", **given} if asks_the_same or given.keys() & NUMBERS else given
 
     @model_validator(mode="after")
     def _something_to_learn_from(self) -> LearningConfig:
@@ -244,7 +259,7 @@ class LearningConfig(Slice):
     @property
     def asks_the_same(self) -> bool:
         """Whether all nodes of an experiment are asked the same questions."""
-        return self.external_baseline in ("xgrpo", "sgt", "hacpo")
+        return self.external_baseline in ASKS_THE_SAME
 
     @property
     def takes_all_right(self) -> bool:

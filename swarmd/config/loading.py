@@ -7,7 +7,6 @@ An error says where the wrong value came from.
 from __future__ import annotations
 
 import os
-import re
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -24,7 +23,6 @@ from pydantic_settings import (
     EnvSettingsSource,
     SettingsConfigDict,
     SettingsError,
-    TomlConfigSettingsSource,
 )
 
 from swarmd.config.base import Slice
@@ -32,6 +30,7 @@ from swarmd.config.settings import FLAGS, SETTINGS, slice_of
 from swarmd.config.slices import Config
 from swarmd.config.wording import explained
 from swarmd.errors import ConfigError
+from swarmd.toml_files import parse_toml, read_toml
 from swarmd.toml_lines import line_of
 
 CONFIG_BYTES_MAX = 2**20  # a config.toml has a few KiB; anything above 1 MiB is a different file
@@ -134,18 +133,12 @@ def _origins(sources: list[_Source]) -> Iterator[tuple[str, str]]:
 def _read_file(path: Path) -> _Source:
     """Return the layer of the file; empty if there is no file. Raises ConfigError."""
     try:
-        if path.stat().st_size > CONFIG_BYTES_MAX:
-            raise ConfigError(f"{path} is larger than {CONFIG_BYTES_MAX} bytes: it is not a config file")
-        text = path.read_text(encoding="utf-8")
-        values = TomlConfigSettingsSource(_Environment, toml_file=path).toml_data
+        text = read_toml(path, bytes_max=CONFIG_BYTES_MAX, kind="a config file")
     except FileNotFoundError:
         return _Source({}, file=path)
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path} is not UTF-8 text ({error.reason} at byte {error.start})") from error
-    except (ValueError, RecursionError) as error:  # ValueError: also a number with thousands of digits
-        raise ConfigError(f"{path} is not valid TOML: {error}{_quoted(text, str(error))}") from error
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
+    values = parse_toml(str(path), text)
     if values.keys() >= OF_A_MANIFEST:
         named = shlex.quote(str(path))
         raise ConfigError(
@@ -153,16 +146,6 @@ def _read_file(path: Path) -> _Source:
             f"{named}`, and join its swarm with --swarm {named}"
         )
     return _Source(values, file=path, text=text)
-
-
-def _quoted(text: str, message: str) -> str:
-    """Quote the wrong line, if the parser names one and it contains no secret."""
-    found = re.search(r"at line (\d+)", message)
-    lines = text.splitlines()
-    if found is None or not 0 < int(found.group(1)) <= len(lines):
-        return ""
-    line = lines[int(found.group(1)) - 1].strip()
-    return "" if "token" in line else f": {line!r}"
 
 
 def _environment() -> Tree:

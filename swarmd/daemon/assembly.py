@@ -23,6 +23,7 @@ from swarmd.daemon.judging import open_panel
 from swarmd.daemon.learner import Learner, load_learner
 from swarmd.daemon.meeting import meet
 from swarmd.daemon.recording import Recorder
+from swarmd.daemon.refusing import require_tasks
 from swarmd.daemon.report import join_command, write_addresses
 from swarmd.daemon.resuming import Past
 from swarmd.daemon.wiring import Peer, Wiring
@@ -186,6 +187,7 @@ class Assembly:
 
         async def start_worker() -> TaskRunner:
             tasks = await stack.enter_async_context(self._task_runner(manifest))
+            await require_tasks(tasks, manifest, self._home.path, self._warn)
             if past.last_step == 0 and self._config.observe.evaluate_every != 0:
                 with suppress(NoHeldOutQuestionError):  # the step loop warns about it
                     await held_out.draw(tasks)

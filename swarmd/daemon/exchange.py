@@ -1,7 +1,7 @@
 """The asyncio shell around `gossip`: executes its commands and feeds the results back.
 
 This is the only place where gossip's commands do I/O. It makes no choices. A bounded number of workers wait
-on the network, so one slow peer does not hold up the others. One task verifies bodies in batches.
+on the network, so one slow peer does not hold up the others. `verifying` verifies the bodies.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import TypeVar
 from protocol import KeyPair, Manifest, PeerId, RejectedRecord, VerifiedRecord, is_person
 from swarmd.addresses import well_formed
 from swarmd.daemon.encounters import Encounters
-from swarmd.daemon.turns import Turns
+from swarmd.daemon.verifying import VerificationQueue
 from swarmd.errors import NetworkError
 from swarmd.gossip import (
     Announce,
@@ -82,9 +82,7 @@ T = TypeVar("T")
 
 WORKERS = 16  # commands waiting on the network at once: gossip's 8 pulls, plus reads and announcements
 OUTBOX_MAX = 1_024  # commands waiting for a worker; gossip keeps a few dozen in flight
-HURRY_S = 1.0  # between two checks of a running verification while other groups wait
 CAME_MAX = 2_048  # bodies whose way is remembered until they are verified
-VERIFY_BATCH_MAX = 8  # bodies per call to the sandbox, all from publishers whose last group was accepted
 
 
 class Exchange:
@@ -110,8 +108,7 @@ class Exchange:
         self._clock = clock
         verification.party = gossip.party
         self._outbox: asyncio.Queue[Command] = asyncio.Queue(OUTBOX_MAX)
-        self._to_verify = Turns(verification.accounts)
-        self._may_verify = asyncio.Event()
+        self._to_verify = VerificationQueue(verification, self._settle, events)
         self._changed = asyncio.Event()
         self._restarts_seen = 0
         self._pauses_seen = 0
@@ -137,8 +134,7 @@ class Exchange:
         """
         async with asyncio.TaskGroup() as group:
             group.create_task(self._keep_ticking(), name="gossip ticks")
-            group.create_task(self._keep_verifying(), name="verification")
-            group.create_task(self._keep_it_moving(), name="verification's pace")
+            group.create_task(self._to_verify.run(), name="verification")
             for index in range(WORKERS):
                 group.create_task(self._keep_executing(), name=f"gossip worker {index}")
 
@@ -211,24 +207,17 @@ class Exchange:
             case StandingChanged(peer=peer, change=change, why=why):
                 self._events.emit("standing", peer_id=peer, change=change, why=why)
             case Verify(record=record):
-                self._queue(record)
+                self._to_verify.add(record)
             case _:
-                self._put(self._outbox, command)
+                self._put(command)
 
-    def _put(self, queue: asyncio.Queue[T], item: T) -> None:
+    def _put(self, command: Command) -> None:
         try:
-            queue.put_nowait(item)
+            self._outbox.put_nowait(command)
         except asyncio.QueueFull:
             # Gossip asks again, so a missing answer only costs time.
-            self._events.emit("warning", message=f"too many commands wait: dropped one {type(item).__name__}")
-
-    def _queue(self, record: VerifiedRecord) -> None:
-        """Queue a record for verification. If there is no room it is dropped without blame, and gossip
-        eventually forgets it.
-        """
-        if self._to_verify.add(record, time.monotonic()) is not None:
-            self._events.emit("warning", message="too many groups are waiting for verification: dropped one")
-        self._may_verify.set()
+            what = type(command).__name__
+            self._events.emit("warning", message=f"too many commands wait: dropped one {what}")
 
     async def _keep_ticking(self) -> None:
         while True:
@@ -346,22 +335,6 @@ class Exchange:
         if len(self._came) > CAME_MAX:
             self._came.popitem(last=False)
         self.handle(BodyArrived(command.digest, pulled.envelope, pulled.way, pulled.address))
-
-    async def _keep_verifying(self) -> None:
-        while True:
-            await self._may_verify.wait()
-            batch = self._to_verify.take(VERIFY_BATCH_MAX, time.monotonic())
-            if not self._to_verify:
-                self._may_verify.clear()
-            for verified, outcome in zip(batch, await self.verification.check(batch), strict=True):
-                self._settle(verified, outcome)
-
-    async def _keep_it_moving(self) -> None:
-        """Stop a slow group from holding up groups of proven publishers."""
-        while True:
-            await asyncio.sleep(HURRY_S)
-            if self._to_verify.proven_wait:
-                self.verification.hurry()
 
     def _settle(self, verified: VerifiedRecord, outcome: Outcome) -> None:
         if isinstance(outcome, RejectedRecord | Overdrawn | Unjudged):

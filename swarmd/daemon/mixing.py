@@ -24,10 +24,28 @@ class Mixing:
         self._verification = verification
         self._own_s: float | None = None
         self._wanted: deque[int] = deque(maxlen=DEMAND_STEPS)
+        self._told = choose_mix(learning)
 
     def next(self, experience: Experience) -> Mix:
         """Return the mix of the step that begins."""
         return choose_mix(self._learning, experience.teaching_share, self._costs())
+
+    def change(self, mix: Mix) -> str | None:
+        """Say in words how `mix` differs from the one before; None if it does not."""
+        if mix == self._told:
+            return None
+        self._told = mix
+        if mix == choose_mix(self._learning):
+            return f"back to {mix.local} own and {mix.external} external groups per step"
+        if mix.fill is not None:
+            return (
+                f"few own groups teach, so a step now makes {mix.local} of them and draws external ones until "
+                f"{mix.fill} groups teach"
+            )
+        return (
+            "an own group that teaches costs less than an external one, so a step now makes "
+            f"{mix.local} own groups and draws no external ones"
+        )
 
     def made(self, groups: int, phase_seconds: Mapping[str, float]) -> None:
         """Note that a step made `groups` own groups, and how long its phases took."""

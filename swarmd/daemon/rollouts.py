@@ -34,8 +34,12 @@ T = TypeVar("T")
 
 QUESTIONS_KEPT = 256  # regenerated own questions, by digest: several screens; 1 KiB each, 192 KiB with images
 
-_WHY = {
+WHY_LOST = {
     "pull": "It could not be fetched.",
+    "absent": "Its publisher announced it, but does not hold it.",
+    "ignored": "Its publisher was ignored before it could be verified.",
+    "paused": "It could not be scored, because this machine slept.",
+    "overdrawn": "Its publisher had used up its share of this machine's time.",
     "uninformative": "All its rewards are equal: it teaches nothing.",
     "question": "Its question is not the one that its task generates.",
     "held_out": "Its question is held out from training.",
@@ -47,7 +51,7 @@ _WHY = {
     "digest": "It is not what was announced.",
     "version": "It needs a different version of its task.",
 }
-
+"""What people read about a group that was lost, by reason. Any other reason is a failed check."""
 
 READ_AT_ONCE = 2
 """Answers read from disk at once, each in a thread: enough for two open pages. Further ones wait."""
@@ -154,7 +158,7 @@ class Rollouts:
                 digest="" if entry.digest is None else entry.digest.hex(),
                 at=entry.at,
                 publisher=entry.peer_id,
-                fate=_WHY.get(entry.reason or "", f"It failed a check: {entry.reason}."),
+                fate=WHY_LOST.get(entry.reason or "", f"It failed a check: {entry.reason}."),
             )
             for entry in entries
         ]

@@ -186,6 +186,8 @@ class StepLoop:
         self._own.begin_step()
         round_ = parts.manifest.round_at(parts.clock())
         mix = self._mixing.next(progress.experience)
+        if change := self._mixing.change(mix):
+            parts.events.emit("mix", message=change)
         own = await self._own.sample(round_, mix.local) if mix.local else []
         if self._stop.is_set():
             return

@@ -115,7 +115,7 @@ def read_lines(path: Path) -> list[Line]:
     whole = text[: text.rfind("\n") + 1]
     try:
         return [json.loads(line) for line in whole.splitlines()]
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:  # ValueError: also a number with thousands of digits
         raise StorageError(f"{path} is damaged ({error}): remove it to run this part again") from error
 
 

@@ -208,8 +208,7 @@ class Node:
         self._meter.begin()
         progress, wanted = self.progress, self._mix.wanted(own)
         if self._arm.external:
-            for group in others.groups:
-                self.panel.hear_group(group)
+            others.vote(self.panel)
         drawn = draw_external(
             wanted,
             round_=round_,

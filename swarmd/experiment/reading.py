@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
@@ -17,6 +16,7 @@ from swarmd.errors import ConfigError
 from swarmd.experiment.attacks import Attack
 from swarmd.experiment.config import JUDGES, PER_CONFIGURATION, TASK_LISTS, Arm, ExperimentConfig
 from swarmd.tasks import load_manifest
+from swarmd.toml_files import parse_toml, read_toml
 from swarmd.toml_lines import line_of
 
 FILE_BYTES_MAX = 2**20  # an experiment is a screen or two; anything above 1 MiB is a different file
@@ -56,16 +56,10 @@ def read_experiment(
 
 def _read(path: Path) -> tuple[str, dict[str, Any]]:
     try:
-        if path.stat().st_size > FILE_BYTES_MAX:
-            raise ConfigError(f"{path} is larger than {FILE_BYTES_MAX} bytes: it is not an experiment")
-        text = path.read_text(encoding="utf-8")
-        return text, tomllib.loads(text)
+        text = read_toml(path, bytes_max=FILE_BYTES_MAX, kind="an experiment")
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}; name an experiment file") from error
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path} is not UTF-8 text ({error.reason} at byte {error.start})") from error
-    except (ValueError, RecursionError) as error:  # ValueError: also a number with thousands of digits
-        raise ConfigError(f"{path} is not valid TOML: {error}") from error
+    return text, parse_toml(str(path), text)
 
 
 class _Place:

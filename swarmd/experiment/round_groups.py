@@ -17,6 +17,7 @@ from swarmd.gossip import StoreBlob
 from swarmd.gossip.limits import GossipLimits
 from swarmd.gossip.publishing import Publisher
 from swarmd.groups import ScoredGroup
+from swarmd.judges import Panel
 from swarmd.step.offering import to_offer
 from swarmd.step.verification import Outcome as Verdict
 from swarmd.step.verification import Verification
@@ -53,6 +54,14 @@ def sign_groups(
 
 
 @dataclass(frozen=True)
+class Accepted:
+    """A verified group, and the digest of its question, under which its answers are votes."""
+
+    group: ScoredGroup
+    asked: bytes
+
+
+@dataclass(frozen=True)
 class Refused:
     """A record that was refused. If its node is honest, the scorer failed."""
 
@@ -60,7 +69,7 @@ class Refused:
     reason: str
 
 
-Outcome = ScoredGroup | Refused
+Outcome = Accepted | Refused
 
 # In a list of one: pydantic cannot encode a bare dataclass's bytes as base64.
 _OUTCOME = TypeAdapter(list[Outcome], config=ConfigDict(ser_json_bytes="base64", val_json_bytes="base64"))
@@ -70,18 +79,19 @@ _OUTCOME = TypeAdapter(list[Outcome], config=ConfigDict(ser_json_bytes="base64",
 class RoundGroups:
     """The outcome of a round's envelopes."""
 
-    accepted: tuple[ScoredGroup, ...]
+    accepted: tuple[Accepted, ...]
     rejected: tuple[Refused, ...]
 
     def for_node(self, node: PeerId) -> OthersGroups:
         """Return what `node` can draw: all groups but its own."""
-        return OthersGroups(tuple(group for group in self.accepted if group.publisher != node))
+        return OthersGroups(tuple(each for each in self.accepted if each.group.publisher != node))
 
     def pulled_by(self, node: PeerId, wanted: int) -> int:
         """Return how many records a peer in the position of `node` would pull and verify to draw `wanted`
         groups: those on offer, up to a peer's allowance.
         """
-        publishers = [group.publisher for group in self.accepted] + [each.publisher for each in self.rejected]
+        publishers = [each.group.publisher for each in self.accepted]
+        publishers += [each.publisher for each in self.rejected]
         offered = sum(publisher != node for publisher in publishers)
         return min(offered, math.ceil(GossipLimits().overpull * wanted))
 
@@ -94,7 +104,12 @@ class RoundGroups:
 class OthersGroups:
     """The groups that a node can draw, with the interface that `swarmd.step.drawing` expects."""
 
-    groups: tuple[ScoredGroup, ...]
+    accepted: tuple[Accepted, ...]
+
+    @property
+    def groups(self) -> tuple[ScoredGroup, ...]:
+        """All of them, in the order of their publishers."""
+        return tuple(each.group for each in self.accepted)
 
     def candidates(
         self,
@@ -107,6 +122,12 @@ class OthersGroups:
         would always leave out the same nodes.
         """
         return [g for g in self.groups if g.round >= min_round and (g.can_teach or not informative_only)]
+
+    def vote(self, panel: Panel) -> None:
+        """Count each group as the vote of its publisher, who is a party of its own."""
+        for each in self.accepted:
+            texts = [completion.text for completion in each.group.completions]
+            panel.hear(each.asked, each.group.publisher, texts)
 
     def trust(self, peer: PeerId) -> float:  # noqa: ARG002
         """Trust every peer fully: attackers publish right answers, and nothing in a record gives them
@@ -135,13 +156,15 @@ async def verify(
 
 
 def _outcome(record: VerifiedRecord, found: Verdict) -> Outcome:
-    return found if isinstance(found, ScoredGroup) else Refused(record.publisher, str(found.reason))
+    if isinstance(found, ScoredGroup):
+        return Accepted(found, record.record.question_digest)
+    return Refused(record.publisher, str(found.reason))
 
 
 def round_groups(outcomes: Sequence[bytes]) -> RoundGroups:
     """Build them from all processes' outcomes of `verify`, in the order of the nodes."""
     found = [outcome for part in outcomes for outcome in _OUTCOME.validate_json(part)]
     return RoundGroups(
-        tuple(outcome for outcome in found if isinstance(outcome, ScoredGroup)),
+        tuple(outcome for outcome in found if isinstance(outcome, Accepted)),
         tuple(outcome for outcome in found if isinstance(outcome, Refused)),
     )

@@ -27,7 +27,7 @@ def signed_before(place: str, text: str, author: PeerId) -> VerifiedCharter | No
     The rules may have changed since. Raises ConfigError if the file is signed by someone else.
     """
     try:
-        before = read_signature(text)
+        before = read_signature(place, text)
     except ValueError as error:
         raise ConfigError(
             f"{place} has an invalid [signed] table: {error}. To sign it as a new swarm, remove "

@@ -8,7 +8,7 @@ with the same `Fleet`.
 """
 
 from swarmd.fleet.devices import Device, Equipment, choose_devices, look_at_machine
-from swarmd.fleet.homes import device_homes, prepare_homes
+from swarmd.fleet.homes import device_homes, give_ports, prepare_homes
 from swarmd.fleet.members import Member, members_of, require_addresses_apart
 from swarmd.fleet.output import Listener, Printed
 from swarmd.fleet.supervision import FORCED_EXIT_CODE, Fleet, supervise
@@ -23,6 +23,7 @@ __all__ = [
     "Printed",
     "choose_devices",
     "device_homes",
+    "give_ports",
     "look_at_machine",
     "members_of",
     "prepare_homes",

@@ -8,7 +8,9 @@ device only, replace the link with a file.
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 from swarmd.errors import ConfigError
@@ -40,6 +42,28 @@ def prepare_homes(home: Path, devices: Sequence[Device]) -> None:
         except OSError as error:
             raise ConfigError(f"home {made.path} cannot be used: {remedy(error)}") from error
         Home.open(made.path)
+
+
+def give_ports(homes: Sequence[Home], host: str) -> None:
+    """Store a free port of this machine in each home that has none. No two of `homes` get the same one.
+
+    Raises ConfigError.
+    """
+    taken = {home.read_port() for home in homes}
+    with ExitStack() as stack:  # keeps every port open until the last is chosen, so that none is chosen twice
+        for home in homes:
+            if home.read_port() is not None:
+                continue
+            port = _listening(stack, host)
+            while port in taken:
+                port = _listening(stack, host)
+            taken.add(port)
+            home.write_port(port)
+
+
+def _listening(stack: ExitStack, host: str) -> int:
+    """Return a port that stays taken until `stack` is closed."""
+    return int(stack.enter_context(socket.create_server((host, 0))).getsockname()[1])
 
 
 def own_settings(home: Home) -> frozenset[str]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Protocol, TextIO
 
+from swarmd import streams
 from swarmd.fleet.lines import labelled, labelled_json
 from swarmd.fleet.members import Member
 
@@ -48,7 +50,9 @@ class Printed:
 
     def said(self, member: Member, line: str) -> None:
         text = labelled_json(line, member.name) if self._as_json else self._labelled(member, line)
-        self._out = print_to(self._out, text)
+        before, self._out = self._out, print_to(self._out, text)
+        if before is not None and self._out is None:
+            self.told("the output cannot be written: the peers continue without it")
 
     def complained(self, member: Member, line: str) -> None:
         self._err = print_to(self._err, self._labelled(member, line))
@@ -78,5 +82,7 @@ def print_to(stream: TextIO | None, text: str) -> TextIO | None:
     except UnicodeEncodeError:  # the child wrote characters that the terminal cannot encode
         return print_to(stream, text.encode("ascii", "backslashreplace").decode())
     except OSError:
+        with suppress(OSError):  # a stream in memory has no descriptor
+            streams.drop(stream)  # else the end of the process would meet the error again
         return None
     return stream

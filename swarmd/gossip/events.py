@@ -186,7 +186,9 @@ class GroupScored:
 
 @dataclass(frozen=True)
 class GroupRejected:
-    """Answer to `Verify`: refused, for a `protocol.Reason` such as question, held_out or scorer."""
+    """Answer to `Verify`: refused, for a `protocol.Reason` such as question, held_out or scorer, or for a
+    reason of `swarmd.gossip.reputation`: ignored, unjudged or overdrawn.
+    """
 
     digest: bytes
     reason: str
@@ -303,7 +305,7 @@ class Verify:
 
 @dataclass(frozen=True)
 class Drop:
-    """For the ledger: a group of `publisher` was lost, and why (a `Reason`, "pull" or "uninformative")."""
+    """For the ledger: a group of `publisher` was lost, and why (see `GossipStatistics.groups_rejected`)."""
 
     digest: bytes
     reason: str

@@ -10,6 +10,7 @@ import unicodedata
 from collections import Counter, deque
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum, unique
 from typing import Any, cast
 
 from protocol import (
@@ -34,6 +35,20 @@ from protocol import (
 from protocol.limits import ANNOUNCED_MODEL_BYTES_MAX, MICRO, MILLI, MODEL_BYTES_MAX
 from swarmd.gossip.events import Announce, Command, GroupOffer, StoreBlob, StoreBody
 from swarmd.gossip.limits import GossipLimits
+
+
+@unique
+class Unpublished(StrEnum):
+    """Why an own group was not published."""
+
+    UNINFORMATIVE = "uninformative"
+    """all its rewards are equal; one that is all right may still be wanted"""
+    BEFORE_GENESIS = "before_genesis"
+    """the swarm has not begun"""
+    ROUND_BUDGET = "round_budget"
+    """this peer published as many in this round as it may"""
+    INVALID = "invalid"
+    """the protocol has no record of it, or other peers would refuse that record; the message says why"""
 
 
 @dataclass(frozen=True)
@@ -71,7 +86,7 @@ class Publisher:
 
     @property
     def unpublished(self) -> Mapping[str, int]:
-        """Own groups not published, by reason: uninformative, round_budget, before_genesis, invalid."""
+        """Own groups not published, by reason (`Unpublished`)."""
         return dict(self._unpublished)
 
     @property
@@ -92,8 +107,8 @@ class Publisher:
     def publish(self, group: GroupOffer, shards: int, budget: int, now: float) -> list[Command]:
         """Sign `group` if it teaches and the round's `budget` allows. It is announced at the next tick."""
         refusal = self._refusal(group, budget)
-        if refusal:
-            self._unpublished[refusal] += 1
+        if refusal is not None:
+            self._unpublished[refusal.value] += 1
             return []
         try:
             record = self._record(group, now)
@@ -102,7 +117,7 @@ class Publisher:
             verify_record(envelope, manifest=self._manifest, now=now)
             announcement = self._announce(record, envelope, shards)
         except (InvalidLocal, RejectedRecord) as error:
-            self._unpublished["invalid"] += 1
+            self._unpublished[Unpublished.INVALID.value] += 1
             self.last_invalid = str(error)
             return []
         self.published += 1
@@ -144,13 +159,13 @@ class Publisher:
         self._tries = 0
         self._waiting = [a for a in self._recent if a.expires > now]
 
-    def _refusal(self, group: GroupOffer, budget: int) -> str:
+    def _refusal(self, group: GroupOffer, budget: int) -> Unpublished | None:
         rewards = {c.reward_micro for c in group.completions}
         if len(rewards) < 2 and not (group.even_all_right and rewards == {MICRO}):
-            return "uninformative"
+            return Unpublished.UNINFORMATIVE
         if self._round < 0:
-            return "before_genesis"
-        return "round_budget" if self._this_round >= budget else ""
+            return Unpublished.BEFORE_GENESIS
+        return Unpublished.ROUND_BUDGET if self._this_round >= budget else None
 
     def _record(self, group: GroupOffer, now: float) -> AnyRecord:
         lifetime = max(

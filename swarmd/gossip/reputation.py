@@ -20,10 +20,13 @@ from protocol import PeerId, Reason
 from swarmd.gossip.limits import GossipLimits
 from swarmd.network.interface import Misbehaviour
 
+# Why a group was lost, besides every `Reason`:
 UNREACHABLE = "pull"
 """The group's publisher cannot be reached."""
 ABSENT = "absent"
+"""The group's publisher answers, but does not hold it."""
 UNINFORMATIVE = "uninformative"
+"""All rewards of the group are equal here, although its announcement promised different ones."""
 IGNORED = "ignored"
 """The group was in flight when its publisher became ignored."""
 PAUSED = "paused"

@@ -26,7 +26,7 @@ class PeerView:
     trust: float
     """from 0 (ignored) to 1 (nothing against it)"""
     points_lost: Mapping[str, int]
-    """how many times it lost points, by reason"""
+    """how many times it lost points, by reason (see `GossipStatistics.points_lost`)"""
     used: Mapping[PeerId, int] = field(default_factory=dict)
     """publisher -> groups that this peer says it trained on; empty if it did not say"""
     on_trial: bool = False
@@ -47,7 +47,7 @@ class GossipStatistics:
 
     groups_published: int
     groups_unpublished: Mapping[str, int]
-    """own groups not published, by reason: uninformative, round_budget, before_genesis, invalid"""
+    """own groups not published, by `Unpublished` (`swarmd.gossip.publishing`)"""
     last_invalid: str
     """why the last own group could not become a record, or empty"""
     announcements_stored: int
@@ -59,7 +59,8 @@ class GossipStatistics:
     groups_accepted: int
     """verified, and informative here"""
     groups_rejected: Mapping[str, int]
-    """chosen or pulled but then lost, by reason (a protocol Reason, "pull" or "uninformative")"""
+    """chosen or pulled but then lost, by protocol Reason or by one of `swarmd.gossip.reputation`: pull,
+    absent, uninformative, ignored, paused, unjudged, overdrawn"""
     junk: Mapping[str, int]
     """announcements and statuses refused on reading, by protocol Reason"""
     announcement_keys_read: int
@@ -70,7 +71,8 @@ class GossipStatistics:
     left: frozenset[PeerId]
     """peers that said goodbye and were not heard since"""
     points_lost: Mapping[str, int]
-    """how many times any peer lost points, by reason"""
+    """how many times any peer lost points: by `Misbehaviour`, or by a reason of `groups_rejected` that is the
+    peer's fault (`NOT_THEIR_FAULT` has the others)"""
     misbehaved: Mapping[str, int]
     """offences reported by the transport, by `Misbehaviour`"""
 

@@ -12,9 +12,8 @@ from collections.abc import Hashable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 
-from protocol import Manifest, question_digest
+from protocol import Manifest
 from swarmd.errors import ConfigError
-from swarmd.groups import ScoredGroup
 from swarmd.judges.ballots import Ballots, normal
 from swarmd.judges.calibration import Calibration
 from swarmd.judges.interface import Key, ModelJudge, Pair
@@ -193,10 +192,6 @@ class Panel:
     def hear(self, digest: bytes, party: Hashable, texts: Sequence[Written]) -> None:
         """Count the vote of `party` on the question with this digest."""
         self._ballots.vote(digest, party, [last_answer(text) for text in texts])
-
-    def hear_group(self, group: ScoredGroup) -> None:
-        """Count the vote of a group's publisher as a party of its own."""
-        self.hear(question_digest(group.question), group.publisher, [c.text for c in group.completions])
 
     async def _judge(
         self,

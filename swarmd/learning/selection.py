@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from torch import Tensor
 
@@ -17,6 +18,8 @@ from swarmd.learning.verified import Standing, standings
 from swarmd.logprobs import TokenRow
 from swarmd.policy import Policy, PromptTooLongError
 from swarmd.tasks import Exchange
+
+CHARACTERS_PER_TOKEN = 4  # of English text, in published tokenizers; only the order of groups depends on it
 
 
 @dataclass(frozen=True)
@@ -81,7 +84,7 @@ def select_rows(
     rows: list[TrainRow] = []
     differs: list[float] = []
     completions = tokens = used = too_long = untaught = 0
-    for ahead, group in enumerate(sorted(groups, key=_length)):
+    for ahead, group in enumerate(sorted(groups, key=partial(_length, policy))):
         share = most / (len(groups) - ahead)
         advantages = advantages_of(group).tolist()
         if not (any(advantages) or with_equal_rewards):
@@ -156,14 +159,16 @@ class _Prompts:
         return self._policy.render(self._question, said, self._images)
 
 
-def _length(group: ScoredGroup) -> int:
-    """Characters of all rows: an estimate of a group's cost before any of it is encoded."""
-    total = len(group.question)
+def _length(policy: Policy, group: ScoredGroup) -> int:
+    """Characters of all rows, images included: an estimate of a group's cost before any of it is encoded."""
+    sight = policy.tokenizer.sight
+    vectors = 0 if sight is None else sum(map(sight.eye.vectors, group.images))
+    asked = total = len(group.question) + CHARACTERS_PER_TOKEN * vectors
     for completion in group.completions:
         said = 0
         for turn in completion.turns:
             total += said + len(turn.text)
-            said = (said or len(group.question)) + len(turn.text) + len(turn.observation)
+            said = (said or asked) + len(turn.text) + len(turn.observation)
     return total
 
 

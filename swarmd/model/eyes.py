@@ -95,6 +95,10 @@ class Patches:
         rows, columns = self.grid(image)
         return rows * columns
 
+    def patches(self, image: Image) -> int:
+        """Patches that the tower reads of `image`."""
+        return self.vectors(image) * self.merged**2
+
     def inputs(self, images: Sequence[Image]) -> Inputs:
         """The model's arguments for `images`."""
         return self.shaped([self._cut(image) for image in images])

@@ -12,11 +12,12 @@ from swarmd.errors import ModelError
 from swarmd.model.adapter_start import ADAPTER_CONFIGURATION, MERGE, AdapterStart, read_adapter
 from swarmd.model.download import Watch
 from swarmd.model.hub import CONFIGURATION, FILES, fetch_snapshot
+from swarmd.model.sight import PREPROCESSOR, PROCESSOR
 from swarmd.model.smollm2 import smollm2_config
 from swarmd.model.third_party import third_party
 from swarmd.model_names import HUB_ID, NAMES, SMOLLM2
 
-TO_PLAN = (CONFIGURATION, ADAPTER_CONFIGURATION)
+TO_PLAN = (CONFIGURATION, ADAPTER_CONFIGURATION, PREPROCESSOR, PROCESSOR)
 """The files that determine a model's size, read before gigabytes are downloaded."""
 
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,9 +24,9 @@ from transformers import (
 
 from swarmd.adapted import without_adapters
 from swarmd.errors import ModelError
-from swarmd.images import CHANNELS, Image, Images, Prompt
-from swarmd.model.eyes import Eye, Scale, Square
-from swarmd.model.sight_kinds import IMAGE, KINDS, REMEDY, Kind
+from swarmd.images import CHANNELS, SIDE_MAX, Image, Images, Prompt
+from swarmd.model.eyes import Eye, Patches, Scale, Square
+from swarmd.model.sight_kinds import IMAGE, KINDS, REMEDY, Kind, side_of
 
 PREPROCESSOR, PROCESSOR = "preprocessor_config.json", "processor_config.json"
 """transformers 5 writes the second, with the content of the first at `image_processor`."""
@@ -149,10 +150,7 @@ def read_sight(model: Any, tokenizer: Any, folder: Path, *, sees: bool = True) -
     for control in (text, *CONTROL.findall(kind.written + kind.expanded)):
         if len(tokenizer.encode(control, add_special_tokens=False)) != 1:
             raise ModelError(f"the tokenizer in {folder} has no token for {control}: {REMEDY}")
-    try:
-        eye = kind.eye(config, processor, scale)
-    except (ValueError, TypeError, AttributeError) as error:
-        raise ModelError(f"{folder} does not say which images it reads ({error}): {REMEDY}") from error
+    eye = _eye(config, processor, scale, folder)
     sight = Sight(token, text, kind, eye)
     [vectors] = see(model, sight, [BLANK]).vectors
     if isinstance(eye, Square):
@@ -160,6 +158,29 @@ def read_sight(model: Any, tokenizer: Any, folder: Path, *, sees: bool = True) -
     if sight.eye.vectors(BLANK) != len(vectors):
         raise ModelError(f"an image becomes {len(vectors)} vectors, not {eye.vectors(BLANK)}: {REMEDY}")
     return sight
+
+
+def patches_of(config: PretrainedConfig, folder: Path | None) -> int:
+    """Patches that the vision tower reads of the largest image of a task. `folder` as in `read_sight`.
+
+    Raises ModelError.
+    """
+    processor: Mapping[str, Any] = {}
+    if folder is not None:
+        with suppress(ModelError):  # `read_sight` raises it, if images will be shown
+            processor, _ = _processor(folder)
+    eye = _eye(config, processor, Scale((), ()), folder)
+    if isinstance(eye, Patches):
+        return eye.patches(Image(SIDE_MAX, SIDE_MAX, b""))
+    return (eye.side // side_of(config.vision_config.patch_size)) ** 2
+
+
+def _eye(config: PretrainedConfig, processor: Mapping[str, Any], scale: Scale, folder: Path | None) -> Eye:
+    try:
+        return KINDS[config.model_type].eye(config, processor, scale)
+    except (ValueError, TypeError, AttributeError) as error:
+        where = "the model's configuration" if folder is None else folder
+        raise ModelError(f"{where} does not say which images it reads ({error}): {REMEDY}") from error
 
 
 def _has_settings(folder: Path) -> bool:

@@ -12,7 +12,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from swarmd.images import SIDE_MAX, Image
 from swarmd.model.eyes import Eye, Inputs, Patches, Scale, Square
 
 IMAGE = "{image}"
@@ -45,7 +44,7 @@ def _without_tiles(pixels: Tensor) -> Inputs:
 
 def _square(shaped: Callable[[Tensor], Inputs]) -> Callable[[Any, Mapping[str, Any], Scale], Eye]:
     def eye(config: Any, processor: Mapping[str, Any], scale: Scale) -> Eye:  # noqa: ARG001
-        return Square(_side(config.vision_config.image_size), scale, shaped)
+        return Square(side_of(config.vision_config.image_size), scale, shaped)
 
     return eye
 
@@ -89,16 +88,7 @@ def _by_row(config: Any, processor: Mapping[str, Any], scale: Scale) -> Eye:
 SQUARE = _square(_plain)
 
 
-def patches_of(config: Any) -> int:
-    """Patches that the vision tower of a model with this configuration reads of the largest image."""
-    eye = KINDS[config.model_type].eye(config, {}, Scale((), ()))
-    if isinstance(eye, Patches):
-        rows, columns = eye.grid(Image(SIDE_MAX, SIDE_MAX, b""))
-        return rows * columns * eye.merged**2
-    return (eye.side // _side(config.vision_config.patch_size)) ** 2
-
-
-def _side(size: Any) -> int:
+def side_of(size: Any) -> int:
     """In pixels. Raises ValueError for a tower that does not read squares."""
     sides = set(size) if isinstance(size, list | tuple) else {size}
     if len(sides) != 1:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache, partial
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -17,8 +18,7 @@ from swarmd.model.adapter_start import AdapterStart
 from swarmd.model.adapters import adapter_parameters_per_rank
 from swarmd.model.building import built
 from swarmd.model.context import context_of
-from swarmd.model.sight import is_seeing, model_class
-from swarmd.model.sight_kinds import patches_of
+from swarmd.model.sight import is_seeing, model_class, patches_of
 from swarmd.model.third_party import third_party
 
 
@@ -37,8 +37,11 @@ def on_meta(config: PretrainedConfig) -> PreTrainedModel:
     return built(build)
 
 
-def shape_of(model: Any, start: AdapterStart | None = None) -> ModelShape:
+def shape_of(model: Any, start: AdapterStart | None = None, *, folder: Path | None = None) -> ModelShape:
     """The shape of a model built by `on_meta`, to be trained with the adapter `start` if given.
+
+    `folder` is the model's own. It may say how far small images are enlarged; without it, the defaults of the
+    model's type apply. Raises ModelError if that is more than images may be enlarged.
 
     Adapters are counted lazily, because that builds the model again. A model without attention counts as
     having a single head, which predicts more memory than it needs.
@@ -47,7 +50,7 @@ def shape_of(model: Any, start: AdapterStart | None = None) -> ModelShape:
     # GPT-2's linear layers have their own class, with a transposed weight.
     linear: list[Any] = [m for m in model.modules() if isinstance(m, nn.Linear | Conv1D) and m is not head]
     widths = _widths(linear)
-    tower = _tower_of(model, head) if is_seeing(model.config) else None
+    tower = _tower_of(model, head, folder) if is_seeing(model.config) else None
     embedding = model.get_input_embeddings()
     text = model.config.get_text_config(decoder=True)
     heads = _size(text, "num_attention_heads") or 1
@@ -76,14 +79,14 @@ def _widths(linear: Sequence[Any]) -> list[tuple[int, int]]:
     return [(m.nx, m.nf) if isinstance(m, Conv1D) else (m.in_features, m.out_features) for m in linear]
 
 
-def _tower_of(model: Any, head: Any) -> TowerShape:
+def _tower_of(model: Any, head: Any, folder: Path | None) -> TowerShape:
     """All parts of a model with sight besides its language model: the tower, and the layers behind it."""
     text = {head, *model.get_decoder().modules()}
     others = [module for module in model.modules() if module not in text]
     widths = _widths([module for module in others if isinstance(module, nn.Linear)])
     vision = model.config.vision_config
     return TowerShape(
-        patches=patches_of(model.config),
+        patches=patches_of(model.config, folder),
         layers=max((len(module) for module in others if isinstance(module, nn.ModuleList)), default=1),
         hidden=getattr(vision, "embed_dim", None) or vision.hidden_size,
         linear_inputs=sum(inputs for inputs, _ in widths),

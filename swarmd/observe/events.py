@@ -10,6 +10,7 @@ import math
 import sys
 from collections import deque
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
@@ -17,6 +18,7 @@ from typing import Literal, TextIO
 
 import structlog
 
+from swarmd import streams
 from swarmd.config import ObserveConfig
 from swarmd.observe.live_state import LiveState, describe
 
@@ -37,6 +39,7 @@ EventName = Literal[
     "step",
     "phase",
     "external_short",
+    "mix",
     "published",
     "pulled",
     "rejected",
@@ -89,6 +92,7 @@ class EventLog:
     ) -> None:
         """`heard` is called with the name and fields of each event."""
         stdout = sys.stdout if stdout is None else stdout
+        self._stdout = stdout
         self.mode: OutputMode = _mode(config, stdout)
         self._heard = heard
         self.recent: deque[Event] = deque(maxlen=EVENTS_KEPT)
@@ -134,6 +138,8 @@ class EventLog:
             getattr(logger, event.level)(event.name, ts=ts, **fields)
         except OSError as error:  # a full disk, or a reader that is gone: training continues without a log
             self._logger = None
+            with suppress(OSError):  # a stream in memory has no descriptor
+                streams.drop(self._stdout)  # else the end of the process would meet the error again
             self.emit(
                 "warning", message=f"the log on stdout cannot be written ({error.strerror}): no more lines"
             )

@@ -50,13 +50,14 @@ def prepare_plan(
     model is unknown or cannot fit.
     """
     probe = probe or probe_hardware()
-    located = locate(config.model, TO_PLAN, watch=lambda _: None)  # two small files: no progress bar
+    located = locate(config.model, TO_PLAN, watch=lambda _: None)  # small files: no progress bar
     if located.adapter is not None:
         config = _begun_with(located.adapter, config)
     configuration = read_configuration(located)
     with third_party(config.model, "building it from its configuration", "use another model"):
         model = on_meta(configuration)
-        shape, engines = shape_of(model, located.adapter), engines_memory(model, config.engine)
+        shape = shape_of(model, located.adapter, folder=located.folder)
+        engines = engines_memory(model, config.engine)
     placement = choose_placement(config, probe)
     name = next((gpu.name for gpu in probe.accelerators if gpu.device == placement.device), probe.cpu)
     with out_of_memory_as_model_error("another --device"):

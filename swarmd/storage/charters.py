@@ -9,7 +9,7 @@ from swarmd.errors import ConfigError
 from swarmd.storage.durable import remedy
 
 
-def read_charter(path: Path) -> VerifiedCharter | None:
+def read_charter(path: Path, remedy_if_damaged: str) -> VerifiedCharter | None:
     """Read a signed charter; None if the file does not exist. Raises ConfigError if it is damaged."""
     try:
         with path.open("rb") as file:
@@ -21,7 +21,4 @@ def read_charter(path: Path) -> VerifiedCharter | None:
     try:
         return verify_charter(data)
     except RejectedRecord as error:
-        raise ConfigError(
-            f"{path} is not what an author signed ({error}): restore a backup, or move it away and give "
-            "--swarm with the signed file again"
-        ) from error
+        raise ConfigError(f"{path} is not what an author signed ({error}): {remedy_if_damaged}") from error

@@ -15,7 +15,7 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Literal
 
-from protocol import digest_of
+from protocol import VerifiedCharter, digest_of
 from swarmd.errors import ConfigError, StorageError
 from swarmd.storage.blobs import BLOB_NAME, BlobStore
 from swarmd.storage.checkpoint_files import CorruptCheckpointError, load_checkpoint
@@ -57,6 +57,8 @@ def look(home: Home) -> Iterator[Finding]:
     yield from _directory(home)
     yield _key(home)
     yield _manifest(home)
+    yield _signed("charter.signed", home.charter_path, home.charter)
+    yield _signed("news.signed", home.news_path, home.news)
     yield _port(home)
     for path in (home.rates_path, home.budgets_path):
         yield _remembered(path)
@@ -115,6 +117,14 @@ def _manifest(home: Home) -> Finding:
         return "whole", f"{manifest.name} ({manifest.swarm_id.hex()[:12]})"
 
     return _finding("manifest.cbor", home.manifest_path, state)
+
+
+def _signed(part: str, path: Path, read: Callable[[], VerifiedCharter | None]) -> Finding:
+    def state() -> tuple[State, str]:
+        found = read()
+        return ("absent", "") if found is None else ("whole", f"version {found.charter.version}")
+
+    return _finding(part, path, state)
 
 
 def _port(home: Home) -> Finding:

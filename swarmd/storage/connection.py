@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from swarmd.errors import DiskFullError, StorageError
+from swarmd.storage.read_only import uri_of
 
 BUSY_TIMEOUT_S = 5.0
 """Seconds to wait for a command that reads the database beside the daemon."""
@@ -56,11 +57,17 @@ _KINDS: dict[int, type[StorageError]] = {
 class Connection:
     """SQLite with explicit transactions and named disk errors."""
 
-    def __init__(self, path: Path) -> None:
-        """Open or create the database file. Raises StorageError."""
+    def __init__(self, path: Path, *, read_only: bool = False) -> None:
+        """Open or create the database file; with `read_only`, open it for one that may not write there.
+
+        Raises StorageError.
+        """
         self._path = path
+        where = uri_of(path) if read_only else path
         with self._disk_errors():
-            self._sqlite = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None)
+            self._sqlite = sqlite3.connect(where, timeout=BUSY_TIMEOUT_S, isolation_level=None, uri=read_only)
+        if read_only:
+            return
         try:
             self.execute("PRAGMA journal_mode = WAL")
             self.execute("PRAGMA synchronous = NORMAL")

@@ -14,7 +14,7 @@ from contextlib import suppress
 from itertools import count
 from pathlib import Path
 
-from swarmd.errors import StorageError
+from swarmd.errors import DiskFullError, StorageError, is_disk_full
 
 Report = Callable[[str], None]
 """Receives one sentence about a disk problem that was handled."""
@@ -53,10 +53,11 @@ def remedy(error: OSError) -> str:
 
 
 def disk_error(doing: str, error: OSError) -> StorageError:
-    """Return a StorageError. `doing` completes "cannot ...", such as "save the checkpoint
-    /home/x/.swarmd/checkpoints/7".
+    """Return a StorageError, for a full disk a DiskFullError. `doing` completes "cannot ...", such as "save
+    the checkpoint /home/x/.swarmd/checkpoints/7".
     """
-    return StorageError(f"cannot {doing}: {remedy(error)}")
+    kind = DiskFullError if is_disk_full(error) else StorageError
+    return kind(f"cannot {doing}: {remedy(error)}")
 
 
 def flush_to_disk(path: Path) -> None:

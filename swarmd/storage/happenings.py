@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,7 +103,8 @@ def open_happenings(path: Path) -> tuple[Connection, Happenings]:
     none_yet = ConfigError(f"{path.parent} has no events yet: `swarmd join` writes them")
     if not path.is_file():
         raise none_yet
-    connection = Connection(path)
+    may_write = os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)
+    connection = Connection(path, read_only=not may_write)
     if not connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'events'"):
         connection.close()
         raise none_yet

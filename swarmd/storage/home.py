@@ -263,11 +263,12 @@ class Home:
 
     def charter(self) -> VerifiedCharter | None:
         """Return the author's charter for this home's swarm. Raises ConfigError if the file is damaged."""
-        return read_charter(self.charter_path)
+        again = "restore a backup, or move it away and give --swarm with the signed file again"
+        return read_charter(self.charter_path, again)
 
     def news(self) -> VerifiedCharter | None:
         """Return the author's charter for a newer version. Raises ConfigError if the file is damaged."""
-        return read_charter(self.news_path)
+        return read_charter(self.news_path, "move it away; other peers tell of the new version again")
 
     def write_charter(self, charter: VerifiedCharter) -> None:
         self._write(self.charter_path, charter.envelope)

@@ -112,7 +112,7 @@ class Ledger:
         digest: bytes | None = None,
         publisher: str | None = None,
     ) -> None:
-        """Something from a peer was refused: a `protocol.Reason`, or gossip's "pull" or "uninformative"."""
+        """Something from a peer was refused: a `protocol.Reason`, or one of gossip's own (`Drop`)."""
         detail = detail[:DETAIL_CHARACTERS_MAX]
         self._enter("rejected", now, digest=digest, peer_id=publisher, reason=reason, detail=detail)
 

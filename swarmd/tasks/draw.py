@@ -75,7 +75,7 @@ class TrainingDraw:
                     drawn.append(found)
         if len(drawn) == count:
             return drawn
-        why = f"{failure.spec.dataset}: {failure.reason} {failure.detail}" if failure else "all are held out"
+        why = _why(failure) or "all are held out"
         raise TaskError(f"only {len(drawn)} of {count} training questions could be drawn ({why})")
 
     def next_spec(self) -> TaskSpec:
@@ -137,17 +137,21 @@ async def held_out_questions(
         for family, share in zip(tasks, shares, strict=True)
         if share
     ]
-    questions = [question for part in found for question in part]
-    pool = [question for part in found for question in {each.digest: each for each in part}.values()]
+    questions = [question for part, _ in found for question in part]
+    pool = [question for part, _ in found for question in {each.digest: each for each in part}.values()]
     if not pool:
-        raise NoHeldOutQuestionError(
-            f"no held-out question was found in {', '.join(family.name for family in tasks)}"
-        )
+        names = ", ".join(family.name for family in tasks)
+        why = next((f" ({_why(failure)})" for _, failure in found if failure is not None), "")
+        raise NoHeldOutQuestionError(f"no held-out question was found in {names}{why}")
     return [*questions, *islice(cycle(pool), count - len(questions))]
 
 
-async def _held_out_of(runner: HeldOutSource, family: TaskFamily, seed: int, share: int) -> list[Question]:
+async def _held_out_of(
+    runner: HeldOutSource, family: TaskFamily, seed: int, share: int
+) -> tuple[list[Question], TaskFailure | None]:
+    """The questions of one task, and the last failure to generate one."""
     distinct: dict[bytes, Question] = {}
+    failure: TaskFailure | None = None
     candidates = max(_CANDIDATES_MIN, share * _CANDIDATES_PER_HELD_OUT)
     batch = max(64, 4 * share)
     for start in range(0, candidates, batch):
@@ -155,10 +159,16 @@ async def _held_out_of(runner: HeldOutSource, family: TaskFamily, seed: int, sha
         for found in await runner.held_out([task_spec(family, _seed_of(digest)) for digest in digests]):
             if isinstance(found, Question):
                 distinct.setdefault(found.digest, found)
+            else:
+                failure = found
         if len(distinct) >= share:
             break
     questions = list(distinct.values())
-    return list(islice(cycle(questions), share)) if questions else []
+    return list(islice(cycle(questions), share)) if questions else [], failure
+
+
+def _why(failure: TaskFailure | None) -> str | None:
+    return None if failure is None else f"{failure.spec.dataset}: {failure.reason} {failure.detail}"
 
 
 def _hash(parts: list[object]) -> bytes:

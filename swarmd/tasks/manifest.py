@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import difflib
 import re
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +23,7 @@ from swarmd.tasks.launch import WorkerOptions
 from swarmd.tasks.signed import SignedTable, ZonedTime, charter_of, require_signed_rules, without_signature
 from swarmd.tasks.trying import try_tasks
 from swarmd.tasks.versions import built_in_versions
+from swarmd.toml_files import parse_toml, read_toml
 from swarmd.toml_lines import line_of
 
 _PRESET_DIRECTORY = Path(__file__).parent / "presets"
@@ -133,14 +133,14 @@ def read_swarm_file(place: str, text: str | None = None) -> tuple[SwarmFile, boo
 def _read(name_or_path: str) -> tuple[_Place, _ManifestTable]:
     path = _find(name_or_path)
     try:
-        with path.open("rb") as file:
-            data = file.read(FILE_BYTES_MAX + 1)
-        text = data.decode()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} cannot be read: {error}") from error
-    if len(data) > FILE_BYTES_MAX:
-        raise ConfigError(f"{path} is larger than {FILE_BYTES_MAX} bytes: it is not a swarm manifest")
-    return _parse(str(path), text)
+        return _parse(str(path), read_rules(path))
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
+
+
+def read_rules(path: Path) -> str:
+    """The text of a manifest file. Raises ConfigError, and OSError if it cannot be read."""
+    return read_toml(path, bytes_max=FILE_BYTES_MAX, kind="a swarm manifest")
 
 
 def _parse(place: str, text: str) -> tuple[_Place, _ManifestTable]:
@@ -149,10 +149,7 @@ def _parse(place: str, text: str) -> tuple[_Place, _ManifestTable]:
             raise ConfigError(
                 f"{place}, line {number}: more than {DOTS_OF_LINE_MAX} dots, more than any manifest needs"
             )
-    try:
-        parsed = tomllib.loads(text)
-    except (ValueError, RecursionError) as error:  # ValueError also covers numbers with thousands of digits
-        raise ConfigError(f"{place}: {error}") from error
+    parsed = parse_toml(place, text)
     if parsed.keys() & OF_SETTINGS and not parsed.keys() & _ManifestTable.model_fields.keys():
         raise ConfigError(
             f"{place} is a file of settings, not a swarm manifest: `swarmd config check FILE` checks such a "

@@ -8,6 +8,9 @@ from protocol import Completion, Episode, TaskSpec, is_digest_held_out
 from swarmd.images import Images
 from swarmd.tasks.episodes import digest_of, is_plain
 
+REFUSALS = ("source", "version", "dataset", "option", "turns")
+"""Kinds of `RefusedTaskError` that depend on the task alone, not on the seed."""
+
 
 @dataclass(frozen=True)
 class Question:
@@ -42,8 +45,8 @@ class Question:
 class TaskFailure:
     """A spec that gave no question.
 
-    `reason` is "source", "version", "dataset" or "option" (the spec does not fit what is installed), "image",
-    "question" (too long, or not text), "timeout", "crash" or "error" (the dataset failed).
+    `reason` is one of `REFUSALS` (the spec does not fit what is installed), "image", "question" (too long, or
+    not text), "timeout", "crash" or "error" (the dataset failed).
     """
 
     spec: TaskSpec

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import re
-import tomllib
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated
@@ -24,6 +23,7 @@ from protocol import (
     join_charter,
     verify_charter,
 )
+from swarmd.toml_files import parse_toml
 
 _HEADER = re.compile(r"^\[signed\][^\n]*\n", re.MULTILINE)
 _NEXT_TABLE = re.compile(r"^\[", re.MULTILINE)
@@ -82,12 +82,12 @@ def charter_of(table: SignedTable, name: str) -> VerifiedCharter:
         ) from error
 
 
-def read_signature(text: str) -> VerifiedCharter | None:
+def read_signature(place: str, text: str) -> VerifiedCharter | None:
     """The charter signed in a file's text, even if its rules have changed; None if it has no such table.
 
-    Raises ValueError.
+    Raises ConfigError for a text that is not TOML, and ValueError for a bad table.
     """
-    parsed = tomllib.loads(text)
+    parsed = parse_toml(place, text)
     if "signed" not in parsed:
         return None
     return charter_of(SignedTable.model_validate(parsed["signed"]), str(parsed.get("name")))

@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import re
 import shutil
-import socket
 import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from swarmd.addresses import listen_address
 from swarmd.errors import ConfigError
+from swarmd.fleet import give_ports
 from swarmd.names import name_of
 from swarmd.storage import Home
 from swarmd.storage.durable import remedy
@@ -104,11 +104,7 @@ def settle(path: Path, count: int) -> list[Settler]:
     homes = [Home.open(path / f"peer-{number}") for number in range(1, count + 1)]
     for home in homes:
         home.require_unused()
-    with ExitStack() as stack:  # keep all ports open until the last is chosen, so that none is chosen twice
-        for home in homes:
-            if home.read_port() is None:
-                free = stack.enter_context(socket.create_server((HOST, 0)))
-                home.write_port(free.getsockname()[1])
+    give_ports(homes, HOST)
     return [_settler(number, home) for number, home in enumerate(homes, 1)]
 
 

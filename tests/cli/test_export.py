@@ -14,6 +14,7 @@ import torch
 from huggingface_hub import HfApi, ModelCard
 from huggingface_hub.errors import HfHubHTTPError
 from peft import PeftModel
+from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM
 
 from protocol import KeyPair
@@ -92,13 +93,21 @@ def test_nothing_is_overwritten(swarmd, home, make_policy, tiny_model_dir, tmp_p
     assert kept.read_text() == "mine"
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(28, os.strerror(28)),
+        SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)"),
+    ],
+    ids=["the system's", "safetensors'"],
+)
 def test_what_fails_half_way_leaves_nothing(
-    swarmd, home, make_policy, tiny_model_dir, tmp_path, monkeypatch
+    swarmd, home, make_policy, tiny_model_dir, tmp_path, monkeypatch, error
 ) -> None:
     save(home, make_policy(), tiny_model_dir)
 
     def full(*_: object) -> None:
-        raise OSError(28, os.strerror(28))
+        raise error
 
     monkeypatch.setattr("swarmd.cli.model_card.write_card", full)
     (tmp_path / "there").mkdir()

@@ -89,6 +89,21 @@ def test_what_is_damaged_is_named_and_nothing_is_changed(swarmd, home: Home) -> 
     assert record.exists()
 
 
+@pytest.mark.parametrize(
+    ("part", "remedy"),
+    [
+        ("charter.signed", "give --swarm with the signed file again"),
+        ("news.signed", "tell of the new version"),
+    ],
+)
+def test_what_an_author_signed_is_checked_too(swarmd, home: Home, part: str, remedy: str) -> None:
+    (home.path / part).write_bytes(b"damaged")
+    done = swarmd("check", "--home", home.path, "--json")
+    [found] = [each for each in json.loads(done.out)["parts"] if each["part"] == part]
+    assert (done.code, found["state"]) == (1, "wrong")
+    assert remedy in found["detail"]
+
+
 def test_repair_sets_aside_and_brings_the_books_together(swarmd, home: Home) -> None:
     flip(home.checkpoints_path / "00000002-step-2" / "weights.safetensors")
     oldest, newest = sorted(home.records_path.iterdir(), key=lambda path: path.stat().st_mtime_ns)

@@ -12,8 +12,11 @@ import pytest
 
 from swarmd import exit_codes
 from swarmd.cli.app import main
+from swarmd.errors import SwarmdError
 from swarmd.testnet import capacity
 from swarmd.testnet.asked import Asked
+from swarmd.testnet.running import Outcome
+from swarmd.testnet.summary import Summary
 
 
 def refused(*arguments: str) -> None:
@@ -110,6 +113,33 @@ def test_a_model_may_be_a_directory_and_is_found_again_from_elsewhere(
     with pytest.raises(SystemExit):
         main(["testnet", "--peers", "2", "--models", "embedded,./mine"])
     assert played[0].models == ("embedded", str(tmp_path / "mine"))
+
+
+@pytest.mark.parametrize(
+    ("failure", "code", "said"),
+    [
+        (
+            None,
+            exit_codes.DISK_FULL,
+            "error: cannot write --json /dev/full: no space left on device; free some",
+        ),
+        (SwarmdError("1 of 2 peers failed"), exit_codes.FAILED, "warning: cannot write --json /dev/full: no"),
+    ],
+)
+def test_a_summary_that_cannot_be_written_is_a_failure(
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    failure: SwarmdError | None,
+    code: int,
+    said: str,
+) -> None:
+    outcome = Outcome(Summary(0.0, (), (), None, ()), exit_codes.DONE, failure)
+    monkeypatch.setattr("swarmd.cli.testnet._play", lambda *_, **__: outcome)
+    monkeypatch.setattr("signal.signal", lambda *_: None)  # the handlers of a real run would stay
+    with pytest.raises(SystemExit) as ended:
+        main(["testnet", "--peers", "2", "--json", "/dev/full"])
+    assert ended.value.code == code
+    assert said in capsys.readouterr().err
 
 
 def test_a_refusal_loads_neither_torch_nor_the_network() -> None:

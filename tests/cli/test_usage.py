@@ -146,6 +146,11 @@ def in_a_shell(command: str, **environment: str) -> subprocess.CompletedProcess[
     ("command", "code", "error"),
     [
         ("swarmd config show > /dev/full", 75, "error: the output cannot be written: no space is left\n"),
+        (
+            "ulimit -f 0; swarmd config show > $HOME/a",
+            1,
+            "error: the output cannot be written: File too large\n",
+        ),
         ("swarmd config show >&-", 0, ""),
         ("swarmd nonsense 2>&-", 2, ""),
         ("swarmd config show <&-", 0, ""),
@@ -154,6 +159,27 @@ def in_a_shell(command: str, **environment: str) -> subprocess.CompletedProcess[
 def test_streams_that_are_full_or_closed(tmp_path: Path, command: str, code: int, error: str) -> None:
     done = in_a_shell(command, HOME=str(tmp_path))
     assert (done.returncode, done.stderr) == (code, error)
+
+
+@pytest.mark.parametrize(
+    ("limits", "output", "ended", "left", "error"),
+    [
+        ("", "/dev/full", 0, 75, "error: the output cannot be written: no space is left\n"),
+        ("", "/dev/full", 3, 3, ""),
+        ("ulimit -f 0;", '"$HOME/a"', 0, 1, "error: the output cannot be written: File too large\n"),
+        ("", "/dev/null", 0, 0, ""),
+    ],
+)
+def test_output_that_only_the_last_flush_writes_is_not_lost_unheard(
+    tmp_path: Path, limits: str, output: str, ended: int, left: int, error: str
+) -> None:
+    code = (
+        "from swarmd.streams import leave, mend_streams; mend_streams(); "
+        f"print('kept in a buffer'); leave({ended})"
+    )
+    command = f'{limits} "$PYTHON" -c "$CODE" > {output}'
+    done = in_a_shell(command, HOME=str(tmp_path), PYTHON=sys.executable, CODE=code, PYTHONUNBUFFERED="")
+    assert (done.returncode, done.stderr) == (left, error)
 
 
 @pytest.mark.parametrize("command", ["join --help", "config show"])

@@ -74,6 +74,14 @@ def test_a_config_written_out_whole_and_read_again_is_the_same(algorithm):
     assert LearningConfig.model_validate(config.model_dump()) == config
 
 
+def test_the_mix_is_measured_unless_the_numbers_of_groups_are_set():
+    assert LearningConfig().mix == "measured"
+    assert LearningConfig(rehearse=8, external_baseline="shared").mix == "measured"
+    for settings in ({"local": 4}, {"external": 4}, {"external_fill": 8}, {"external_baseline": "xgrpo"}):
+        assert LearningConfig.model_validate(settings).mix == "fixed"
+    assert LearningConfig(local=2, mix="measured").mix == "measured"
+
+
 @pytest.mark.parametrize("settings", [{"local": 0}, {"external_fill": 8}])
 def test_a_measured_mix_needs_own_groups_and_sets_the_fill_itself(settings):
     message = refusal(mix="measured", **settings)

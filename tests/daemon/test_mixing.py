@@ -38,6 +38,17 @@ def test_it_stops_drawing_while_verifying_costs_more_than_making_groups(verifica
     assert mixing.next(experience) == Mix(8, 0)
 
 
+def test_a_change_of_mix_is_said_once(verification, experience) -> None:
+    mixing = Mixing(MEASURED, verification)
+    assert mixing.change(Mix(4, 4)) is None, "that is what was set"
+    assert "makes 8 of them and draws external ones until 8 groups teach" in (
+        mixing.change(Mix(8, 8, fill=8)) or ""
+    )
+    assert mixing.change(Mix(8, 8, fill=8)) is None
+    assert "makes 8 own groups and draws no external ones" in (mixing.change(Mix(8, 0)) or "")
+    assert mixing.change(Mix(4, 4)) == "back to 4 own and 4 external groups per step"
+
+
 def test_a_step_that_made_nothing_says_nothing_about_costs(verification, experience) -> None:
     mixing = Mixing(MEASURED, verification)
     verification.record_s = 100.0

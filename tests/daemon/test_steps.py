@@ -260,6 +260,8 @@ async def test_a_measured_mix_makes_more_own_groups_once_it_saw_that_few_teach(m
     one.tasks.score_by = lambda position, text: Score(0.0)
     await run(one)
     assert [(line["own"], line["external"]) for line in one.events.named("step")] == [(1, 1), (2, 2)]
+    [told] = one.events.named("mix")
+    assert "makes 2 of them" in told["message"]
 
 
 async def test_groups_of_long_ago_are_not_used(make_peer, run, database):

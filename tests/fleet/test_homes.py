@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+import socket
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from swarmd.config import load_config
 from swarmd.errors import ConfigError
-from swarmd.fleet import Device, device_homes, prepare_homes
+from swarmd.fleet import Device, device_homes, give_ports, prepare_homes
 from swarmd.fleet.homes import own_settings
 from swarmd.storage import Home
+
+
+class Listener(ExitStack):
+    """A socket that listens on `port`."""
+
+    def __init__(self, port: int) -> None:
+        super().__init__()
+        self._port = port
+
+    def getsockname(self) -> tuple[str, int]:
+        return "127.0.0.1", self._port
+
 
 GPUS = (Device("cuda:0", "cuda:0"), Device("cuda:1", "cuda:1"))
 
@@ -23,6 +37,20 @@ def test_each_device_is_a_peer_of_its_own_and_stays_it(tmp_path: Path) -> None:
     assert len(set(ids)) == 2
     prepare_homes(tmp_path / "h", GPUS[1:])
     assert [home.key().peer_id for home in device_homes(tmp_path / "h")] == ids
+
+
+def test_no_two_homes_get_the_same_port_even_if_the_system_would_give_it_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepare_homes(tmp_path, [Device(f"cpu:{number}", "cpu") for number in range(3)])
+    homes = device_homes(tmp_path)
+    homes[1].write_port(45_001)
+    given = iter([45_001, 45_002, 45_002, 45_003])
+    monkeypatch.setattr(socket, "create_server", lambda _: Listener(next(given)))
+    give_ports(homes, "127.0.0.1")
+    assert [home.read_port() for home in homes] == [45_002, 45_001, 45_003]
+    give_ports(homes, "127.0.0.1")
+    assert [home.read_port() for home in homes] == [45_002, 45_001, 45_003], "they keep them"
 
 
 def test_one_config_file_holds_for_all_until_a_device_gets_its_own(tmp_path: Path) -> None:

@@ -6,18 +6,23 @@ import json
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from swarmd.config import PolicyConfig
 from swarmd.groups import ScoredCompletion, ScoredGroup, Turn
+from swarmd.hardware.plan import HardwarePlan
+from swarmd.images import Image
 from swarmd.learning import Experience
 from swarmd.learning.batching import TrainRow
 from swarmd.learning.reading import OWN_WORK_UNKNOWN, TIMES_MAX, WIDTHS, row_work, work_max
 from swarmd.learning.selection import Selection, select_rows
-from swarmd.policy import Policy
+from swarmd.policy import Policy, load_policy
+from tests.tiny_sight import write_tiny_sight
 
 Texts = Sequence[str]
 
@@ -152,6 +157,21 @@ def test_what_a_cheap_group_does_not_need_is_there_for_a_costly_one(
     whole = read_all(policy, groups, sum(works) + 1e-6)
     assert len(whole.rows) == 2 + 8 * 4
     assert read(policy, COSTLY, sum(works) / 2).trained_tokens < read(policy, COSTLY, math.inf).trained_tokens
+
+
+def test_images_count_towards_what_a_group_costs_before_it_is_read(tmp_path: Path) -> None:
+    plan = HardwarePlan(str(write_tiny_sight(tmp_path)), "cpu", "float32", 1, None, ())
+    policy = load_policy(PolicyConfig(model=plan.model), plan, max_new_tokens=8)
+    text = group("What is it?", *[["5"], ["7"]] * 2, rewards=[1.0] * 4)
+    images = (Image(1, 1, bytes(3)),) * 8
+    shown = replace(group("What?", *[["5"], ["7"]] * 2, rewards=[1.0] * 4), images=images)
+    works = [
+        work_of(policy, read(policy, each, math.inf).rows, policy.render(each.question, (), each.images))
+        for each in (text, shown)
+    ]
+    assert works[0] < works[1], "although its question is longer"
+    for groups in ([text, shown], [shown, text]):
+        assert len(read_all(policy, groups, sum(works) + 1e-6).rows) == 8
 
 
 def test_costly_groups_share_evenly_what_a_step_may_read(policy: Policy) -> None:

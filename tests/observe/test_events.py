@@ -5,7 +5,10 @@ from __future__ import annotations
 import errno
 import io
 import json
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -153,6 +156,23 @@ def test_a_full_disk_ends_the_log_and_not_the_daemon() -> None:
     log.emit("step", step=2)
     assert [event.name for event in log.recent] == ["step", "warning", "step"]
     assert "No space left on device" in str(log.recent[1].fields["message"])
+
+
+def test_a_log_that_met_a_full_disk_does_not_fail_the_end_of_a_process_that_did_its_work() -> None:
+    code = (
+        "import sys; from swarmd.streams import leave, mend_streams; mend_streams(); "
+        "from swarmd.config import ObserveConfig; from swarmd.observe import EventLog; "
+        "EventLog(ObserveConfig(log_format='json'), clock=lambda: 0.0).emit('stopped'); leave(0)"
+    )
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            check=False,
+            env={**os.environ, "PYTHONUNBUFFERED": ""},
+        )
+    assert (done.returncode, done.stderr) == (0, b"")
 
 
 def test_the_state_follows_the_events() -> None:

@@ -124,7 +124,8 @@ def test_only_the_configuration_of_a_hub_model_is_fetched_to_plan(monkeypatch, t
 
     monkeypatch.setattr(locating_module, "fetch_snapshot", fetch)
     assert model_shape("owner/name").layers == 2
-    assert asked == [("owner/name", ("config.json", "adapter_config.json"))]
+    small = ("config.json", "adapter_config.json", "preprocessor_config.json", "processor_config.json")
+    assert asked == [("owner/name", small)]
 
 
 def test_the_sizes_of_smollm2_are_known_without_its_package():

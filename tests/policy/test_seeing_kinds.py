@@ -19,15 +19,16 @@ from swarmd.errors import ModelError
 from swarmd.hardware.arrangement import FLOAT32, IMAGES_EXPECTED, Arrangement, Workload
 from swarmd.hardware.budgets import Budgets
 from swarmd.hardware.plan import HardwarePlan, LoraPlan
+from swarmd.hardware.probe import HardwareProbe
 from swarmd.images import SIDE_MAX, Image
 from swarmd.logprobs import TokenRow
 from swarmd.logprobs.memory import padded_memory
 from swarmd.logprobs.padded import PaddedLogprobs
-from swarmd.model import on_meta, shape_of
-from swarmd.model.eyes import Scale, Square
+from swarmd.model import TO_PLAN, locate, on_meta, read_configuration, shape_of
+from swarmd.model.eyes import Patches, Scale, Square
 from swarmd.model.sight import Sight, read_sight
 from swarmd.model.sight_kinds import KINDS
-from swarmd.policy import Policy, load_policy
+from swarmd.policy import Policy, load_policy, prepare_plan
 from tests.policy.rating import assert_rated_as_sampled
 
 RED = Image(8, 8, bytes((255, 0, 0)) * 64)
@@ -49,6 +50,10 @@ WRITTEN = {
 }
 """A question with an image, as the processors of the published models write it; {image} stands for the image
 tokens."""
+
+SHOWN = Workload(own_groups=1, external_groups=0, group_size=4, new_tokens=8)
+UNSEEN = replace(SHOWN, images=0)
+MACHINE = HardwareProbe((), 1, 0.0, False, None, free_bytes=8 * 2**30, held_bytes=0)
 
 
 def load(folder: Path, lora: LoraPlan | None = None, *, sees: bool = True) -> Policy:
@@ -246,6 +251,52 @@ def test_small_images_are_enlarged_and_odd_ones_completed_to_whole_patches(width
     assert times == int(times**0.5) ** 2, "each pixel is repeated equally often in both directions"
 
 
+@pytest.mark.parametrize(
+    ("kind", "bound"),
+    [
+        ("qwen2_vl", {"min_pixels": 2 * SIDE_MAX**2}),
+        ("qwen3_vl", {"size": {"shortest_edge": 2 * SIDE_MAX**2, "longest_edge": 2**24}}),
+        ("lfm2_vl", {"min_image_tokens": 2 * (SIDE_MAX // (2 * PATCH)) ** 2}),
+    ],
+)
+def test_a_plan_counts_images_as_large_as_the_folder_has_them_enlarged(
+    kind: str, bound: dict[str, Any], tmp_path: Path
+) -> None:
+    write_tiny_visual(kind, tmp_path)
+    path = tmp_path / "preprocessor_config.json"
+    colours = {"image_mean": [0.5] * 3, "image_std": [0.5] * 3}
+    config = read_configuration(locate(str(tmp_path), TO_PLAN))
+    largest = Image(SIDE_MAX, SIDE_MAX, b"")
+    peaks, patches = [], []
+    for more in ({}, bound):
+        path.write_text(json.dumps({**colours, **more}))
+        tower = shape_of(on_meta(config), folder=tmp_path).tower
+        eye = KINDS[kind].eye(config, more, Scale((), ()))
+        assert isinstance(eye, Patches)
+        assert tower is not None
+        assert tower.patches == eye.patches(largest)
+        patches.append(tower.patches)
+        plan = prepare_plan(PolicyConfig(model=str(tmp_path), device="cpu"), SHOWN, probe=MACHINE).plan
+        peaks.append(plan.predicted_peak_bytes or 0)
+    assert patches[1] == 4 * patches[0], "twice as long on each side"
+    assert peaks[1] > peaks[0]
+
+
+def test_a_bound_beyond_what_images_are_enlarged_to_is_refused_with_the_folder(tmp_path: Path) -> None:
+    write_tiny_visual("qwen2_vl", tmp_path)
+    path = tmp_path / "preprocessor_config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "min_pixels": 2**21}))
+    with pytest.raises(ModelError) as caught:
+        prepare_plan(PolicyConfig(model=str(tmp_path), device="cpu"), SHOWN, probe=MACHINE)
+    assert str(caught.value).startswith(f"{tmp_path} does not say which images it reads (images of at least")
+
+
+def test_settings_that_no_text_needs_do_not_keep_a_text_model_from_being_planned(tmp_path: Path) -> None:
+    write_tiny_visual("gemma3", tmp_path)
+    (tmp_path / "preprocessor_config.json").write_text('{"image_mean": [0], "image_std": [1]}')
+    assert prepare_plan(PolicyConfig(model=str(tmp_path), device="cpu"), UNSEEN, probe=MACHINE).plan
+
+
 def test_a_plan_counts_the_tower_once_per_image_and_the_rest_per_token(kind: str, policy: Policy) -> None:
     shape = shape_of(on_meta(policy.model.config))
     assert shape.tower is not None
@@ -256,7 +307,7 @@ def test_a_plan_counts_the_tower_once_per_image_and_the_rest_per_token(kind: str
         assert shape.tower.patches >= (SIDE_MAX // PATCH) ** 2, "of the largest image of a task"
     text = shape_of(on_meta(policy.model.config.text_config)) if kind in ("llava", "smolvlm") else shape
     assert (shape.linear_inputs, shape.linear_outputs) == (text.linear_inputs, text.linear_outputs)
-    work = Workload(own_groups=1, external_groups=0, group_size=4, new_tokens=8)
+    work = SHOWN
     for recomputed in (False, True):
         budgets = Budgets(decode_tokens=1000, train_tokens=1000, gradient_checkpointing=recomputed)
         one_way = Arrangement("cpu", "float32", None, budgets)

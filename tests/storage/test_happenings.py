@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
+from swarmd.errors import StorageError
 from swarmd.storage import Database, happenings
 from swarmd.storage.happenings import Happening, open_happenings
 
@@ -26,6 +28,26 @@ def test_events_outlive_a_restart_and_are_read_beside_the_daemon(tmp_path: Path)
         ]
         assert [event.number for event in beside.since(1, ("info",))] == [3]
         connection.close()
+
+
+@pytest.mark.parametrize("beside_daemon", [False, True])
+def test_who_may_only_read_a_home_sees_its_events_and_leaves_nothing_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, beside_daemon: bool
+) -> None:
+    path = tmp_path / "swarmd.db"
+    monkeypatch.setattr(happenings.os, "access", lambda *_: False)
+    with ExitStack() as stack:
+        with Database(path) as database:
+            database.happenings.add([(NOW, "step", "info", {"step": 1})])
+        if beside_daemon:
+            stack.enter_context(Database(path))
+        before = sorted(tmp_path.iterdir())
+        connection, seen = open_happenings(path)
+        assert [event.number for event in seen.newest(5, ALL)] == [1]
+        with pytest.raises(StorageError, match="it is read-only"):
+            connection.execute("DELETE FROM events")
+        connection.close()
+        assert sorted(tmp_path.iterdir()) == before
 
 
 def test_the_oldest_make_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

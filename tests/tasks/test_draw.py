@@ -112,7 +112,7 @@ async def test_small_tasks_repeat_and_tasks_without_held_out_questions_leave_the
     assert 1 <= len({question.text for question in exam}) < 30
     exam = await held_out_questions(ArithmeticRunner(broken="b"), SWARM.tasks, seed=0, count=10)
     assert [question.spec.dataset for question in exam] == ["a"] * 10
-    with pytest.raises(TaskError, match="no held-out question was found in a"):
+    with pytest.raises(TaskError, match=r"no held-out question was found in a \(a: error it is broken\)"):
         await held_out_questions(ArithmeticRunner(broken="a"), [family("a")], seed=0, count=10)
 
 

@@ -139,5 +139,5 @@ def test_a_name_that_is_neither_preset_nor_file_is_answered_with_what_there_is(t
     with pytest.raises(ConfigError, match=r"no swarm manifest at .*absent\.toml"):
         load_manifest(str(tmp_path / "absent.toml"))
     (tmp_path / "binary.toml").write_bytes(b"\xff\xfe")
-    with pytest.raises(ConfigError, match="cannot be read"):
+    with pytest.raises(ConfigError, match="is not UTF-8 text"):
         load_manifest(str(tmp_path / "binary.toml"))

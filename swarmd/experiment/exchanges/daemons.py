@@ -20,6 +20,7 @@ from swarmd.experiment.config import ExperimentConfig
 from swarmd.experiment.exam import Exam
 from swarmd.experiment.exchanges.local_swarm import Daemon, live
 from swarmd.experiment.exchanges.node_homes import (
+    HOST,
     address_of,
     lines_of,
     make_home,
@@ -31,6 +32,7 @@ from swarmd.experiment.population import Population
 from swarmd.experiment.rounds import Watcher, cumulative_own
 from swarmd.experiment.schedule import RunSpec
 from swarmd.experiment.seeding import node_key
+from swarmd.fleet import give_ports
 from swarmd.policy import Policy
 from swarmd.storage import Home
 from swarmd.tasks import TaskRunner
@@ -92,6 +94,7 @@ class DaemonSwarms:
         """Return one home per node; each has the addresses of all others."""
         folder, nodes = self.folder / HOMES / run.name, range(self.config.nodes)
         homes = [make_home(folder / f"node-{n}", node_key(run.seed, n), self.manifest) for n in nodes]
+        give_ports(homes, HOST)
         addresses = [address_of(home) for home in homes]
         for node, home in enumerate(homes):
             write_settings(

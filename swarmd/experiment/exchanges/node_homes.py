@@ -8,7 +8,6 @@ phase.
 from __future__ import annotations
 
 import dataclasses
-import socket
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -29,7 +28,7 @@ CHECKPOINTS_KEPT = 2  # the newest, and a spare in case it is damaged
 
 
 def make_home(path: Path, key: KeyPair, manifest: Manifest) -> Home:
-    """Create a home with this identity, in this swarm, with a port; an existing one is left unchanged.
+    """Create a home with this identity, in this swarm; an existing one is left unchanged.
 
     Raises ConfigError, StorageError.
     """
@@ -40,9 +39,6 @@ def make_home(path: Path, key: KeyPair, manifest: Manifest) -> Home:
         raise disk_error(f"make the home {path}", error) from error
     home = Home.open(path)
     home.write_manifest(manifest.to_bytes())
-    if home.read_port() is None:
-        with socket.create_server((HOST, 0)) as free:
-            home.write_port(free.getsockname()[1])
     return home
 
 

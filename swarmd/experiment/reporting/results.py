@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import ValidationError
 
 from swarmd.errors import ConfigError, StorageError
 from swarmd.experiment.config import ExperimentConfig
@@ -146,9 +145,10 @@ def read_results(folder: Path) -> Results:
     try:
         text = (folder / EXPERIMENT_FILE).read_text(encoding="utf-8")
         config = ExperimentConfig.model_validate(json.loads(text))
-    except (OSError, json.JSONDecodeError, ValidationError) as error:
+    except (OSError, ValueError, RecursionError) as error:  # ValueError: not text, not JSON, not settings
         raise ConfigError(
-            f"{folder} has no results of `swarmd experiment run` ({EXPERIMENT_FILE} is missing or damaged)"
+            f"{folder} has no results of `swarmd experiment run` ({EXPERIMENT_FILE} is missing or damaged): "
+            "name the folder that --out named"
         ) from error
     paths = sorted((folder / RUNS).glob(f"*/{ROUNDS_FILE}"))
     found = [_finished(path) for path in paths]

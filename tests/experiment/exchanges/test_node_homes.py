@@ -8,16 +8,19 @@ import pytest
 
 from swarmd.config import LearningConfig, PolicyConfig, load_config
 from swarmd.errors import StorageError
-from swarmd.experiment.exchanges.node_homes import address_of, lines_of, make_home, write_settings
+from swarmd.experiment.exchanges.node_homes import HOST, address_of, lines_of, make_home, write_settings
 from swarmd.experiment.journal import Journal
 from swarmd.experiment.seeding import node_key
+from swarmd.fleet import give_ports
 from swarmd.learning import StepMetrics
 from swarmd.storage import Database, Home
 from tests.experiment.making import MANIFEST
 
 
 def homes(tmp_path) -> list[Home]:
-    return [make_home(tmp_path / f"node-{n}", node_key(0, n), MANIFEST) for n in range(2)]
+    made = [make_home(tmp_path / f"node-{n}", node_key(0, n), MANIFEST) for n in range(2)]
+    give_ports(made, HOST)
+    return made
 
 
 def test_a_home_has_the_nodes_identity_and_the_experiments_settings(tmp_path) -> None:
@@ -32,7 +35,8 @@ def test_a_home_has_the_nodes_identity_and_the_experiments_settings(tmp_path) ->
     assert (config.swarm, config.learning, config.policy) == (MANIFEST.swarm_id.hex(), learning, policy)
     assert (list(config.network.peers), config.network.host) == (others, "127.0.0.1")
     assert config.storage.checkpoint_every == 7
-    assert make_home(first.path, first.key(), MANIFEST).read_port() == first.read_port()
+    ports = [home.read_port() for home in (first, second)]
+    assert [home.read_port() for home in homes(tmp_path)] == ports, "kept by a home that exists"
 
 
 def metrics(**given: float) -> dict[str, object]:

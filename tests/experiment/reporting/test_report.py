@@ -206,6 +206,21 @@ def test_a_folder_without_finished_runs_says_so(tmp_path) -> None:
         write_report(tmp_path / "begun")
 
 
+DAMAGED = {"bytes": b"\xff\xfe", "brackets": b"[" * 100_000, "a number": b"1" * 5_000, "a word": b"nonsense"}
+
+
+@pytest.mark.parametrize("content", DAMAGED.values(), ids=list(DAMAGED))
+def test_damaged_results_are_refused_in_one_line_with_what_to_do(tmp_path, content) -> None:
+    write_results(tmp_path)
+    [lines, *_] = tmp_path.glob("runs/*/rounds.jsonl")
+    lines.write_bytes(content + b"\n")
+    with pytest.raises(StorageError, match=r"rounds\.jsonl (cannot be read|is damaged)"):
+        write_report(tmp_path)
+    (tmp_path / "experiment.json").write_bytes(content)
+    with pytest.raises(ConfigError, match=r"missing or damaged.*name the folder that --out named"):
+        write_report(tmp_path)
+
+
 def test_runs_of_a_rate_that_is_not_chosen_any_more_are_no_further_seeds(tmp_path) -> None:
     write_results(tmp_path)
     config = CONFIG.model_dump(mode="json") | {"learning_rates": [1e-4, 1e-3]}
