@@ -93,7 +93,8 @@ class Candidates:
         """Remove and return the next candidate with an `allowed` publisher and a digest not in `busy`.
 
         `visit_of`: the party as which a publisher was drawn that is being visited. Such publishers come
-        before others of that party and of its equals, up to their share of the pulls.
+        before others of that party and of its equals, up to their share of the pulls, and until their own
+        party owes as many turns.
         """
         self.expire(now)
         in_flight = frozenset(busy)
@@ -117,6 +118,7 @@ class Candidates:
             if visit_of(peer)
             and party_of(peer).standing > Standing.STRANGER
             and recent[party_of(peer)] < most
+            and self._owes.get(party_of(peer).name, 0) < most
         ]
         if visited:
             peer = self._rng.choice(visited)

@@ -81,8 +81,11 @@ class Intake:
             if digest in self._known or digest in self._refused:
                 continue
             announced = self._verify(envelope, now)
-            if announced is None or announced.publisher != publisher:
+            if announced is None:
                 self._refused.put(digest, None, close=False)
+                continue
+            if announced.publisher != publisher:  # it may be valid, and its own publisher may tell it
+                self._junk[Reason.TOPIC.value] += 1
                 continue
             self._known.put(digest, (_topic(announced), publisher), close=False)
             new.append(announced)

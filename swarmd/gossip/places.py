@@ -27,26 +27,23 @@ class Places:
         self,
         limits: GossipLimits,
         contacts: Contacts,
-        flying: Sequence[PeerId],
-        verifying: Sequence[PeerId],
+        flying: Sequence[tuple[PeerId, Party]],
+        verifying: Sequence[Party],
         strangers_left: int,
         now: float,
     ) -> None:
-        """`flying`, `verifying`: the publishers of the groups in flight and being verified.
+        """`flying`: the publisher of each group in flight, and the party in whose turn it is pulled.
+        `verifying`: the same parties of the groups being verified.
 
         `strangers_left`: how many strangers can have a turn.
         """
-
-        def parties(peers: Sequence[PeerId]) -> Counter[Party]:
-            return Counter(contacts.party(peer, now, proved=False) for peer in peers)
-
         self._limits = limits
         self._connected = contacts.connections
-        self._flying = Counter(flying)
-        away = sum(peer not in self._connected for peer in flying)
+        self._flying = Counter(peer for peer, _ in flying)
+        away = sum(peer not in self._connected for peer, _ in flying)
         self._away_may = away < AWAY_PLACES * limits.pulls_max
-        self._flying_parties = parties(flying)
-        self._parties = self._flying_parties + parties(verifying)
+        self._flying_parties = Counter(party.name for _, party in flying)
+        self._parties = self._flying_parties + Counter(party.name for party in verifying)
         self._shared = contacts.met_lately(now)
         self._strangers_left = strangers_left
 
@@ -61,11 +58,11 @@ class Places:
         party = turn_of()
         if party.standing <= Standing.STRANGER:
             return self._strangers_may(party)
-        return self._parties[party] < PARTY_PLACES * self._limits.verifying_max
+        return self._parties[party.name] < PARTY_PLACES * self._limits.verifying_max
 
     def _strangers_may(self, party: Party) -> bool:
         return (
             self._strangers_left > 0
-            and self._flying_parties[party] < STRANGERS_PLACES * self._limits.pulls_max
-            and self._parties[party] < STRANGERS_PLACES * self._limits.verifying_max
+            and self._flying_parties[party.name] < STRANGERS_PLACES * self._limits.pulls_max
+            and self._parties[party.name] < STRANGERS_PLACES * self._limits.verifying_max
         )

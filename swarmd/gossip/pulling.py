@@ -37,7 +37,6 @@ from swarmd.network.interface import PullFailure, Standing, Way
 
 STRANGERS_PULLS_PER_S = 0.1  # so that newcomers are heard even if the met peers deliver little
 STRANGERS_ASKED = 8  # strangers over which the share that proved real is averaged
-PARTING = 2  # times as many peers as connections: most connections are closed before they are used again
 SPREAD = 1 / 2  # of the candidates wanted can come from one party if there are several
 
 
@@ -45,15 +44,15 @@ SPREAD = 1 / 2  # of the candidates wanted can come from one party if there are 
 class _InFlight:
     candidate: Candidate
     since: float
-    standing: Standing
-    """The publisher's standing when it was asked."""
+    party: Party
+    """The party in whose turn it is pulled."""
 
 
 @dataclass(frozen=True)
 class _Verifying:
     publisher: PeerId
     since: float
-    standing: Standing
+    party: Party
     way: Way
     address: str | None
     told: bool
@@ -81,7 +80,7 @@ class Puller:
         self.allowance = Allowance(limits)
         self.candidates = Candidates(limits, rng)
         self.judge = Judge(reputation, contacts, self.candidates)
-        self.visits = Visits(limits)
+        self.visits = Visits(limits, contacts)
         self._strangers = StrangersShare(STRANGERS_PULLS_PER_S)
         self._strangers_prove = 1.0
         self._in_flight: dict[bytes, _InFlight] = {}
@@ -190,11 +189,9 @@ class Puller:
             self.allowance.spend()
             publisher, announcement = candidate.announced.publisher, candidate.announced.announcement
             party = self._turn_of(publisher, now)
-            standing = party.standing
-            if self._will_part_from(publisher, now):
-                self.visits.began(publisher, party, now)
-            self._strangers.took(is_held_back=standing <= Standing.STRANGER)
-            self._in_flight[announcement.digest] = _InFlight(candidate, now, standing)
+            self.visits.pulled(publisher, party, now)
+            self._strangers.took(is_held_back=party.standing <= Standing.STRANGER)
+            self._in_flight[announcement.digest] = _InFlight(candidate, now, party)
             pulls.append(Pull(publisher, announcement.digest, announcement.size))
         return pulls
 
@@ -233,13 +230,13 @@ class Puller:
             _require_as_announced(record, flight.candidate.announced)
         except RejectedRecord as error:
             self.allowance.refund()
-            self._note_stranger(flight.standing, proved=False)
+            self._note_stranger(flight.party, proved=False)
             return self._drop(digest, publisher, error.reason, now)
         self.pulled += 1
         close = self._contacts.is_contact(publisher, now)
         self._pulled_from.put(publisher, self.pulled_from(publisher) + 1, close=close)
         self._verifying[digest] = _Verifying(
-            publisher, now, flight.standing, way, address, flight.candidate.told
+            publisher, now, flight.party, way, address, flight.candidate.told
         )
         return [Verify(record)]
 
@@ -252,7 +249,7 @@ class Puller:
             self.allowance.refund()
         publisher = candidate.announced.publisher
         if kind not in (PullFailure.LOCAL, PullFailure.BUSY):
-            self._note_stranger(flight.standing, proved=False)
+            self._note_stranger(flight.party, proved=False)
         match kind:
             case PullFailure.WRONG:
                 return self._drop(digest, publisher, Reason.DIGEST, now)
@@ -274,7 +271,7 @@ class Puller:
             return []
         publisher = verifying.publisher
         self.judge.scored(publisher, now)
-        self._note_stranger(verifying.standing, proved=informative and verifying.way is not Way.INLINE)
+        self._note_stranger(verifying.party, proved=informative and verifying.way is not Way.INLINE)
         if not informative:
             return self._drop(digest, publisher, UNINFORMATIVE, now)
         self.accepted += 1
@@ -292,15 +289,15 @@ class Puller:
         if reason == OVERDRAWN:
             close = self._contacts.is_contact(verifying.publisher, now)
             self._overdrawn.begin(verifying.publisher, now, again=True, close=close)
-        self._note_stranger(verifying.standing, proved=False)
+        self._note_stranger(verifying.party, proved=False)
         return self._drop(digest, verifying.publisher, reason, now)
 
-    def _note_stranger(self, standing: Standing, *, proved: bool) -> None:
+    def _note_stranger(self, party: Party, *, proved: bool) -> None:
         """Note how a pull from a stranger ended.
 
         A stranger that delivers over its own connection is no longer one.
         """
-        if standing > Standing.STRANGER:
+        if party.standing > Standing.STRANGER:
             return
         self._strangers_prove += (proved - self._strangers_prove) / STRANGERS_ASKED
         if proved:
@@ -352,20 +349,13 @@ class Puller:
         """Return the party whose turn a pull from the peer is: for a visit, that as which it was drawn."""
         return self.visits.drawn_as(peer, now) or self._party(peer, now)
 
-    def _will_part_from(self, publisher: PeerId, now: float) -> bool:
-        """Whether a later pull from the publisher would probably need a new connection."""
-        connected = self._contacts.connections
-        if len(connected) < self._limits.visit_connections_min:
-            return False
-        return publisher not in connected or self._contacts.size(now) > PARTING * len(connected)
-
     def _party(self, peer: PeerId, now: float) -> Party:
         return self._contacts.party(peer, now, proved=False)
 
     def _allowed_now(self, now: float) -> Callable[[PeerId], bool]:
         """Return a predicate: whether a peer can be pulled from, given what is in flight and verifying."""
-        flying = [flight.candidate.announced.publisher for flight in self._in_flight.values()]
-        verifying = [each.publisher for each in self._verifying.values()]
+        flying = [(each.candidate.announced.publisher, each.party) for each in self._in_flight.values()]
+        verifying = [each.party for each in self._verifying.values()]
         left = self._strangers.left(now)
         places = Places(self._limits, self._contacts, flying, verifying, left, now)
 

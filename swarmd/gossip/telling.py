@@ -47,13 +47,14 @@ class Telling:
         """Return the status to tell and to publish, if it is time. Raises InvalidLocal for numbers out of
         bounds.
         """
-        if self.own is None or not self.timer.due(now):
+        is_to_publish = self._publish_timer.due(now)
+        if self.own is None or not (is_to_publish or self.timer.due(now)):
             return []
         chance = self._rng.uniform(0.75, 1.25)  # peers must not publish in step
         self.timer.pause(now, chance * self._limits.status_interval_s)
         envelope, full, with_credits = sign_own_status(self._key, self._manifest, self._limits, self.own, now)
         told: list[Command] = [TellStatus(full, with_credits)]
-        if not self._publish_timer.due(now):
+        if not is_to_publish:
             return told
         self._publish_timer.pause(now, chance * self._interval_s(swarm_size))
         self._namesake.signed(envelope, now)

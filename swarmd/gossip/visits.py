@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from protocol import PeerId
-from swarmd.gossip.contacts import Party
+from swarmd.gossip.contacts import Contacts, Party
 from swarmd.gossip.kept import Kept
 from swarmd.gossip.limits import GossipLimits
 
@@ -20,12 +20,13 @@ VISIT_S = 30.0
 and at the pace of the largest swarms measured 16 pulls pass, four of which can be from one publisher.
 """
 
+PARTING = 2  # times as many peers as connections: most connections are closed before they are used again
+
 HELPFUL_S = 60.0
 """Seconds for which an answer with new announcements shows that publishers tell: a round of a minute."""
 
-
-ASKED_MAX = 64
-"""Publishers that are not asked again so soon, newest first: about ten a minute are asked."""
+ASKED_MAX = 1_024
+"""Publishers that are not asked again so soon, newest first: no peer pulls from so many in three minutes."""
 
 
 @dataclass(frozen=True)
@@ -37,15 +38,18 @@ class _Visit:
 class Visits:
     """Times are in Unix seconds."""
 
-    def __init__(self, limits: GossipLimits) -> None:
+    def __init__(self, limits: GossipLimits, contacts: Contacts) -> None:
         self._limits = limits
+        self._contacts = contacts
         self._visited: dict[PeerId, _Visit] = {}
         self._asked: Kept[PeerId, float] = Kept(ASKED_MAX)
         """When each publisher was last asked."""
         self._helped_at = float("-inf")
 
-    def began(self, publisher: PeerId, party: Party, now: float) -> None:
-        """A publisher that this peer will part from is pulled from, in a turn of `party`."""
+    def pulled(self, publisher: PeerId, party: Party, now: float) -> None:
+        """A publisher is pulled from, in a turn of `party`. A visit begins if this peer will part from it."""
+        if not self._will_part_from(publisher, now):
+            return
         self._visited = {peer: one for peer, one in self._visited.items() if abs(now - one.since) < VISIT_S}
         self._visited.setdefault(publisher, _Visit(party, now))
 
@@ -69,3 +73,10 @@ class Visits:
 
     def helped_lately(self, now: float) -> bool:
         return abs(now - self._helped_at) < HELPFUL_S
+
+    def _will_part_from(self, publisher: PeerId, now: float) -> bool:
+        """Whether a later pull from the publisher would probably need a new connection."""
+        connected = self._contacts.connections
+        if len(connected) < self._limits.visit_connections_min:
+            return False
+        return publisher not in connected or self._contacts.size(now) > PARTING * len(connected)

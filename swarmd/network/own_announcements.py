@@ -6,11 +6,9 @@ calls; asking its publisher for the others takes one.
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 
 from protocol import PeerId, Placement, dht_id, publisher_key
-from swarmd.network.newest import put_newest
 from swarmd.network.rules import KnownManifest
 from swarmd.network.shelf import Held
 
@@ -24,13 +22,18 @@ class OwnAnnouncements:
     def __init__(self, publisher: PeerId, swarm: KnownManifest) -> None:
         self._publisher = publisher
         self._swarm = swarm
-        self._held: OrderedDict[bytes, Held] = OrderedDict()
+        self._held: dict[bytes, Held] = {}
 
     def add(self, placements: Iterable[Placement]) -> None:
-        """Tell these announcements from now on, if they are the publisher's."""
+        """Tell these announcements from now on, if they are the publisher's.
+
+        The newest are those that expire last: after an outage, older ones are announced again after them.
+        """
         for placement in placements:
             if placement.subkey is not None and placement.subkey.startswith(self._publisher.encode()):
-                put_newest(self._held, placement.subkey, Held(placement.value, placement.expires), TOLD_MAX)
+                self._held[placement.subkey] = Held(placement.value, placement.expires)
+        newest = sorted(self._held.items(), key=lambda item: item[1].expires)[-TOLD_MAX:]
+        self._held = dict(newest)
 
     def at(self, name: bytes, now: float) -> Mapping[bytes, Held] | None:
         """Return the live announcements by subkey if `name`, a `dht_id`, is that of this publisher's key."""

@@ -101,6 +101,21 @@ def test_a_large_swarm_is_listed_by_samples_and_every_peer_always_has_a_new_stat
     assert 2 <= len(large) <= 5, "one status in ten is in the DHT at a time"
 
 
+def test_a_swarm_of_up_to_half_of_those_listed_is_listed_in_full_at_all_times():
+    for size in (100, LIMITS.statuses_listed // 2):
+        telling = Telling(OWN, MANIFEST, LIMITS, random.Random(1), NamesakeWatch())
+        telling.own = make_own_status(OWN)
+        at = [
+            second
+            for second in range(3_600)
+            for command in telling.due(START + second, size)
+            if isinstance(command, g.PublishStatus)
+        ]
+        interval = LIMITS.status_interval_in(size)
+        assert max(later - at for at, later in pairwise(at)) <= 1.25 * interval + 1
+        assert max(later - at for at, later in pairwise(at)) < LIMITS.status_lifetime_s
+
+
 def test_a_peer_that_fell_silent_is_looked_for_soon_in_a_small_swarm_and_not_in_a_large_one():
     pauses = {}
     for neighbours in (3, 300):

@@ -10,6 +10,7 @@ from swarmd import gossip as g
 from swarmd.gossip.candidates import Candidate, Candidates
 from swarmd.gossip.contacts import Contacts, Party
 from swarmd.gossip.limits import GossipLimits
+from swarmd.gossip.places import STRANGERS_PLACES
 from swarmd.gossip.visits import VISIT_S, Visits
 from swarmd.network.interface import PullFailure, Standing, Way
 from tests.gossip.making import START, announce, announced_record, key, make_manifest, make_record
@@ -72,6 +73,42 @@ def test_whoever_is_always_there_has_no_more_pulls_for_being_visited():
     assert counts[1] <= 1.15 * 200, "an eighth"
 
 
+def test_one_address_with_a_new_name_for_every_turn_of_the_strangers_has_no_more_pulls_for_being_visited():
+    """Its names are strangers when they are drawn and leave after a visit, so no debt is paid by a name."""
+    strangers, crowd = Party("unmet", Standing.STRANGER), party(99)
+    stall = Stall(dict.fromkeys(range(1, 9), Standing.MET))
+    numbers = {peer: number for peer, (number, _) in stall.standings.items()}
+    met: set[str] = set()
+    name = 100
+    pulls = 0
+
+    def arrive() -> None:
+        stall.standings[key(name).peer_id] = name, Standing.MET
+        for _ in range(SHARE):
+            stall.fill(name)
+
+    arrive()
+    for _ in range(800):
+        taken = stall.candidates.take(
+            START,
+            lambda _peer: True,
+            (),
+            lambda peer: party(numbers[peer]) if peer in numbers else crowd if peer in met else strangers,
+            lambda peer: strangers if peer in met else None,
+        )
+        assert taken is not None
+        peer = taken.announced.publisher
+        if peer in numbers:
+            stall.fill(numbers[peer])
+            continue
+        pulls += 1
+        if peer not in met:
+            met.add(peer)
+            name += 1
+            arrive()
+    assert pulls <= 1.3 * 800 / 9, "a ninth: the strangers are one party beside eight others"
+
+
 def test_newcomers_that_are_visited_still_have_at_most_half_of_the_pulls_beside_known_peers():
     standings = dict.fromkeys(range(1, 9), Standing.MET) | dict.fromkeys(range(9, 17), Standing.KNOWN)
     stall = Stall(standings)
@@ -117,9 +154,33 @@ def test_who_was_connected_is_not_visited_and_who_had_to_be_dialled_is_for_a_whi
     assert visits.drawn_as(far.peer_id, START + VISIT_S) is None
 
 
-def test_a_publisher_is_asked_again_only_after_a_while():
-    visits, peer = Visits(LIMITS), key(1).peer_id
+def test_the_pulls_of_a_visit_take_the_places_of_the_party_as_which_the_publisher_was_drawn():
+    """A stranger that delivered once must not fill the backlog of verification with slow groups at once."""
+    hand = Hand()
+    crowd = {key(n).peer_id: f"/ip4/10.1.{n}.1/tcp/1" for n in range(100, 100 + LIMITS.visit_connections_min)}
+    hand.contacts.connected(crowd, START)
+    hand.contacts.delivered(key(100).peer_id, Way.DIRECT, "/ip4/10.1.100.1/tcp/1", START)
+    assert hand.puller.pulls(START) == []
+    number = 0
+    for name in range(1, 9):
+        hand.offer(key(name), number := number + 1)
+        now = START + 20 * name
+        if not (pulls := hand.puller.pulls(now)):
+            break
+        first, *slow = pulls
+        hand.teach(first, now, Way.DIRECT, "/ip4/192.0.2.1/tcp/1")
+        for _ in range(LIMITS.pulls_per_peer):
+            hand.offer(key(name), number := number + 1)
+        for pull in [*slow, *hand.puller.pulls(now)]:
+            hand.deliver(pull, now, Way.DIRECT, "/ip4/192.0.2.1/tcp/1")
+    assert 0 < hand.puller.verifying <= STRANGERS_PLACES * LIMITS.verifying_max
+
+
+def test_a_publisher_is_asked_again_only_after_a_while_however_many_others_are_asked():
+    visits, peer = Visits(LIMITS, Contacts(LIMITS)), key(1).peer_id
     assert visits.ask(peer, START)
+    for number in range(2, 500):
+        assert visits.ask(key(number).peer_id, START)
     assert not visits.ask(peer, START + LIMITS.publisher_interval_s - 1)
     assert visits.ask(peer, START + LIMITS.publisher_interval_s)
 
@@ -184,6 +245,11 @@ def test_a_publisher_tells_only_of_itself():
     commands = gossip.handle(g.PublisherTold(key(1).peer_id, (others, junk)), START + 2)
     assert not [c for c in commands if isinstance(c, g.Pull)]
     assert gossip.statistics().candidates == 0
+    assert [c for c in gossip.handle(g.AnnouncementHeld(others), START + 3) if isinstance(c, g.Pull)]
+    gossip, _ = visiting()
+    gossip.handle(g.PublisherTold(key(1).peer_id, (others,)), START + 2)
+    told = gossip.handle(g.PublisherTold(key(2).peer_id, (others,)), START + 3)
+    assert [c for c in told if isinstance(c, g.Pull)], "what another told of it is no reason to refuse it"
 
 
 def test_the_dht_is_read_for_less_while_publishers_tell():
@@ -193,6 +259,6 @@ def test_the_dht_is_read_for_less_while_publishers_tell():
         envelopes = [announcement(key(1), number)[0] for number in range(2, 2 + 8 * told)]
         gossip.handle(g.PublisherTold(key(1).peer_id, tuple(envelopes)), START + 2)
         wanted = gossip._puller.allowance.candidates_wanted()
-        assert gossip._finding.missing(START + 2) <= wanted / 2 if told else wanted
+        assert gossip._finding.missing(START + 2) <= (wanted / 2 if told else wanted)
         keys[told] = gossip._finding.missing(START + 2)
     assert keys[True] < keys[False] / 2

@@ -11,10 +11,10 @@ OWN = key(0)
 NAME = dht_id(publisher_key(MANIFEST.swarm_id, OWN.peer_id))
 
 
-def placement(number: int, signer: int = 0) -> Placement:
-    record = make_record(MANIFEST, number, START)
+def placement(number: int, signer: int = 0, now: float = START) -> Placement:
+    record = make_record(MANIFEST, number, now)
     envelope = announce(key(signer), record, sign_record(key(signer), record))
-    return place_announcement(envelope, manifest=MANIFEST, now=START)
+    return place_announcement(envelope, manifest=MANIFEST, now=now)
 
 
 def test_they_are_found_under_this_publishers_key_and_no_other():
@@ -37,3 +37,13 @@ def test_the_newest_are_told_until_they_expire():
     own.add(several)
     assert [held.value for held in own.told(START).values()] == [each.value for each in several[3:]]
     assert own.told(several[0].expires) == {}
+
+
+def test_the_newest_are_told_even_if_older_ones_are_announced_again_after_them():
+    """After an outage everything is announced again, the newest batch first."""
+    own = OwnAnnouncements(OWN.peer_id, lambda: MANIFEST)
+    older = [placement(number, now=START) for number in range(TOLD_MAX)]
+    newer = [placement(TOLD_MAX + number, now=START + 60) for number in range(TOLD_MAX)]
+    for batch in (older, newer, older):
+        own.add(batch)
+    assert [held.value for held in own.told(START).values()] == [one.value for one in newer]
