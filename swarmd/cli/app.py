@@ -137,9 +137,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     except Exception as error:  # noqa: BLE001  a bug: Python would exit with 1, our code for fixable errors
         is_full = is_disk_full(error)
         if isinstance(error, OSError) and error.filename == OUTPUT:
-            if not isinstance(
-                error, BrokenPipeError
-            ):  # its reader has left, as in `swarmd join --help | head`
+            # Nothing is said if its reader has left, as in `swarmd join --help | head`.
+            if not isinstance(error, BrokenPipeError):
                 _say(why_unwritten(error))
             leave(exit_codes.DISK_FULL if is_full else exit_codes.FAILED)
         if is_full and isinstance(error, OSError):
