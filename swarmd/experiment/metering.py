@@ -47,8 +47,8 @@ ROUNDS_WITH: Mapping[Unit, Unit] = {
     "rounds_published": "records_signed",
     "rounds_verified": "records_verified",
 }
-"""The rounds in which a node did any of this work, such as asking the sandboxed worker, which takes milliseconds
-for a single question. They are not recorded, because they follow from the other units.
+"""The rounds in which a node did any of this work: a request to the sandboxed worker takes milliseconds, even
+for one question. They are not recorded, because they follow from the other units.
 """
 
 Clock = Callable[[], float]

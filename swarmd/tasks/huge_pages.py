@@ -1,7 +1,7 @@
 """Keeps the worker's memory in huge pages, so that forking a child takes half as long (Linux).
 
-A fork copies one entry per page of private memory, and the child's end frees them again: 17,000 entries for the
-67 MB of a warm worker. A page of 2 MiB is one entry. See madvise(2).
+A fork copies one entry per page of private memory, and the child's end frees them again: 17,000 entries for
+the 67 MB of a warm worker. A page of 2 MiB is one entry. See madvise(2).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def use_huge_pages() -> None:
 
 
 def _large_mappings() -> Iterator[tuple[int, int]]:
-    """Start and size in bytes of each private writable mapping without a file that has room for a huge page."""
+    """Start and size, in bytes, of the private writable mappings without a file that can hold a huge page."""
     for line in Path("/proc/self/maps").read_text(encoding="utf-8").splitlines():
         addresses, rights, _offset, _device, inode, *_name = line.split(maxsplit=5)
         start, end = (int(each, 16) for each in addresses.split("-"))

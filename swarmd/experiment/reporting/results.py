@@ -226,7 +226,9 @@ def _run(lines: list[Line]) -> RunResults:
         return {name: grid(partial(_of_table, table, name)) for name in names}
 
     counts = grids_of("units") if _is_counted(nodes) else {}
-    counts |= {rounds: (counts[work] > 0).astype(np.float64) for rounds, work in ROUNDS_WITH.items() if counts}
+    counts |= {
+        rounds: (counts[work] > 0).astype(np.float64) for rounds, work in ROUNDS_WITH.items() if counts
+    }
     return RunResults(
         label=settings["configuration"]["label"],
         rate=settings["learning"]["learning_rate"],
