@@ -6,8 +6,8 @@
 The first specialist is trained, supervised, on right answers to about 2,700 questions of each task: to all of
 them, to those that the specialists answer right in eight tries or in one, or to only 400 of the latter. The
 last row trains four times as long on those in eight. A swarm gives a node nothing else. The command prints
-how many questions were answered, how many of them differ, and the held-out success of the trained policy,
-greedy and, in brackets, in one sampled try. Downloads nothing.
+how many questions were answered, how many of them differ, and the held-out success of the specialists and of
+the trained policy, greedy and, in brackets, in one sampled try. Downloads nothing.
 """
 
 from __future__ import annotations
@@ -55,6 +55,23 @@ def print_counts(name: str, items: Items) -> None:
         print(f"{name:12} {task:24} {len(answers):5} answers, {len(questions):5} different questions")
 
 
+def print_levels(models: Path, questions: int) -> None:
+    """Print the held-out success of the specialists, each on its own tasks."""
+    levels = {
+        task: row
+        for node, tasks in enumerate(SPECIALITIES)
+        for task, row in by_task(*load(models / str(node)), TRIES, questions, SPECIALIST_TASKS).items()
+        if task in tasks
+    }
+    print_success("specialists", levels)
+
+
+def print_success(name: str, rows: dict[str, dict[str, float]]) -> None:
+    """Print greedy success by task and, in brackets, that of one sampled try."""
+    cells = [f"{task} {row['greedy']:.2f} ({row['pass@1']:.2f})" for task, row in rows.items()]
+    print(f"{name:12} " + "  ".join(cells), flush=True)
+
+
 def taught(models: Path, items: Items, stage: Stage, name: str, questions: int) -> None:
     """Train the first specialist on right answers to `items`, and print its success on all tasks."""
     torch.manual_seed(SEED)
@@ -62,9 +79,7 @@ def taught(models: Path, items: Items, stage: Stage, name: str, questions: int) 
     filled = {task: answers for task, answers in items.items() if answers}
     draw = rows_of(filled, tokenizer, random.Random(SEED), lambda item: completion(item.answer))
     train(model, stage, draw, name)
-    rows = by_task(model, tokenizer, TRIES, questions, SPECIALIST_TASKS)
-    cells = [f"{task} {row['greedy']:.2f} ({row['pass@1']:.2f})" for task, row in rows.items()]
-    print(f"{name:12} " + "  ".join(cells), flush=True)
+    print_success(name, by_task(model, tokenizer, TRIES, questions, SPECIALIST_TASKS))
 
 
 def main() -> None:
@@ -79,6 +94,7 @@ def main() -> None:
     given = parser.parse_args()
     torch.set_num_threads(1)
     stage, questions = (QUICK, QUICK_QUESTIONS) if given.quick else (SPECIALISING, QUESTIONS)
+    print_levels(given.models, questions)
     everything = training_items(load_tasks(SPECIALIST_TASKS), QUICK_PER_TASK if given.quick else PER_TASK)
     once, often = answered(given.models, everything)
     few = {task: answers[:FEW] for task, answers in once.items()}
