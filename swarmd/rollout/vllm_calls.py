@@ -7,6 +7,7 @@ Reproducibility). **It has not been run on a GPU yet**: the calls are tested wit
 from __future__ import annotations
 
 import importlib
+import logging
 import os
 from collections.abc import Iterable, Sequence
 from contextlib import contextmanager
@@ -136,6 +137,8 @@ def start_vllm(model_config: Any, *, dtype: str, memory_share: float) -> LoadedV
         raise ConfigError(
             f"engine vllm was requested, but vLLM cannot be imported ({error}): {INSTALL}"
         ) from error
+    # It warns at every call that tied and computed weights are not among those sent.
+    logging.getLogger("vllm").setLevel(logging.ERROR)
     directory = TemporaryDirectory(prefix="swarmd-vllm-")
     model_config.save_pretrained(Path(directory.name))
     threads = torch.get_num_threads()
