@@ -30,7 +30,7 @@ class Job:
     lengths: Lengths
     checkpointing: bool = False
     engine: str = "auto"
-    """What generates: ours takes any `--engine`; TRL takes vllm, and for all others transformers' `generate`."""
+    """What generates: ours takes any `--engine`; TRL uses vLLM for "vllm", otherwise `generate`."""
 
     @property
     def completions(self) -> int:

@@ -1,4 +1,4 @@
-"""The trainers that are compared, by name. "ours" and "trl" also run with vLLM as the engine that generates."""
+"""The trainers that are compared, by name. "ours" and "trl" also exist with vLLM as the engine."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """vLLM as an engine. Its copy of the model gets the trained weights before every call, and sleeps after it.
 
 An optional extra, for Linux with one NVIDIA GPU. Adapters are merged into the copy. Each row is sampled with
-its own seed, derived from the row's uniforms. vLLM reproduces text only on the same GPU and release. **It has
-not been run on a GPU yet**: everything on this side of `vllm_calls.py` is tested with a stand-in engine.
+its own seed, derived from the row's uniforms. vLLM reproduces text only on the same GPU and release. It ran
+on one NVIDIA H200 (decision 26, `tests/cuda/test_vllm.py`). The other tests use a stand-in for vLLM.
 """
 
 from __future__ import annotations
@@ -100,9 +100,9 @@ def start_vllm_engine(
 ) -> VllmEngine:
     """Start vLLM alongside a model that is already on the GPU.
 
-    memory_bytes: the GPU memory that this process may use in total; None for no limit. decode_tokens: how many
-    tokens are in a call at most, prompts included; None for as many as fit. A call with more still works, but
-    some rows wait for others. Raises ConfigError if vLLM cannot work here.
+    memory_bytes: the GPU memory that this process may use in total; None for no limit. decode_tokens: the
+    most tokens in a call, prompts included; None for as many as fit. A call with more still works, but some rows
+    wait for others. Raises ConfigError if vLLM cannot work here.
     """
     device = next(model.parameters()).device
     check_possible(device, temperature)

@@ -58,7 +58,8 @@ def test_a_case_s_entry_has_every_trainer_and_null_for_those_not_run():
     assert found["ours"]["step_s"]["median"] == 1.0
     assert found["genrl"] is None
     assert found["ratio"]["trl"] == {"step": 4.0, "cpu": 4.0, "memory": 0.6}
-    assert {side for side, ratio in found["ratio"].items() if ratio is None} == {"ours-vllm", "trl-vllm", "genrl"}
+    without = {side for side, ratio in found["ratio"].items() if ratio is None}
+    assert without == {"ours-vllm", "trl-vllm", "genrl"}
 
 
 def test_the_floor_follows_from_the_tokens_ours_wrote():
@@ -106,7 +107,7 @@ def test_where_ours_fails_there_is_no_case(monkeypatch):
 
 def test_a_trainer_with_vllm_is_the_same_trainer_with_another_engine(monkeypatch):
     found, _, engines = measured(monkeypatch, sides=tuple(SIDES))
-    assert engines == {"ours": "auto", "ours-vllm": "vllm", "trl": "auto", "trl-vllm": "vllm", "genrl": "auto"}
+    assert {side for side, engine in engines.items() if engine == "vllm"} == {"ours-vllm", "trl-vllm"}
     assert SIDES["ours-vllm"].module == SIDES["ours"].module
     assert SIDES["trl-vllm"].module == SIDES["trl"].module
     assert all(ratio["step"] == 1.0 for ratio in found["ratio"].values())
