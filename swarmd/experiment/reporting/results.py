@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from swarmd.errors import ConfigError, StorageError
 from swarmd.experiment.config import ExperimentConfig
 from swarmd.experiment.journal import ROUNDS_FILE, Line, read_lines
-from swarmd.experiment.metering import ROUNDS_WITH
+from swarmd.experiment.metering import RECORDED, ROUNDS_WITH
 from swarmd.experiment.reporting.pricing import Machine, Prices, charged, find_prices, on_machine, pooled
 from swarmd.experiment.results_folder import EXPERIMENT_FILE, RUNS
 from swarmd.experiment.schedule import RunSpec, best_rates
@@ -225,10 +225,10 @@ def _run(lines: list[Line]) -> RunResults:
         names = dict.fromkeys(name for line in nodes for name in line[table])
         return {name: grid(partial(_of_table, table, name)) for name in names}
 
-    counts = grids_of("units") if _is_counted(nodes) else {}
-    counts |= {
-        rounds: (counts[work] > 0).astype(np.float64) for rounds, work in ROUNDS_WITH.items() if counts
-    }
+    counts: dict[str, Array] = {}
+    if _are_counted(nodes):
+        counts = {unit: grid(partial(_of_table, "units", unit)) for unit in RECORDED}
+        counts |= {rounds: (counts[work] > 0).astype(np.float64) for rounds, work in ROUNDS_WITH.items()}
     return RunResults(
         label=settings["configuration"]["label"],
         rate=settings["learning"]["learning_rate"],
@@ -257,10 +257,10 @@ def _run(lines: list[Line]) -> RunResults:
     )
 
 
-def _is_counted(nodes: Sequence[Line]) -> bool:
-    """Whether all work was counted. Older versions trained on lessons without counting their tokens."""
-    return not any(
-        line["metrics"].get("lessons") and "tokens_trained_lessons" not in line.get("units", {})
+def _are_counted(nodes: Sequence[Line]) -> bool:
+    """Whether all work was counted. Older versions counted nothing, or not the tokens of lessons."""
+    return all(
+        "units" in line and ("tokens_trained_lessons" in line["units"] or not line["metrics"].get("lessons"))
         for line in nodes
     )
 
