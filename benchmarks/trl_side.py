@@ -1,10 +1,10 @@
 """One step of TRL's GRPOTrainer, as fast as its options make it.
 
 It runs its own training loop, with transformers' `generate` or with vLLM inside its process. Nothing is
-logged or saved, and the whole batch goes through the model at once. Gradient checkpointing, its default, is off
-because it costs time (`--checkpointing` turns it on). bfloat16 works as by default in TRL: autocast over
-float32 weights. vLLM stays awake between steps, as by default. The correction of its logprobs, a default, is
-off because it costs a forward pass.
+logged or saved, and the whole batch goes through the model at once. Gradient checkpointing, its default, is
+off because it costs time (`--checkpointing` turns it on). bfloat16 works as by default in TRL: autocast
+over float32 weights. vLLM stays awake between steps, as by default. The correction of its logprobs, a
+default, is off because it costs a forward pass.
 """
 
 from __future__ import annotations

@@ -101,8 +101,8 @@ def start_vllm_engine(
     """Start vLLM alongside a model that is already on the GPU.
 
     memory_bytes: the GPU memory that this process may use in total; None for no limit. decode_tokens: the
-    most tokens in a call, prompts included; None for as many as fit. A call with more still works, but some rows
-    wait for others. Raises ConfigError if vLLM cannot work here.
+    most tokens in a call, prompts included; None for as many as fit. A call with more still works, but
+    some rows wait for others. Raises ConfigError if vLLM cannot work here.
     """
     device = next(model.parameters()).device
     check_possible(device, temperature)
