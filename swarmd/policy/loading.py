@@ -71,7 +71,9 @@ def load_policy(
                 dtype=dtype,
                 budgets=BudgetKeeper(plan.budgets, remedy=remedy, remember=remember),
                 guard=guard,
-                engine=EngineWish(config.engine, config.temperature, plan.memory_limit_bytes),
+                engine=EngineWish(
+                    config.engine, config.temperature, plan.memory_limit_bytes, plan.budgets.decode_tokens
+                ),
                 stop=config.stop,
             )
         try_out(policy, plan.model, remedy=other, training=training)
