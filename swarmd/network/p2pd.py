@@ -98,12 +98,13 @@ async def spawn(settings: P2PSettings) -> Any:
             host_maddrs=settings.listen,
             announce_maddrs=list(settings.announce) or None,
             identity_path=str(settings.identity_path),
-            check_if_identity_free=False,  # hivemind reads only RSA keys; `is_running_elsewhere` checks instead
+            # hivemind reads only RSA keys; `is_running_elsewhere` checks instead
+            check_if_identity_free=False,
             nat_port_map=outside,
             auto_nat=outside,  # enables hole punching
-            # libp2p punches holes only once its AutoNAT reports "private", which takes minutes. Forcing it does
-            # not affect a dialable peer: libp2p punches only for incoming relayed connections, and such a peer
-            # gets none.
+            # libp2p punches holes only once its AutoNAT reports "private", which takes minutes. Forcing it
+            # does not affect a dialable peer: libp2p punches only for incoming relayed connections, and such
+            # a peer gets none.
             force_reachability="private" if outside else None,
             runtime=settings.runtime,
         )
