@@ -258,14 +258,14 @@ def _read(file: Path) -> str:
 
 
 def _write(file: Path, text: str) -> None:
-    from swarmd.storage.durable import remedy, write_whole
+    from swarmd.storage.durable import FILE, remedy, write_whole
 
     path = file.absolute()
     try:
         write_whole(path, text.encode(), beside=f".writing-{path.name}")
         path.chmod(0o644)  # it is meant to be shared
     except OSError as error:
-        raise ConfigError(f"{path} cannot be written: {remedy(error)}") from error
+        raise ConfigError(f"{path} cannot be written: {remedy(error, FILE)}") from error
 
 
 def _show(swarm: str, *, as_json: bool = False) -> None:

@@ -15,7 +15,7 @@ from swarmd import exit_codes
 from swarmd.cli.flags import Given, arguments, overrides, with_settings
 from swarmd.errors import ConfigError, StorageError
 from swarmd.model_names import INSIDE, SMOLLM2
-from swarmd.storage.durable import disk_error
+from swarmd.storage.durable import FILE, disk_error
 from swarmd.testnet.asked import ATTACKERS_MAX, PEERS_MAX, PEERS_MIN, SECONDS_MAX, Asked
 
 if TYPE_CHECKING:
@@ -228,7 +228,7 @@ def _write_json(json_file: str | None, outcome: Outcome) -> StorageError | None:
         try:
             Path(json_file).write_text(f"{text}\n", encoding="utf-8")
         except OSError as error:
-            unwritten = disk_error(f"write --json {json_file}", error)
+            unwritten = disk_error(f"write --json {json_file}", error, FILE)
             if outcome.failure is not None:
                 typer.echo(f"warning: {unwritten}", err=True)
             return unwritten

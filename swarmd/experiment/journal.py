@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from swarmd.errors import ConfigError, StorageError
-from swarmd.storage.durable import disk_error, write_whole
+from swarmd.storage.durable import OUT, disk_error, write_whole
 
 ROUNDS_FILE = "rounds.jsonl"
 FORMAT = 4
@@ -92,14 +92,14 @@ class Journal:
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as error:
-            raise disk_error(f"write {self._path}", error) from error
+            raise disk_error(f"write {self._path}", error, OUT) from error
 
     def _rewrite(self, lines: Sequence[Line]) -> None:
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             write_whole(self._path, "".join(f"{_json(line)}\n" for line in lines).encode(), mode=0o644)
         except OSError as error:
-            raise disk_error(f"write {self._path}", error) from error
+            raise disk_error(f"write {self._path}", error, OUT) from error
 
 
 def read_lines(path: Path) -> list[Line]:

@@ -301,6 +301,11 @@ class Policy:
         """Gradients of `logprobs` that are not in `.grad`; None if all are there."""
         return self._logprobs.factored
 
+    @property
+    def shares_prompts(self) -> bool:
+        """Whether `logprobs` computes a prompt once for all its completions, instead of once for each."""
+        return self._logprobs.shares_prompts
+
     def release_freed_memory(self) -> None:
         """Call this after loading, generating or training: the next phase cannot use memory cached by the
         last."""
