@@ -15,7 +15,6 @@ import socket
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
@@ -30,6 +29,7 @@ from swarmd.observe.words import duration
 from swarmd.storage import Home
 from swarmd.storage.database_trouble import trouble_of
 from swarmd.storage.durable import remedy
+from swarmd.user_paths import looking_at, path_of
 
 if TYPE_CHECKING:
     from swarmd.config import Config
@@ -212,7 +212,12 @@ def _descriptors(_: Patient) -> Check:
 
 def _hub(patient: Patient) -> Check:
     model = patient.config.policy.model
-    if model in (*model_names.INSIDE, model_names.SMOLLM2) or Path(model).expanduser().is_dir():
+    try:
+        with looking_at(model):
+            is_here = model in (*model_names.INSIDE, model_names.SMOLLM2) or path_of(model).is_dir()
+    except ConfigError as error:
+        return Check("hub", "warn", f"not checked: {error}", "choose another --model")
+    if is_here:
         return Check("hub", "ok", f"not needed: the model {model} is on this disk")
     if os.environ.get("HF_HUB_OFFLINE", "").lower() in ("1", "true", "yes", "on"):
         return Check("hub", "ok", "not checked, because HF_HUB_OFFLINE is set: models come from the cache")

@@ -169,3 +169,23 @@ def test_every_attack_of_the_example_is_made_with_the_default_and_the_main_ones_
 def test_examples_of_the_papers_experiment_have_its_configurations_and_its_control(name, labels) -> None:
     config, _ = read_experiment(Path(f"examples/sapo_{name}.toml"))
     assert {arm.label for arm in config.configurations} == labels
+
+
+@pytest.mark.parametrize("swarm", ["n" * 5_000, "~nosuchuser/x", "", "no/such.toml", "/", "strater"])
+def test_a_swarm_that_cannot_be_is_told_with_the_line_that_names_it(tmp_path: Path, swarm: str) -> None:
+    told = refusal(tmp_path, f'swarm = "{swarm}"\n{GOOD}')
+    assert told.startswith(f"{tmp_path / 'experiment.toml'}, line 1: swarm: ")
+    assert len(told) < 1_000
+
+
+@pytest.mark.parametrize(
+    "line", ['baseline = "%s"', 'arms = "%s"', 'name = "%s"', 'model = "%s"', 'exchange = "%s"']
+)
+def test_no_value_of_an_experiment_is_quoted_in_full(tmp_path: Path, line: str) -> None:
+    try:
+        read(
+            tmp_path,
+            f"{line % ('n' * 5_000)}\n{GOOD.replace('name =', 'nodes_ =') if 'name' in line else GOOD}",
+        )
+    except ConfigError as error:
+        assert len(str(error)) < 1_000 + len(str(tmp_path))  # noqa: PT017  some are valid
