@@ -19,7 +19,7 @@ from swarmd.errors import ConfigError
 IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 PORT_MAX = 65_535  # 16 bits
-PORT_DIGITS_MAX = 5
+PORT_DIGITS_MAX = 20  # zeros may lead; Python does not convert thousands of digits
 SHOWN_CHARS = 100  # of a wrong address
 
 ADDRESS_CHARS_MAX = 256
@@ -78,7 +78,7 @@ def parse_http(text: str) -> tuple[str, int]:
 
 
 def _is_port(text: str) -> bool:
-    """Whether `text` is a port, or 0. Python does not convert thousands of digits."""
+    """Whether `text` is a port, or 0."""
     return text.isascii() and text.isdigit() and len(text) <= PORT_DIGITS_MAX and int(text) <= PORT_MAX
 
 

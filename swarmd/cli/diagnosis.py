@@ -15,6 +15,7 @@ import socket
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
@@ -41,6 +42,8 @@ COMMAND_S = 3.0  # timedatectl answers in milliseconds
 HUB_S = 3.0  # to connect; a hub that takes longer counts as unreachable
 GIGABYTE = 1e9  # of disks
 GIB = 2**30  # of memory
+
+ELSEWHERE = "give this user write permission there, or choose another --home"
 
 State = Literal["ok", "warn", "fail"]
 
@@ -95,8 +98,22 @@ def _home(patient: Patient) -> Check:
         if home.path.exists() and any(home.path.iterdir()):
             command = f"swarmd check --home {shlex.quote(str(home.path))}"
             return Check("home", "fail", str(error), f"`{command}` says what is wrong with it")
-        return Check("home", "ok", f"there is none at {home.path} yet: `swarmd join` creates it")
+        return _new_home(home.path)
+    if not os.access(home.path, os.W_OK | os.X_OK):
+        return Check("home", "fail", f"{home.path} cannot be written by this user", ELSEWHERE)
     return Check("home", "ok", str(home.path))
+
+
+def _new_home(path: Path) -> Check:
+    """Check whether a home can be made at `path`, where there is none."""
+    nearest = next(each for each in (path, *path.parents) if each.exists())
+    if not nearest.is_dir():
+        return Check("home", "fail", f"{path} cannot be made: {nearest} is a file", ELSEWHERE)
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        return Check(
+            "home", "fail", f"{path} cannot be made: this user may not write in {nearest}", ELSEWHERE
+        )
+    return Check("home", "ok", f"there is none at {path} yet: `swarmd join` creates it")
 
 
 def _clock(patient: Patient) -> Check:

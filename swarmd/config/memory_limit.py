@@ -17,8 +17,8 @@ def memory_limit_bytes(text: str, free_bytes: int) -> int:
     found = _LIMIT.fullmatch(text.strip())
     if found is None:
         raise ConfigError(
-            f"{text[:_SHOWN_CHARS]!r} is not an amount of memory: give a size such as 6GiB or a share such as "
-            "80%"
+            f"{text[:_SHOWN_CHARS]!r} is not an amount of memory: give a size such as 6GiB or a share such "
+            "as 80%"
         )
     number, unit = float(found[1]), found[2].upper()
     if unit != "%":

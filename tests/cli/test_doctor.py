@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import socket
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -105,6 +106,23 @@ def test_the_database_is_checked_with_what_to_do(tmp_path) -> None:
     assert diagnosis._database(patient) == Check(
         "database", "fail", f"{path}: it is not a file", "move it away"
     )
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_a_home_that_this_user_may_not_write_is_told(tmp_path, monkeypatch, is_there) -> None:
+    patient = patient_with(tmp_path)
+    if not is_there:
+        patient = replace(patient, home=Home(tmp_path / "none" / "yet"))
+    monkeypatch.setattr(diagnosis.os, "access", lambda *_: False)
+    found = diagnosis._home(patient)
+    assert (found.state, found.remedy) == ("fail", diagnosis.ELSEWHERE)
+    assert str(patient.home.path) in found.detail
+
+
+def test_a_home_below_a_file_is_told(tmp_path) -> None:
+    (tmp_path / "file").touch()
+    patient = replace(patient_with(tmp_path), home=Home(tmp_path / "file" / "home"))
+    assert diagnosis._home(patient).detail.endswith(f"{tmp_path / 'file'} is a file")
 
 
 def test_a_home_that_this_user_may_not_look_into_is_told(tmp_path, monkeypatch) -> None:

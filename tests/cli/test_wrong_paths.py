@@ -95,10 +95,8 @@ REFUSED = (
     ("doctor", "--home"),
     ("join", "--home"),
     ("export",),
-    ("key", "backup"),
     ("swarm", "show"),
     ("testnet", "--json"),
-    ("experiment", "compare", "a:b"),
 )
 
 
