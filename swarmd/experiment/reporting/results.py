@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from swarmd.errors import ConfigError, StorageError
 from swarmd.experiment.config import ExperimentConfig
 from swarmd.experiment.journal import ROUNDS_FILE, Line, read_lines
+from swarmd.experiment.metering import ROUNDS_WITH
 from swarmd.experiment.reporting.pricing import Machine, Prices, charged, find_prices, on_machine, pooled
 from swarmd.experiment.results_folder import EXPERIMENT_FILE, RUNS
 from swarmd.experiment.schedule import RunSpec, best_rates
@@ -224,6 +225,10 @@ def _run(lines: list[Line]) -> RunResults:
         names = dict.fromkeys(name for line in nodes for name in line[table])
         return {name: grid(partial(_of_table, table, name)) for name in names}
 
+    counts = grids_of("units") if _is_counted(nodes) else {}
+    counts |= {
+        rounds: (counts[work] > 0).astype(np.float64) for rounds, work in ROUNDS_WITH.items() if counts
+    }
     return RunResults(
         label=settings["configuration"]["label"],
         rate=settings["learning"]["learning_rate"],
@@ -239,7 +244,7 @@ def _run(lines: list[Line]) -> RunResults:
         payload=grid(lambda line: line.get("payload_share")),
         phases=grids_of("seconds"),
         cpu=grids_of("cpu_seconds"),
-        counts=grids_of("units"),
+        counts=counts,
         trained_own=grid(lambda line: line["metrics"].get("tokens_own")),
         trained_external=grid(lambda line: line["metrics"].get("tokens_external")),
         external_share=grid(lambda line: line["external_share"]),
@@ -249,6 +254,14 @@ def _run(lines: list[Line]) -> RunResults:
         versions={str(name): str(found) for name, found in lines[0].get("versions", {}).items()},
         models=tuple(map(str, settings.get("model_files_sha256", ()))),
         reasons=tuple(dict.fromkeys(str(why) for whys in lines[0].get("plan", {}).values() for why in whys)),
+    )
+
+
+def _is_counted(nodes: Sequence[Line]) -> bool:
+    """Whether all work was counted. Older versions trained on lessons without counting their tokens."""
+    return not any(
+        line["metrics"].get("lessons") and "tokens_trained_lessons" not in line.get("units", {})
+        for line in nodes
     )
 
 

@@ -82,6 +82,37 @@ def test_what_a_round_costs_is_counted_from_prices_that_all_runs_give(tmp_path) 
     assert "smollm2-135m, generated : trained 0.52 per token" in text
 
 
+def test_rounds_in_which_a_phase_had_work_have_a_price(tmp_path) -> None:
+    """8/0 signs nothing. 2/2 signs 2 or 4 records in rounds of 0.5 and 0.6 s, and none in two rounds."""
+    write_results(tmp_path, counted=True)
+    for path in tmp_path.glob("runs/run-1-*/rounds.jsonl"):
+        lines = [json.loads(line) for line in path.read_text().splitlines()]
+        for line in lines:
+            if line["kind"] == "node":
+                signed, seconds = [(2, 0.5), (4, 0.6), (0, 0.0), (0, 0.0)][line["round"]]
+                line["units"]["records_signed"], line["cpu_seconds"]["publishing"] = signed, seconds
+        path.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    write_report(tmp_path, with_plots=False)
+    prices = json.loads((tmp_path / "report.json").read_text())["prices"][""]
+    assert (prices["rounds_published"], prices["records_signed"]) == pytest.approx((0.4, 0.05))
+
+
+def test_runs_whose_lessons_were_not_counted_have_no_cpu_time(tmp_path) -> None:
+    write_results(tmp_path, counted=True)
+    for path in tmp_path.glob("runs/run-1-*/rounds.jsonl"):  # as older versions wrote them
+        lines = [json.loads(line) for line in path.read_text().splitlines()]
+        for line in lines:
+            if line["kind"] == "node":
+                del line["units"]["tokens_trained_lessons"]
+                line["metrics"]["lessons"] = 3
+        path.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    write_report(tmp_path, with_plots=False)
+    alone, sharing = json.loads((tmp_path / "report.json").read_text())["configurations"]
+    assert "cpu" in alone["spending"]
+    assert "cpu" not in sharing["spending"]
+    assert set(sharing["against_baseline"]) == {"rounds", "tokens", "time"}
+
+
 def test_a_busy_machine_makes_no_run_dearer_than_another(tmp_path) -> None:
     write_results(tmp_path, counted=True)
     for path in tmp_path.glob("runs/run-1-*/rounds.jsonl"):  # those that shared met other work
