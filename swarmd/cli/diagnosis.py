@@ -30,6 +30,7 @@ from swarmd.observe.words import duration
 from swarmd.storage import Home
 from swarmd.storage.database_trouble import trouble_of
 from swarmd.storage.durable import remedy
+from swarmd.storage.home import require_writable
 from swarmd.user_paths import looking_at, path_of
 
 if TYPE_CHECKING:
@@ -42,8 +43,6 @@ COMMAND_S = 3.0  # timedatectl answers in milliseconds
 HUB_S = 3.0  # to connect; a hub that takes longer counts as unreachable
 GIGABYTE = 1e9  # of disks
 GIB = 2**30  # of memory
-
-ELSEWHERE = "give this user write permission there, or choose another --home"
 
 State = Literal["ok", "warn", "fail"]
 
@@ -99,21 +98,26 @@ def _home(patient: Patient) -> Check:
             command = f"swarmd check --home {shlex.quote(str(home.path))}"
             return Check("home", "fail", str(error), f"`{command}` says what is wrong with it")
         return _new_home(home.path)
-    if not os.access(home.path, os.W_OK | os.X_OK):
-        return Check("home", "fail", f"{home.path} cannot be written by this user", ELSEWHERE)
-    return Check("home", "ok", str(home.path))
+    return _writable(home.path, f"{home.path} cannot be written") or Check("home", "ok", str(home.path))
 
 
 def _new_home(path: Path) -> Check:
     """Check whether a home can be made at `path`, where there is none."""
     nearest = next(each for each in (path, *path.parents) if each.exists())
     if not nearest.is_dir():
-        return Check("home", "fail", f"{path} cannot be made: {nearest} is a file", ELSEWHERE)
-    if not os.access(nearest, os.W_OK | os.X_OK):
-        return Check(
-            "home", "fail", f"{path} cannot be made: this user may not write in {nearest}", ELSEWHERE
-        )
-    return Check("home", "ok", f"there is none at {path} yet: `swarmd join` creates it")
+        return Check("home", "fail", f"{path} cannot be made: {nearest} is a file", "choose another --home")
+    made = Check("home", "ok", f"there is none at {path} yet: `swarmd join` creates it")
+    return _writable(nearest, f"{path} cannot be made in {nearest}") or made
+
+
+def _writable(directory: Path, otherwise: str) -> Check | None:
+    """Return a failed check that begins with `otherwise` if this user cannot put files into `directory`."""
+    try:
+        require_writable(directory)
+    except OSError as error:
+        why, _, advice = remedy(error).partition("; ")
+        return Check("home", "fail", f"{otherwise}: {why}", advice)
+    return None
 
 
 def _clock(patient: Patient) -> Check:

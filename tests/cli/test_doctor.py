@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import socket
 from dataclasses import replace
 from types import SimpleNamespace
@@ -113,10 +114,14 @@ def test_a_home_that_this_user_may_not_write_is_told(tmp_path, monkeypatch, is_t
     patient = patient_with(tmp_path)
     if not is_there:
         patient = replace(patient, home=Home(tmp_path / "none" / "yet"))
-    monkeypatch.setattr(diagnosis.os, "access", lambda *_: False)
+    monkeypatch.setattr(os, "access", lambda *_, **__: False)
     found = diagnosis._home(patient)
-    assert (found.state, found.remedy) == ("fail", diagnosis.ELSEWHERE)
-    assert str(patient.home.path) in found.detail
+    assert (found.state, found.remedy) == (
+        "fail",
+        "give this user read and write permission there, or choose another --home",
+    )
+    assert found.detail.startswith(f"{patient.home.path} cannot be ")
+    assert found.detail.endswith(": permission denied")
 
 
 def test_a_home_below_a_file_is_told(tmp_path) -> None:
