@@ -114,9 +114,14 @@ def read_lines(path: Path) -> list[Line]:
         raise StorageError(f"{path} cannot be read: {error}") from error
     whole = text[: text.rfind("\n") + 1]
     try:
-        return [json.loads(line) for line in whole.splitlines()]
+        return [json.loads(line, parse_constant=_refuse) for line in whole.splitlines()]
     except (ValueError, RecursionError) as error:  # ValueError: also a number with thousands of digits
         raise StorageError(f"{path} is damaged ({error}): remove it to run this part again") from error
+
+
+def _refuse(constant: str) -> None:
+    """Raise ValueError for NaN and the infinities, which `_json` does not write."""
+    raise ValueError(f"{constant} is no number")
 
 
 def _is_before(line: Line, rounds: int) -> bool:
