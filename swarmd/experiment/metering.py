@@ -50,6 +50,10 @@ ROUNDS_WITH: Mapping[Unit, Unit] = {
 """The rounds in which a node did any of this work: a request to the sandboxed worker takes milliseconds, even
 for one question. They are not recorded, because they follow from the other units.
 """
+RECORDED: tuple[Unit, ...] = tuple(
+    unit for units in UNITS_OF.values() for unit in units if unit not in ROUNDS_WITH
+)
+"""The units that a node's round is written with."""
 
 Clock = Callable[[], float]
 

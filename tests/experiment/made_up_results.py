@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from swarmd.experiment import ExperimentConfig
-from swarmd.experiment.metering import ROUNDS_WITH, UNITS_OF
+from swarmd.experiment.metering import RECORDED, UNITS_OF
 from swarmd.experiment.reporting.results import HeldOut, RunResults
 
 NODES = 2
@@ -51,7 +51,7 @@ def write_results(folder: Path, *, finished: bool = True, counted: bool = False)
 
 def _counts(line: dict[str, Any]) -> dict[str, Any]:
     metrics = line["metrics"]
-    units = dict.fromkeys(PRICES.keys() - ROUNDS_WITH.keys(), 0) | {
+    units = dict.fromkeys(RECORDED, 0) | {
         "tokens_generated": line["tokens_generated"],
         "tokens_trained_own": metrics["tokens_own"],
         "tokens_trained_external": metrics["tokens_external"],

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from swarmd.errors import ConfigError, StorageError
 from swarmd.experiment.config import ExperimentConfig
 from swarmd.experiment.journal import ROUNDS_FILE, Line, read_lines
-from swarmd.experiment.metering import ROUNDS_WITH
+from swarmd.experiment.metering import RECORDED, ROUNDS_WITH
 from swarmd.experiment.reporting.pricing import Machine, Prices, charged, find_prices, on_machine, pooled
 from swarmd.experiment.results_folder import EXPERIMENT_FILE, RUNS
 from swarmd.experiment.schedule import RunSpec, best_rates
@@ -238,11 +238,10 @@ def _run(lines: list[Line]) -> RunResults:
     phases = grids_of("seconds")
     if not phases:
         raise KeyError("seconds")
-    cpu = grids_of("cpu_seconds")
-    counts = grids_of("units") if cpu and _is_counted(nodes) else {}
-    counts |= {
-        rounds: (counts[work] > 0).astype(np.float64) for rounds, work in ROUNDS_WITH.items() if counts
-    }
+    cpu, counts = grids_of("cpu_seconds"), dict[str, Array]()
+    if cpu and _are_counted(nodes):
+        counts = {unit: grid(partial(_of_table, "units", unit), is_known=True) for unit in RECORDED}
+        counts |= {rounds: (counts[work] > 0).astype(np.float64) for rounds, work in ROUNDS_WITH.items()}
     return RunResults(
         label=str(settings["configuration"]["label"]),
         rate=float(settings["learning"]["learning_rate"]),
@@ -271,10 +270,10 @@ def _run(lines: list[Line]) -> RunResults:
     )
 
 
-def _is_counted(nodes: Sequence[Line]) -> bool:
-    """Whether all work was counted. Older versions trained on lessons without counting their tokens."""
-    return not any(
-        line["metrics"].get("lessons") and "tokens_trained_lessons" not in line.get("units", {})
+def _are_counted(nodes: Sequence[Line]) -> bool:
+    """Whether all work was counted. Older versions counted nothing, or not the tokens of lessons."""
+    return all(
+        "units" in line and ("tokens_trained_lessons" in line["units"] or not line["metrics"].get("lessons"))
         for line in nodes
     )
 
