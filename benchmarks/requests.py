@@ -17,7 +17,7 @@ from statistics import median
 
 from protocol import Manifest, TaskSpec
 from swarmd.tasks import TaskRunner, load_manifest
-from swarmd.tasks.draw import task_spec
+from swarmd.tasks.manifest import task_spec
 
 QUESTIONS = (1, 4, 8, 32)
 COMPLETIONS = 8  # per question

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from protocol import MEMBERSHIP_SHARDS, PeerId, PeerStatus, VerifiedStatus, membership_key
-from swarmd.gossip.events import Command, Connect, RememberPeer
+from swarmd.gossip.commands import Command, Connect, RememberPeer
 from swarmd.gossip.kept import Kept
 from swarmd.gossip.limits import GossipLimits
 from swarmd.gossip.timer import Timer

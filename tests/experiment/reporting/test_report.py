@@ -6,6 +6,7 @@ import json
 import re
 import sys
 import tomllib
+from collections.abc import Iterator
 
 import pytest
 
@@ -273,6 +274,47 @@ def test_a_run_that_lacks_lines_is_damaged(tmp_path) -> None:
     lines = run_lines(0, 0, 0.1, 100, None)
     write_lines(tmp_path, "run-short", [line for line in lines if line.get("round") != 2])
     with pytest.raises(StorageError, match="run-short"):
+        write_report(tmp_path, with_plots=False)
+
+
+def places(value: object, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
+    """Where the parts of a JSON value are."""
+    if path:
+        yield path
+    found = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, part in found:
+        yield from places(part, (*path, key))
+
+
+WRONG: tuple[object, ...] = (None, "x", [], {}, [[]], 10**400, float("nan"), float("inf"))
+
+
+@pytest.mark.parametrize("kind", ["run", "held_out", "node"])
+def test_a_line_with_any_wrong_value_is_reported_or_called_damaged(tmp_path, kind: str) -> None:
+    write_results(tmp_path, counted=True)
+    [path, *_] = sorted(tmp_path.glob("runs/*/rounds.jsonl"))
+    lines = path.read_text().splitlines()
+    at = next(index for index, line in enumerate(lines) if json.loads(line)["kind"] == kind)
+    refused = 0
+    for number, place in enumerate(places(json.loads(lines[at]))):
+        line = json.loads(lines[at])
+        part = line
+        for key in place[:-1]:
+            part = part[key]
+        part[place[-1]] = WRONG[number % len(WRONG)]
+        path.write_text("\n".join([*lines[:at], json.dumps(line), *lines[at + 1 :], ""]))
+        try:
+            write_report(tmp_path, with_plots=False)
+        except StorageError as error:
+            refused += str(error).startswith(f"{path} is damaged (")
+    assert refused > 2
+
+
+def test_runs_of_other_learning_rates_than_the_experiment_s_are_no_results(tmp_path) -> None:
+    write_results(tmp_path)
+    config = CONFIG.model_dump(mode="json") | {"learning_rates": [0.5]}
+    (tmp_path / "experiment.json").write_text(json.dumps(config))
+    with pytest.raises(ConfigError, match=r"no finished run has .* rate of experiment\.json: continue"):
         write_report(tmp_path, with_plots=False)
 
 
