@@ -17,11 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.scale.crowd import NEAR
-from benchmarks.scale.publications import announcements_key
+from benchmarks.scale.publications import announcements_key, status_key
 from benchmarks.scale.simulated import Outcome
 from benchmarks.scale.tally import Flow, Purpose, To, together
 from benchmarks.scale.workload import MANIFEST
 from swarmd.gossip import GossipLimits
+from swarmd.gossip.limits import status_shards_in
 from swarmd.network.handing_over import REPLICAS
 
 Numbers = NDArray[np.float64]
@@ -140,7 +141,8 @@ class _Served:
         """Return the keys among which a peer chooses."""
         outcome = self._outcome
         if purpose in (Purpose.MEMBERS, Purpose.STATUS):
-            return list(outcome.publications.status_keys)
+            believed = sorted(outcome.sizes_believed)[len(outcome.sizes_believed) // 2]
+            return [status_key(shard) for shard in range(status_shards_in(believed))]
         if purpose not in (Purpose.READ, Purpose.ANNOUNCE):
             return []
         newest = MANIFEST.round_at(int(outcome.ended))

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from protocol import Completion, Episode, PeerId, TaskSpec, VerifiedRecord
+from protocol import MEMBERSHIP_SHARDS, Completion, Episode, PeerId, TaskSpec, VerifiedRecord
 from swarmd.gossip.contacts import Acquaintance
 from swarmd.gossip.own_status import OwnStatus
 from swarmd.network.interface import Misbehaviour, PullFailure, Way
@@ -259,9 +259,11 @@ class AskPublisher:
 
 @dataclass(frozen=True)
 class PublishStatus:
-    """`Network.publish_status(envelope)` -> `StatusPublished`."""
+    """`Network.publish_status(envelope, shards)` -> `StatusPublished`."""
 
     envelope: bytes
+    shards: int = MEMBERSHIP_SHARDS
+    """The number of shards that the statuses are spread over."""
 
 
 @dataclass(frozen=True)
