@@ -111,6 +111,9 @@ class GossipLimits:
 
     # Contacts
     contact_s: float = 600.0  # a delivery makes a contact for this long: a slow peer pulls every few minutes
+    # Peers that were connected count in the size for this long. In a large swarm a peer meets 80 in a minute
+    # and few of them twice, so the longer they count, the less it underestimates the swarm.
+    parted_s: float = 1_200.0
     # connections per address group that make contacts, because a host can open many
     connected_per_group: int = 8
     contacts_per_group: int = 256  # contacts of one party that count in the size: 64 shards are in use then
