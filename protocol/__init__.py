@@ -39,6 +39,7 @@ from protocol.limits import (
     FULL_STATUS_BYTES_MAX,
     MANIFEST_BYTES_MAX,
     MEMBERSHIP_SHARDS,
+    MEMBERSHIP_SHARDS_MAX,
     RECORD_BYTES_MAX,
     RECORD_LIFETIME_S_MAX,
     SHARD_ENTRIES_MAX,
@@ -86,7 +87,15 @@ from protocol.storage import (
     place_body,
     place_status,
 )
-from protocol.topics import announcement_key, body_key, dht_id, membership_key, publisher_key, shard_of
+from protocol.topics import (
+    announcement_key,
+    body_key,
+    dht_id,
+    membership_key,
+    publisher_key,
+    shard_of,
+    status_keys,
+)
 from protocol.verify import (
     VerifiedAnnouncement,
     VerifiedFullStatus,
@@ -126,6 +135,7 @@ __all__ = [
     "HELD_OUT_BYTE_BELOW",
     "MANIFEST_BYTES_MAX",
     "MEMBERSHIP_SHARDS",
+    "MEMBERSHIP_SHARDS_MAX",
     "PEER_ID_BYTES",
     "PERSON_NAME_BYTES_MAX",
     "PERSON_TOKENIZER",
@@ -214,6 +224,7 @@ __all__ = [
     "sign_full_status",
     "sign_record",
     "sign_status",
+    "status_keys",
     "verify_announcement",
     "verify_charter",
     "verify_full_status",

@@ -35,6 +35,7 @@ SHARD_ENTRIES_MAX = 64
 MEMBERSHIP_SHARDS = (
     16  # 16 x 64 entries: all peers of a swarm of up to about a thousand; a sample of a larger swarm
 )
+MEMBERSHIP_SHARDS_MAX = 64  # in a larger swarm, so that more nodes share the work
 
 # --- time, seconds
 # NTP stays within milliseconds; the DHT itself refuses peers skewed by more than 3 s at join

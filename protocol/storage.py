@@ -14,7 +14,7 @@ from protocol.errors import Reason, RejectedRecord
 from protocol.keys import PEER_ID_BYTES, PeerId
 from protocol.limits import CLOCK_SKEW_S_MAX, MEMBERSHIP_SHARDS, RECORD_LIFETIME_S_MAX
 from protocol.manifest import Manifest
-from protocol.topics import announcement_key, body_key, dht_id, membership_key, shard_of
+from protocol.topics import announcement_key, body_key, dht_id, membership_key, shard_of, status_keys
 from protocol.verify import verify_announcement, verify_record, verify_status
 
 _DIGEST_PREFIX_BYTES = 8
@@ -54,11 +54,15 @@ def place_announcement(envelope: bytes, *, manifest: Manifest, now: float) -> Pl
     )
 
 
-def place_status(envelope: bytes, *, manifest: Manifest, now: float) -> Placement:
-    """Return where a status belongs. Raises RejectedRecord unless `verify_status` accepts it."""
+def place_status(
+    envelope: bytes, *, manifest: Manifest, now: float, shards: int = MEMBERSHIP_SHARDS
+) -> Placement:
+    """Return where a status belongs among `shards`, a power of two from MEMBERSHIP_SHARDS to
+    MEMBERSHIP_SHARDS_MAX. Raises RejectedRecord unless `verify_status` accepts it.
+    """
     verified = verify_status(envelope, swarm=manifest.swarm_id, now=now)
     status = verified.status
-    shard = shard_of(verified.publisher, status.swarm, MEMBERSHIP_SHARDS)
+    shard = shard_of(verified.publisher, status.swarm, shards)
     key = membership_key(status.swarm, shard)
     return Placement(key, verified.publisher.encode(), envelope, float(status.expires))
 
@@ -85,7 +89,7 @@ def check_stored(
     the DHT; any number, including NaN and infinities. The order of the checks is that of SPEC section 7.5.
     """
     placement = _placed(subkey, value, expiry, manifest, now)
-    if (dht_id(placement.key), placement.subkey) != (stored_at, subkey):
+    if placement.subkey != subkey or stored_at not in map(dht_id, _keys_of(placement, manifest)):
         raise RejectedRecord(Reason.TOPIC, "key and subkey do not follow from the contents")
     _check_expiry(placement, expiry)
 
@@ -113,6 +117,13 @@ def _placed(subkey: bytes | None, value: bytes, expiry: float, manifest: Manifes
     if expiry > now + RECORD_LIFETIME_S_MAX + CLOCK_SKEW_S_MAX:
         raise RejectedRecord(Reason.LIFETIME, f"expiry {expiry} is later than any record can expire")
     return place(value, manifest=manifest, now=now)
+
+
+def _keys_of(placement: Placement, manifest: Manifest) -> tuple[bytes, ...]:
+    """Return the keys under which a placed value can be stored. Only a status has more than one."""
+    if placement.subkey is None or len(placement.subkey) != PEER_ID_BYTES:
+        return (placement.key,)
+    return status_keys(manifest.swarm_id, PeerId(placement.subkey.decode()))
 
 
 def _check_expiry(placement: Placement, expiry: float) -> None:

@@ -12,7 +12,14 @@ import hashlib
 from protocol.encoding import sha256_of
 from protocol.errors import InvalidLocal
 from protocol.keys import PeerId, public_key_from_peer_id
-from protocol.limits import DIGEST_BYTES, INT_MAX, MEMBERSHIP_SHARDS, SHARDS_MAX, TASK_ID_BYTES
+from protocol.limits import (
+    DIGEST_BYTES,
+    INT_MAX,
+    MEMBERSHIP_SHARDS,
+    MEMBERSHIP_SHARDS_MAX,
+    SHARDS_MAX,
+    TASK_ID_BYTES,
+)
 
 
 def announcement_key(swarm: bytes, round: int, task_id: bytes, shard: int) -> bytes:  # noqa: A002
@@ -27,11 +34,22 @@ def announcement_key(swarm: bytes, round: int, task_id: bytes, shard: int) -> by
 def membership_key(swarm: bytes, shard: int) -> bytes:
     """Return the DHT key (32 bytes) of one shard of the swarm's peer statuses.
 
-    A peer's own shard is `shard_of(peer_id, swarm, MEMBERSHIP_SHARDS)`.
+    A peer's own shard is `shard_of(peer_id, swarm, shards)`, where `shards` is a power of two from
+    MEMBERSHIP_SHARDS to MEMBERSHIP_SHARDS_MAX.
     """
     _check_width("swarm", swarm, DIGEST_BYTES)
-    _check_range("shard", shard, MEMBERSHIP_SHARDS)
+    _check_range("shard", shard, MEMBERSHIP_SHARDS_MAX)
     return sha256_of(["swarmd-members", swarm, shard])
+
+
+def status_keys(swarm: bytes, peer_id: PeerId) -> tuple[bytes, ...]:
+    """Return the DHT keys under which a status of `peer_id` can be stored: one for each number of shards,
+    fewest shards first.
+    """
+    counts = [MEMBERSHIP_SHARDS]
+    while counts[-1] < MEMBERSHIP_SHARDS_MAX:
+        counts.append(2 * counts[-1])
+    return tuple(membership_key(swarm, shard_of(peer_id, swarm, count)) for count in counts)
 
 
 def body_key(swarm: bytes, digest: bytes) -> bytes:

@@ -2,7 +2,7 @@
 
 Runs the swarms in simulated time and prints tables. `--short` takes a fifth of the time. `--real` instead
 starts real peers without models on loopback, with real p2pd, and prints what they did next to a simulation of
-equal size. `--wire` measures what a call and a connection add on the wire.
+equal size. `--wire` measures what a call and a connection add on the wire, and what p2pd sends by itself.
 """
 
 from __future__ import annotations

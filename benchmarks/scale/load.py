@@ -11,17 +11,19 @@ If all peers are machines nothing is drawn: the load is what they served.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.scale.crowd import NEAR
-from benchmarks.scale.publications import announcements_key
+from benchmarks.scale.publications import announcements_key, status_key
 from benchmarks.scale.simulated import Outcome
 from benchmarks.scale.tally import Flow, Purpose, To, together
 from benchmarks.scale.workload import MANIFEST
 from swarmd.gossip import GossipLimits
+from swarmd.gossip.limits import status_shards_in
 from swarmd.network.handing_over import REPLICAS
 
 Numbers = NDArray[np.float64]
@@ -60,6 +62,8 @@ class Load:
     """What it sent in answers."""
     stored_calls: Numbers
     """Requests to store something, among those answered."""
+    served_in_a_minute: Numbers
+    """Calls answered in the last round, when all announce under the keys of that round."""
 
     @property
     def wire(self) -> Numbers:
@@ -94,8 +98,11 @@ def load_of(outcome: Outcome) -> Load:
             [float(tally.connections.total()) for tally in outcome.tallies],
         )
     )
-    served = _Served(outcome, rng)
-    served_calls, asked, answered, stored = (each / seconds for each in served.by_node())
+    rounds = MANIFEST.round_at(int(outcome.ended - seconds)), MANIFEST.round_at(int(outcome.ended))
+    served_calls, asked, answered, stored = (
+        each / seconds for each in _Served(outcome, rng, *rounds).by_node()
+    )
+    in_a_minute = _Served(outcome, rng, rounds[1], rounds[1]).by_node()[0] / seconds
     return Load(
         received=received + asked,
         sent=sent + answered,
@@ -105,14 +112,15 @@ def load_of(outcome: Outcome) -> Load:
         served_calls=served_calls,
         served_bytes=answered,
         stored_calls=stored,
+        served_in_a_minute=in_a_minute,
     )
 
 
 class _Served:
-    """What each node serves."""
+    """What each node serves, if all that was announced was announced from the `first` to the `last` round."""
 
-    def __init__(self, outcome: Outcome, rng: np.random.Generator) -> None:
-        self._outcome, self._rng = outcome, rng
+    def __init__(self, outcome: Outcome, rng: np.random.Generator, first: int, last: int) -> None:
+        self._outcome, self._rng, self._first, self._last = outcome, rng, first, last
         size = outcome.setting.size
         self._factor = size / outcome.setting.machines
         self._calls, self._asked, self._answered, self._stored = (np.zeros(size) for _ in range(4))
@@ -136,29 +144,31 @@ class _Served:
                     self._anywhere(flow, stores=to in (To.KEEPER, To.FRIEND))
         return self._calls, self._asked, self._answered, self._stored
 
-    def _keys(self, purpose: Purpose) -> list[int]:
-        """Return the keys among which a peer chooses."""
+    def _keys(self, purpose: Purpose) -> dict[int, float]:
+        """Return the keys among which a peer chooses, each with a time at which what it holds is counted."""
         outcome = self._outcome
         if purpose in (Purpose.MEMBERS, Purpose.STATUS):
-            return list(outcome.publications.status_keys)
+            believed = sorted(outcome.sizes_believed)[len(outcome.sizes_believed) // 2]
+            return {status_key(shard): outcome.ended for shard in range(status_shards_in(believed))}
         if purpose not in (Purpose.READ, Purpose.ANNOUNCE):
-            return []
-        newest = MANIFEST.round_at(int(outcome.ended))
+            return {}
         back = GossipLimits().read_rounds_back if purpose is Purpose.READ else 0
         shards = range(sorted(outcome.shards)[len(outcome.shards) // 2])
-        return [
-            announcements_key(round_, task.task_id, shard)
-            for round_ in range(newest - back, newest + 1)
+        return {
+            announcements_key(round_, task.task_id, shard): min(
+                outcome.ended, MANIFEST.round_start(round_ + 2)
+            )
+            for round_ in range(self._first - back, self._last + 1)
             for task in MANIFEST.tasks
             for shard in shards
-        ]
+        }
 
-    def _at_keys(self, keys: list[int], flow: Flow, nodes: int, *, stores: bool) -> None:
+    def _at_keys(self, keys: Mapping[int, float], flow: Flow, nodes: int, *, stores: bool) -> None:
         """Assign a flow to the nodes nearest to keys, all keys with equal frequency."""
         if not flow.calls:
             return
         outcome = self._outcome
-        live = np.array([len(outcome.publications.live(key, outcome.ended)) + 1e-9 for key in keys])
+        live = np.array([len(outcome.publications.live(key, at)) + 1e-9 for key, at in keys.items()])
         found = flow.found * self._factor * live / live.sum()
         times = self._rng.poisson(flow.calls * self._factor / len(keys), len(keys))
         for key, calls, bytes_found in zip(keys, times, found, strict=True):

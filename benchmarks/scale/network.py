@@ -21,7 +21,7 @@ from benchmarks.scale.crowd import NEAR, Crowd
 from benchmarks.scale.publications import Publications
 from benchmarks.scale.tally import Purpose, Served, Tally, To
 from benchmarks.scale.workload import MANIFEST
-from protocol import PEER_ID_BYTES, PeerId, Place, Placement, place_announcement, place_status
+from protocol import PEER_ID_BYTES, PeerId, Place, Placement, place_announcement
 from swarmd.network.bucket_checks import BucketChecks
 from swarmd.network.dht import BUCKET_SIZE, NAMED, Answer
 from swarmd.network.dht_ids import node_id_of
@@ -46,7 +46,7 @@ from swarmd.network.own_announcements import OwnAnnouncements
 from swarmd.network.packing import read_bin
 from swarmd.network.pauses import Pauses
 from swarmd.network.peer_ids import read_peer_id
-from swarmd.network.rules import place_all
+from swarmd.network.rules import place_all, place_among
 from swarmd.network.searching import Holding, Searcher
 from swarmd.network.shares import Source
 from swarmd.network.shelf import Held, Shelf, told
@@ -155,8 +155,8 @@ class SimulatedNetwork:
         self._own.add(placements)
         return (await self._hold(Purpose.ANNOUNCE, placements)).held
 
-    async def publish_status(self, envelope: bytes) -> bool:
-        return not (await self._hold(Purpose.STATUS, _placed(place_status, [envelope]))).crowded
+    async def publish_status(self, envelope: bytes, shards: int) -> bool:
+        return not (await self._hold(Purpose.STATUS, _placed(place_among(shards), [envelope]))).crowded
 
     async def read_announcements(self, keys: Sequence[bytes]) -> list[bytes]:
         return await self._read(Purpose.READ, keys)

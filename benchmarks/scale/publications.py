@@ -8,11 +8,12 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain
 
 from benchmarks.scale.crowd import Crowd
 from benchmarks.scale.workload import MANIFEST, ROUND_S, STEP_S, group, own_status
 from protocol import (
-    MEMBERSHIP_SHARDS,
+    MEMBERSHIP_SHARDS_MAX,
     SHARD_ENTRIES_MAX,
     Placement,
     announcement_key,
@@ -23,6 +24,7 @@ from protocol import (
     shard_of,
 )
 from swarmd import gossip as g
+from swarmd.gossip.limits import status_shards_in
 from swarmd.gossip.publishing import Publisher
 from swarmd.gossip.status import sign_own_status
 from swarmd.network.handing_over import REPLICAS
@@ -80,8 +82,8 @@ class Publications:
         self._crowd, self._real, self._seed, self._shards = crowd, real, seed, shards
         rng = random.Random(f"phases {seed}")
         self._swarm_size = swarm_size
-        self._status_intervals: dict[int, float] = {}
-        """Seconds between two statuses of one peer, by round."""
+        self._believed: dict[int, int] = {}
+        """How large the swarm is according to the machines, by round."""
         self._phases = [rng.random() for _ in range(crowd.size)]
         """When in each step and in each status interval a peer publishes."""
         self._rounds: dict[int, dict[int, list[Entry]]] = {}
@@ -90,11 +92,12 @@ class Publications:
         self._signed: dict[Entry, tuple[bytes, Held]] = {}
         self._entry_of: dict[bytes, Entry] = {}
         self._bodies: OrderedDict[bytes, bytes] = OrderedDict()
-        self._members: list[list[int]] = [[] for _ in range(MEMBERSHIP_SHARDS)]
+        self._members: list[list[int]] = [[] for _ in range(MEMBERSHIP_SHARDS_MAX)]
         for number in range(real, crowd.size):
             name = crowd.nodes[number].name
-            self._members[shard_of(name, MANIFEST.swarm_id, MEMBERSHIP_SHARDS)].append(number)
-        self.status_keys = {status_key(shard): shard for shard in range(MEMBERSHIP_SHARDS)}
+            self._members[shard_of(name, MANIFEST.swarm_id, MEMBERSHIP_SHARDS_MAX)].append(number)
+        self.status_keys = {status_key(shard): shard for shard in range(MEMBERSHIP_SHARDS_MAX)}
+        """All that a swarm can use, by DHT id: their shards."""
         self._stored: dict[tuple[int, int], dict[bytes, Held]] = {}
         """What machines stored at statistical nodes, by node and key."""
 
@@ -235,19 +238,21 @@ class Publications:
 
     def _statuses(self, shard: int, now: float) -> list[Entry]:
         """Return one entry per peer, which may have expired: a peer that has a slot renews it."""
-        interval, lifetime = self._status_interval(MANIFEST.round_at(int(now))), LIMITS.status_lifetime_s
+        believed = self._swarm_size_in(MANIFEST.round_at(int(now)))
+        interval, lifetime = LIMITS.status_interval_in(believed), LIMITS.status_lifetime_s
+        shards = status_shards_in(believed)
         entries = []
-        for number in self._members[shard]:
+        for number in chain.from_iterable(self._members[shard::shards] if shard < shards else ()):
             times = int(now / interval - self._phases[number])
             since = (times + self._phases[number]) * interval
             entries.append(Entry(since, number, since + lifetime, times))
         return entries
 
-    def _status_interval(self, round_: int) -> float:
-        if round_ not in self._status_intervals:
+    def _swarm_size_in(self, round_: int) -> int:
+        if round_ not in self._believed:
             believed = sorted(self._swarm_size() for _ in range(BELIEFS))
-            self._status_intervals[round_] = LIMITS.status_interval_in(believed[BELIEFS // 2])
-        return self._status_intervals[round_]
+            self._believed[round_] = believed[BELIEFS // 2]
+        return self._believed[round_]
 
     def _sign_status(self, entry: Entry) -> tuple[bytes, Held]:
         node = self._crowd.nodes[entry.publisher]

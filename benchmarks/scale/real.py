@@ -47,7 +47,18 @@ GREETING_S = 0.6
 SETTLE_S = 2.0
 """Seconds after which two p2pd have told each other about themselves."""
 
-CALLS = ("rpc_find", "rpc_store", "rpc_ping")
+ALONE = 16
+"""p2pd without peers on top, whose own traffic `--wire` measures."""
+
+JOIN_S = 6.0
+"""Seconds after which one that joined has found the others."""
+
+ALONE_S = 720.0
+"""Seconds for which they are left alone: longer than the ten minutes after which p2pd asks for the peers in
+each part of its routing table again.
+"""
+
+PORT = 4001
 
 
 def main(sizes: Sequence[int], seconds: float, *, wire: bool) -> int:
@@ -62,9 +73,9 @@ def main(sizes: Sequence[int], seconds: float, *, wire: bool) -> int:
         _write(
             "| real peers | KB/s received, messages: real, simulated | calls a second: real, simulated "
             "| KB/s on the wire | s to the first that can use a record, median (p99): real, simulated "
-            "| s to the last: real, simulated | pulled a minute: real, simulated | load |"
+            "| s to the last: real, simulated | pulled a minute: real, simulated | p2pd restarted | load |"
         )
-        _write("|---|---|---|---|---|---|---|---|")
+        _write("|---|---|---|---|---|---|---|---|---|")
     for size in sizes:
         real = uvloop.run(measure(size, seconds))
         _write(real.row(size, seconds))
@@ -98,6 +109,8 @@ class Real:
     firsts: list[float]
     lasts: list[float]
     pulled: int
+    restarts: int
+    """How many times a p2pd died, or no longer answered, and was started again."""
     load: float
 
     def row(self, size: int, seconds: float) -> str:
@@ -118,6 +131,7 @@ class Real:
             f"{_spread(self.firsts)}, {_spread(simulated.firsts)}",
             f"{percentile(self.lasts, 0.5):.1f}, {percentile(simulated.lasts, 0.5):.1f}",
             f"{self.pulled * per * 60:.1f}, {simulated.pulled * per * 60:.1f}",
+            f"{self.restarts}",
             f"{self.load:.1f}",
         )
         return "| " + " | ".join(cells) + " |"
@@ -132,11 +146,13 @@ async def measure(size: int, seconds: float) -> Real:
             running = [tasks.create_task(peer.run()) for peer in peers]
             await asyncio.sleep(WARM_S)
             counted.clear()
+            restarts = sum(peer.network.statistics().restarts for peer in peers)
             before, since = _loopback_bytes(), time.time()
             pulled = sum(peer.gossip.statistics().groups_pulled for peer in peers)
             await asyncio.sleep(seconds)
             wire = _loopback_bytes() - before
             pulled = sum(peer.gossip.statistics().groups_pulled for peer in peers) - pulled
+            restarts = sum(peer.network.statistics().restarts for peer in peers) - restarts
             for task in running:
                 task.cancel()
         await asyncio.gather(*(peer.network.close() for peer in peers))
@@ -151,6 +167,7 @@ async def measure(size: int, seconds: float) -> Real:
         [min(each) for each in waits],
         [max(each) for each in waits],
         pulled,
+        restarts,
         os.getloadavg()[0],
     )
 
@@ -176,7 +193,7 @@ async def _start(size: int, directory: Path, ledger: Ledger) -> list[ModellessPe
 
 async def _wire() -> None:
     """Print what a call, a new connection and an idle connection add on the wire, in both directions
-    together.
+    together, and what p2pd sends by itself.
     """
     opening, idle = await _connections()
     with TemporaryDirectory() as name:
@@ -203,24 +220,22 @@ async def _wire() -> None:
         f"{GREETINGS - answered} of {GREETINGS} greetings went unanswered, as on a busy machine. "
         f"Load {os.getloadavg()[0]:.1f}."
     )
+    joining, each = await _left_alone()
+    _write(
+        f"Of {ALONE} p2pd without peers on top, the last to join put {joining / 1e3:.0f} KB on the wire. "
+        f"Left alone for {ALONE_S / 60:.0f} minutes, each received {each:.0f} bytes a second."
+    )
 
 
 async def _connections() -> tuple[float, float]:
     """Return the bytes of opening and closing a connection, and those of an idle one per second: between two
     p2pd without peers on top.
     """
-    from swarmd.network.binary_addresses import write_address
-    from swarmd.network.p2pd import P2PSettings, control_of, spawn, stop
-    from swarmd.network.peer_ids import write_peer_id
+    from swarmd.network.p2pd import control_of, stop
 
     with TemporaryDirectory() as name:
-        ends = []
-        for number in (1, 2):
-            identity = Path(name) / f"{number}.key"
-            identity.write_bytes(key_of(1, number).to_libp2p())
-            ends.append(await spawn(P2PSettings(identity, f"127.1.0.{number}", 4001)))
-        one, peer = control_of(ends[0]), write_peer_id(key_of(1, 2).peer_id)
-        address = write_address("/ip4/127.1.0.2/tcp/4001")
+        ends = [await _bare(number, Path(name)) for number in (1, 2)]
+        one, (peer, address) = control_of(ends[0]), _at(2)
         await one.dial(peer, [address])
         await asyncio.sleep(SETTLE_S)
         before = _loopback_bytes()
@@ -236,6 +251,44 @@ async def _connections() -> tuple[float, float]:
         opening = (_loopback_bytes() - before - idle * took) / CONNECTIONS
         await asyncio.gather(*map(stop, ends))
     return opening, idle
+
+
+async def _left_alone() -> tuple[float, float]:
+    """Return the bytes that the last of ALONE p2pd puts on the wire when it joins through another one, and
+    those that each then receives per second.
+    """
+    from swarmd.network.p2pd import control_of, stop
+
+    with TemporaryDirectory() as name:
+        ends = [await _bare(number, Path(name)) for number in range(1, ALONE + 1)]
+        before = _loopback_bytes()
+        for number, end in enumerate(ends[1:], 1):
+            before = _loopback_bytes()
+            peer, address = _at(number)
+            await control_of(end).dial(peer, [address])
+            await asyncio.sleep(JOIN_S)
+        joining, before = _loopback_bytes() - before, _loopback_bytes()
+        await asyncio.sleep(ALONE_S)
+        each = (_loopback_bytes() - before) / ALONE / ALONE_S
+        await asyncio.gather(*map(stop, ends))
+    return joining, each
+
+
+async def _bare(number: int, directory: Path) -> Any:
+    """Start a p2pd without a peer on top."""
+    from swarmd.network.p2pd import P2PSettings, spawn
+
+    identity = directory / f"{number}.key"
+    identity.write_bytes(key_of(1, number).to_libp2p())
+    return await spawn(P2PSettings(identity, f"127.1.0.{number}", PORT))
+
+
+def _at(number: int) -> tuple[bytes, bytes]:
+    """Return the id and the address of such a p2pd."""
+    from swarmd.network.binary_addresses import write_address
+    from swarmd.network.peer_ids import write_peer_id
+
+    return write_peer_id(key_of(1, number).peer_id), write_address(f"/ip4/127.1.0.{number}/tcp/{PORT}")
 
 
 class _Counting:

@@ -86,6 +86,7 @@ ROWS: tuple[Row, ...] = (
     two("calls per second, made and answered", lambda load: load.calls),
     two("calls answered per second", lambda load: load.served_calls),
     ("busiest node: calls answered per second", lambda r: f"{r.load.served_calls.max():.1f}"),
+    ("busiest node: the same in a minute", lambda r: f"{r.load.served_in_a_minute.max():.1f}"),
     ("busiest node: of these to hold something", lambda r: f"{r.load.stored_calls.max():.2f}"),
     ("busiest node: KB/s sent in answers", lambda r: f"{r.load.served_bytes.max() / KB:.1f}"),
     ("groups pulled a minute", lambda r: f"{per_minute(r, r.outcome.pulled):.1f}"),

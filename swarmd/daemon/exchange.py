@@ -275,8 +275,9 @@ class Exchange:
             case ReadStatuses(keys=keys):
                 found = await self._or([], self._network.read_statuses(keys))
                 self.handle(StatusesRead(tuple(found)))
-            case PublishStatus(envelope=envelope):
-                self.handle(StatusPublished(await self._or(True, self._network.publish_status(envelope))))
+            case PublishStatus(envelope=envelope, shards=shards):
+                kept = await self._or(True, self._network.publish_status(envelope, shards))
+                self.handle(StatusPublished(kept))
             case AskPublisher(peer=peer):
                 self.handle(PublisherTold(peer, tuple(await self._told_by(peer))))
             case AskStatus(peer=peer):

@@ -19,9 +19,9 @@ should not hang.
 
 async def say_goodbye(gossip: Gossip, network: Network, now: float) -> None:
     """Publish a last status. Peers that remain read it within their usual 15 seconds."""
-    envelope = gossip.goodbye(now)
-    if envelope is None:
+    goodbye = gossip.goodbye(now)
+    if goodbye is None:
         return
     with suppress(NetworkError, TimeoutError):
         async with asyncio.timeout(GOODBYE_S):
-            await network.publish_status(envelope)
+            await network.publish_status(goodbye.envelope, goodbye.shards)

@@ -15,6 +15,7 @@ from tempfile import TemporaryDirectory
 
 from protocol import (
     MEMBERSHIP_SHARDS,
+    MEMBERSHIP_SHARDS_MAX,
     KeyPair,
     Manifest,
     PeerId,
@@ -30,7 +31,14 @@ from swarmd.errors import NetworkError, SwarmdError
 from swarmd.network.hivemind import HivemindNetwork
 
 VISIT_S = 45.0
-"""Seconds for everything: starting the transport takes some seconds, and reading 16 keys a few."""
+"""Seconds for everything: starting the transport takes some seconds, and reading 16 keys a few. A large
+swarm has up to 64.
+"""
+
+LARGE = 64
+"""Statuses under the keys that every swarm uses, from which on the other keys are read too. Those are in use
+from 2,048 peers on, and these then hold at most 128 of 256 statuses.
+"""
 
 ANSWER_S = 10.0
 """Seconds for the named peer to say which swarm it is in."""
@@ -107,9 +115,10 @@ async def _manifest(network: HivemindNetwork, address: str) -> Manifest:
 async def _look(network: HivemindNetwork, manifest: Manifest) -> Visit:
     now, swarm = time.time(), manifest.swarm_id
     statuses: dict[PeerId, PeerStatus] = {}
-    for envelope in await network.read_statuses(
-        [membership_key(swarm, shard) for shard in range(MEMBERSHIP_SHARDS)]
-    ):
+    envelopes = await _statuses_in(network, swarm, range(MEMBERSHIP_SHARDS))
+    if len(envelopes) >= LARGE:
+        envelopes += await _statuses_in(network, swarm, range(MEMBERSHIP_SHARDS, MEMBERSHIP_SHARDS_MAX))
+    for envelope in envelopes:
         try:
             verified = verify_status(envelope, swarm=swarm, now=now)
         except RejectedRecord:
@@ -122,6 +131,10 @@ async def _look(network: HivemindNetwork, manifest: Manifest) -> Visit:
     )
     members = (Member(peer, status, used.get(peer)) for peer, status in statuses.items())
     return Visit(manifest, tuple(sorted(members, key=lambda one: (-one.status.step, one.peer_id))), now)
+
+
+async def _statuses_in(network: HivemindNetwork, swarm: bytes, shards: range) -> list[bytes]:
+    return await network.read_statuses([membership_key(swarm, shard) for shard in shards])
 
 
 async def _ask(

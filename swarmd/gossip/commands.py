@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from protocol import PeerId, VerifiedRecord
+from protocol import MEMBERSHIP_SHARDS, PeerId, VerifiedRecord
 from swarmd.gossip.contacts import Acquaintance
 
 
@@ -52,9 +52,11 @@ class AskPublisher:
 
 @dataclass(frozen=True)
 class PublishStatus:
-    """`Network.publish_status(envelope)` -> `StatusPublished`."""
+    """`Network.publish_status(envelope, shards)` -> `StatusPublished`."""
 
     envelope: bytes
+    shards: int = MEMBERSHIP_SHARDS
+    """The number of shards that the statuses are spread over."""
 
 
 @dataclass(frozen=True)

@@ -348,7 +348,7 @@ class Contacts:
         limits = self._limits
         while len(self._parted) > limits.acquaintances_max:
             del self._parted[next(iter(self._parted))]
-        gone = [peer for peer, (_, at) in self._parted.items() if abs(now - at) >= limits.contact_s]
+        gone = [peer for peer, (_, at) in self._parted.items() if abs(now - at) >= limits.parted_s]
         for peer in gone:
             del self._parted[peer]
         taken = Counter(self._connected.values())

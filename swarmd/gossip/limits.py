@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from protocol import MEMBERSHIP_SHARDS, MEMBERSHIP_SHARDS_MAX, SHARD_ENTRIES_MAX
+
 
 @dataclass(frozen=True)
 class GossipLimits:
@@ -109,6 +111,9 @@ class GossipLimits:
 
     # Contacts
     contact_s: float = 600.0  # a delivery makes a contact for this long: a slow peer pulls every few minutes
+    # Peers that were connected count in the size for this long. In a large swarm a peer meets 80 in a minute
+    # and few of them twice, so the longer they count, the less it underestimates the swarm.
+    parted_s: float = 1_200.0
     # connections per address group that make contacts, because a host can open many
     connected_per_group: int = 8
     contacts_per_group: int = 256  # contacts of one party that count in the size: 64 shards are in use then
@@ -142,3 +147,13 @@ class GossipLimits:
         room for it.
         """
         return max(self.status_interval_s, self.status_lifetime_s * swarm_size / self.statuses_listed)
+
+
+def status_shards_in(swarm_size: int) -> int:
+    """Return the number of shards of the statuses of a swarm of this size: as many as have room for all of
+    them, but no fewer and no more than the protocol allows.
+
+    The number of nodes next to their keys thus grows with the swarm, and a node serves no more peers.
+    """
+    full = max(1, swarm_size // SHARD_ENTRIES_MAX)
+    return min(MEMBERSHIP_SHARDS_MAX, max(MEMBERSHIP_SHARDS, 1 << (full.bit_length() - 1)))

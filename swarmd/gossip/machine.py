@@ -40,6 +40,7 @@ from swarmd.gossip.events import (
     Paused,
     PeersRemembered,
     PublisherTold,
+    PublishStatus,
     PullFailed,
     StatusesRead,
     StatusPublished,
@@ -48,7 +49,7 @@ from swarmd.gossip.events import (
 )
 from swarmd.gossip.finding import Finding
 from swarmd.gossip.intake import Intake
-from swarmd.gossip.limits import GossipLimits
+from swarmd.gossip.limits import GossipLimits, status_shards_in
 from swarmd.gossip.membership import STATUSES_PER_READ, Membership, PeerSeen
 from swarmd.gossip.misconduct import Misconduct
 from swarmd.gossip.namesake import NamesakeWatch
@@ -285,7 +286,7 @@ class Gossip:
         batch = self._publisher.batch(now)
         return [*([batch] if batch else []), *self._telling.due(now, self._contacts.size(now))]
 
-    def goodbye(self, now: float) -> bytes | None:
+    def goodbye(self, now: float) -> PublishStatus | None:
         """Return this peer's last status, to be published when it leaves; None if it published none yet."""
         return self._telling.goodbye(now)
 
@@ -297,7 +298,7 @@ class Gossip:
             if keys := self._reader.keys(missing, self._shards.publish, now):
                 self._keys_read += len(keys)
                 commands.append(ReadAnnouncements(keys))
-        members = self._membership.keys(now)
+        members = self._membership.keys(now, status_shards_in(self._contacts.size(now)))
         if members:
             commands.append(ReadStatuses(members))
         return commands

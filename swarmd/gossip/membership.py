@@ -13,7 +13,14 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from protocol import MEMBERSHIP_SHARDS, PeerId, PeerStatus, VerifiedStatus, membership_key
+from protocol import (
+    MEMBERSHIP_SHARDS,
+    MEMBERSHIP_SHARDS_MAX,
+    PeerId,
+    PeerStatus,
+    VerifiedStatus,
+    membership_key,
+)
 from swarmd.gossip.commands import Command, Connect, RememberPeer
 from swarmd.gossip.kept import Kept
 from swarmd.gossip.limits import GossipLimits
@@ -55,11 +62,16 @@ class Membership:
         self._told: Kept[PeerId, tuple[str, ...]] = Kept(limits.addresses_max)
         """The addresses sent in the last `RememberPeer`."""
         self._left: Kept[PeerId, None] = Kept(limits.peers_max)
-        self._turn = list(range(MEMBERSHIP_SHARDS))
+        self._turn = list(range(MEMBERSHIP_SHARDS_MAX))
         rng.shuffle(self._turn)
+        self._shards = MEMBERSHIP_SHARDS
         self._asked: tuple[int, ...] = ()
         self._entries: dict[int, float] = {}
+        self._is_starting = True
+        """Whether neither all shards nor `membership_first` statuses were read yet."""
         self.read_timer = Timer()
+        self._rest = Timer()
+        """The longest pause of the reads so far."""
         self._read_at = -math.inf
         self.connect_timer = Timer()
         self.reach_out_timer = Timer()
@@ -68,13 +80,18 @@ class Membership:
 
     # Reading ---------------------------------------------------------------------------------------
 
-    def keys(self, now: float) -> tuple[bytes, ...]:
-        """Return the membership keys to read now, if any. Fewer keys are read if shards are full."""
+    def keys(self, now: float, shards: int = MEMBERSHIP_SHARDS) -> tuple[bytes, ...]:
+        """Return the membership keys to read now, if any. Fewer keys are read if shards are full.
+
+        `shards`: how many are believed to be in use. Peers that believe in fewer are among them too.
+        """
         if not self.read_timer.due(now):
             return ()
         wanted = round(STATUSES_PER_READ / max(self._entries_per_shard(), 1.0))
         count = max(1, min(self._limits.membership_keys_max, wanted))
-        self._asked, self._turn = tuple(self._turn[:count]), self._turn[count:] + self._turn[:count]
+        self._shards = shards
+        self._asked = tuple(shard for shard in self._turn if shard < shards)[:count]
+        self._turn = [shard for shard in self._turn if shard not in self._asked] + list(self._asked)
         self.read_timer.pause(now, self._limits.read_answer_s)
         return tuple(membership_key(self._swarm, shard) for shard in self._asked)
 
@@ -95,14 +112,23 @@ class Membership:
     def _pause(self, brought: int, now: float, swarm_size: int) -> None:
         """Pause in proportion to what a read returned, so the rate does not grow with the swarm. There are
         only so many keys, so in a large swarm it falls as the number of readers grows.
+
+        A read before the end of a pause does not shorten it: a peer that starts reads eight keys, and one
+        more as soon as it has neighbours.
         """
         self._read_at = now
         limits = self._limits
         pause = max(limits.membership_interval_s_max, limits.membership_s_per_status * brought)
         pause *= max(1.0, swarm_size / limits.statuses_listed)
-        if len(self._entries) < MEMBERSHIP_SHARDS and len(self._peers) < limits.membership_first:
-            pause = limits.membership_interval_s
-        self.read_timer.pause(now, pause * self._rng.uniform(0.75, 1.25))  # never in step with publishers
+        chance = self._rng.uniform(0.75, 1.25)  # never in step with publishers
+        few = len(self._peers) < limits.membership_first
+        self._is_starting &= few and len(self._entries) < self._shards
+        if self._is_starting:
+            self.read_timer.pause(now, chance * limits.membership_interval_s)
+            return
+        left = 0.0 if self._rest.due(now) else self._rest.at - now
+        self._rest.pause(now, max(left, chance * pause))
+        self.read_timer.pause(now, self._rest.at - now)
 
     def look_again(self) -> None:
         """A peer fell silent and may have said goodbye, so read again soon."""

@@ -10,9 +10,9 @@ from __future__ import annotations
 import random
 from dataclasses import replace
 
-from protocol import KeyPair, Manifest
+from protocol import MEMBERSHIP_SHARDS, KeyPair, Manifest
 from swarmd.gossip.commands import Command, PublishStatus, TellStatus
-from swarmd.gossip.limits import GossipLimits
+from swarmd.gossip.limits import GossipLimits, status_shards_in
 from swarmd.gossip.membership import LEFT
 from swarmd.gossip.namesake import NamesakeWatch
 from swarmd.gossip.own_status import OwnStatus
@@ -42,6 +42,8 @@ class Telling:
         self._publish_timer = Timer()
         self._refused = 0
         """How many times in a row there was no room for the status."""
+        self._shards = MEMBERSHIP_SHARDS
+        """The number of shards among which it was published last."""
 
     def due(self, now: float, swarm_size: int = 1) -> list[Command]:
         """Return the status to tell and to publish, if it is time. Raises InvalidLocal for numbers out of
@@ -58,7 +60,8 @@ class Telling:
             return told
         self._publish_timer.pause(now, chance * self._interval_s(swarm_size))
         self._namesake.signed(envelope, now)
-        return [PublishStatus(envelope), *told]
+        self._shards = MEMBERSHIP_SHARDS if self._refused else status_shards_in(swarm_size)
+        return [PublishStatus(envelope, self._shards), *told]
 
     def _interval_s(self, swarm_size: int) -> float:
         """Return the seconds between two publications, on average."""
@@ -68,8 +71,9 @@ class Telling:
     def answered(self, *, kept: bool) -> None:
         """Note whether there was room for the status.
 
-        In a swarm of thousands a shard is full. Asking its holders every half minute would burden them, and
-        would only be refused.
+        In a swarm of thousands a shard can be full. Asking its holders every half minute would burden them,
+        and would only be refused. A status that was refused is next published among the fewest shards,
+        because older peers accept no other.
         """
         self._refused = 0 if kept else min(self._refused + 1, 16)
 
@@ -79,8 +83,8 @@ class Telling:
         self.timer.wake()
         self._publish_timer.wake()
 
-    def goodbye(self, now: float) -> bytes | None:
-        """Return the last status, to be published when this peer leaves; None before the first status.
+    def goodbye(self, now: float) -> PublishStatus | None:
+        """Return the last status, to be published where the one before is; None before the first status.
 
         It is dated one second ahead, because a status replaces only an older one.
         """
@@ -88,4 +92,4 @@ class Telling:
             return None
         own = replace(self.own, phase=LEFT)
         envelope, *_ = sign_own_status(self._key, self._manifest, self._limits, own, now + 1.0)
-        return envelope
+        return PublishStatus(envelope, self._shards)

@@ -72,7 +72,7 @@ class _Call(Generic[About]):
     about: About
     contact: bool
     until: float
-    """When to stop waiting for a node that is not a contact."""
+    """When the answer is late, and when to stop waiting for a node that is not a contact."""
 
 
 class Calls(Generic[About, Answer]):
@@ -85,6 +85,8 @@ class Calls(Generic[About, Answer]):
         self._loop = asyncio.get_running_loop()
         self._end = self._loop.time() + seconds_max
         self._calls: dict[asyncio.Task[Answer | None], _Call[About]] = {}
+        self._in_time: dict[asyncio.Task[Answer | None], None] = {}
+        """Calls that are not late, oldest first."""
         self._heard = 0
 
     def start(
@@ -93,7 +95,9 @@ class Calls(Generic[About, Answer]):
         """Start a call. `work` returns None if the node does not answer."""
         now = self._loop.time()
         until = now if node in self._lateness else now + PROMPT_S
-        self._calls[self._spawn(self._timed(node, work))] = _Call(about, contact, until)
+        task = self._spawn(self._timed(node, work))
+        self._calls[task] = _Call(about, contact, until)
+        self._in_time[task] = None
 
     @property
     def waited_for(self) -> int:
@@ -101,14 +105,26 @@ class Calls(Generic[About, Answer]):
         now = self._loop.time()
         return sum(self._waits_until(call) > now for call in self._calls.values())
 
-    async def some(self) -> list[tuple[About, Answer | None]]:
-        """Return the next calls that end, or none if one expires first. Requires `waited_for` > 0."""
+    def late(self) -> list[About]:
+        """Return the calls that became late since the last time. Some of them may be awaited nevertheless."""
         now = self._loop.time()
-        first = min(until for until in map(self._waits_until, self._calls.values()) if until > now)
+        late = [task for task in self._in_time if self._calls[task].until <= now]
+        for task in late:
+            del self._in_time[task]
+        return [self._calls[task].about for task in late]
+
+    async def some(self) -> list[tuple[About, Answer | None]]:
+        """Return the next calls that end, or none if one becomes late or expires first. Requires `waited_for`
+        > 0.
+        """
+        now = self._loop.time()
+        ends = (*map(self._waits_until, self._calls.values()), *(self._calls[t].until for t in self._in_time))
+        first = min(until for until in ends if until > now)
         ended, _ = await asyncio.wait(self._calls, timeout=first - now, return_when=asyncio.FIRST_COMPLETED)
         found = []
         for task in ended:
             call = self._calls.pop(task)
+            self._in_time.pop(task, None)
             answer = None if task.cancelled() else task.result()
             if answer is not None:
                 self._heard += ENOUGH if call.contact else 1

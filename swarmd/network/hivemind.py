@@ -19,6 +19,7 @@ from typing import Any
 import structlog
 
 from protocol import (
+    MEMBERSHIP_SHARDS,
     KeyPair,
     PeerId,
     Place,
@@ -26,7 +27,6 @@ from protocol import (
     body_key,
     place_announcement,
     place_body,
-    place_status,
     publisher_key,
 )
 from swarmd.addresses import parse_announced_address, parse_peer_address, tcp_port
@@ -56,7 +56,7 @@ from swarmd.network.places import STREAM_SECONDS
 from swarmd.network.ports import on_free_port
 from swarmd.network.pulling import BodyPuller
 from swarmd.network.reach.reachability import Reaching
-from swarmd.network.rules import KnownManifest, StorageRules, place_all
+from swarmd.network.rules import KnownManifest, StorageRules, place_all, place_among
 from swarmd.network.searching import Holding
 from swarmd.network.session import TRAVERSE_SECONDS, Session
 from swarmd.network.shelf import Shelf
@@ -234,8 +234,8 @@ class HivemindNetwork:
         self._own.add(placements)
         return (await self._store(placements)).held
 
-    async def publish_status(self, envelope: bytes) -> bool:
-        return await self._publish(place_status, [envelope]) == Holding(held=1, crowded=0)
+    async def publish_status(self, envelope: bytes, shards: int = MEMBERSHIP_SHARDS) -> bool:
+        return await self._publish(place_among(shards), [envelope]) == Holding(held=1, crowded=0)
 
     async def ping(self, peer_id: PeerId) -> float:
         if self._guard.shuns(peer_id):

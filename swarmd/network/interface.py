@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 from typing import Protocol
 
-from protocol import PeerId
+from protocol import MEMBERSHIP_SHARDS, PeerId
 from swarmd.errors import NetworkError
 
 BodyProvider = Callable[[bytes], bytes | None]
@@ -266,8 +266,8 @@ class Network(Protocol):
         """
         ...
 
-    async def publish_status(self, envelope: bytes) -> bool:
-        """Store this peer's signed status under its membership key.
+    async def publish_status(self, envelope: bytes, shards: int = MEMBERSHIP_SHARDS) -> bool:
+        """Store this peer's signed status under its membership key among `shards`.
 
         Return False if it is not held, or if most of the nodes that should hold it have no room.
         """

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from protocol import (
+    MEMBERSHIP_SHARDS,
     PEER_ID_BYTES,
     Manifest,
     PeerId,
@@ -25,7 +26,6 @@ from protocol import (
     dht_id,
     place_announcement,
     place_body,
-    place_status,
 )
 from swarmd.addresses import parse_peer_address
 from swarmd.errors import NetworkError
@@ -42,7 +42,7 @@ from swarmd.network.interface import (
 )
 from swarmd.network.own_announcements import OwnAnnouncements
 from swarmd.network.pulling import BodyPuller
-from swarmd.network.rules import KnownManifest, StorageRules, place_all, signer_of
+from swarmd.network.rules import KnownManifest, StorageRules, place_all, place_among, signer_of
 from swarmd.network.shares import OWN, Source
 from swarmd.network.shelf import Shelf
 from swarmd.network.streams import (
@@ -148,8 +148,8 @@ class MemoryNetwork:
         self._own.add(placements)
         return sum([await self._store(placement) for placement in placements])
 
-    async def publish_status(self, envelope: bytes) -> bool:
-        return await self._publish(place_status, [envelope]) == 1
+    async def publish_status(self, envelope: bytes, shards: int = MEMBERSHIP_SHARDS) -> bool:
+        return await self._publish(place_among(shards), [envelope]) == 1
 
     async def ping(self, peer_id: PeerId) -> float:
         self._require_open()

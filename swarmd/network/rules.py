@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
+from functools import wraps
 
 import structlog
 
@@ -24,6 +25,7 @@ from protocol import (
     check_stored,
     check_told,
     dht_id,
+    place_status,
     publisher_key,
 )
 from swarmd.errors import NetworkError
@@ -61,6 +63,16 @@ def place_all(
         except ProtocolError as error:
             log.warning("not published", what=place.__name__.removeprefix("place_"), reason=str(error))
     return placements
+
+
+def place_among(shards: int) -> Place:
+    """Return the `place_status` of statuses that are spread over so many shards."""
+
+    @wraps(place_status)
+    def place(envelope: bytes, *, manifest: Manifest, now: float) -> Placement:
+        return place_status(envelope, manifest=manifest, now=now, shards=shards)
+
+    return place
 
 
 def signer_of(subkey: bytes | None, value: bytes) -> PeerId:

@@ -225,8 +225,14 @@ class Searcher:
         contacts = self._contacts(keys, known)
         walk = Walk(keys, start, contacts, self._vouching.follow, keys_at_once=FIND_KEYS_MAX)
         calls: Calls[Question, Names] = Calls(self._spawn, self._lateness, SEARCH_S)
+
+        def next_question() -> Question | None:
+            for late in calls.late():
+                walk.late(late)
+            return walk.next()
+
         while not enough():
-            while calls.waited_for < BEAM and (question := walk.next()) is not None:
+            while calls.waited_for < BEAM and (question := next_question()) is not None:
                 if not question.contact and self._lateness.keeps_waiting(question.node):
                     walk.silent(question)
                     continue

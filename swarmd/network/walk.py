@@ -9,6 +9,9 @@ hostile:
   followed.
 - Nodes that were known before are asked first. So are some contacts for each key, however far from it: an
   attacker chooses where its nodes are in the DHT, but not which peers are contacts.
+- While an answer can still come in time, nobody is asked in its place. Otherwise, each of the first answers
+  would lead to a node that is near only as long as nearer ones have not answered yet: 27 nodes instead of 18
+  in a swarm of 10,000.
 
 This module handles neither time nor messages; `searching.py` does.
 """
@@ -75,6 +78,8 @@ class Walk:
         self._asked: dict[int, set[int]] = {key: set() for key in keys}
         self._followed = dict.fromkeys(keys, 0)
         self._pending = dict.fromkeys(keys, 0)
+        self._expected: dict[int, set[int]] = {key: set() for key in keys}
+        """Distances of the nodes whose answers can still come in time."""
         self._alive: set[int] = set()
         self._silent: set[int] = set()
 
@@ -92,14 +97,21 @@ class Walk:
         self._alive.add(question.node)
         for key in question.keys:
             self._pending[key] -= 1
+            self._expected[key].discard(key ^ question.node)
             insort(self._near[key], (key ^ question.node, question.node))
             nearest = heapq.nsmallest(BEAM, {key ^ node: node for node in names.get(key, ())}.items())
             for distance, node in nearest:
                 if distance < self._bound(key):
                     heapq.heappush(self._named[key], (distance, node, question.node))
 
+    def late(self, question: Question) -> None:
+        """The node has not answered in time, so others are asked in its place. Its answer still counts."""
+        for key in question.keys:
+            self._expected[key].discard(key ^ question.node)
+
     def silent(self, question: Question) -> None:
         """The node did not answer."""
+        self.late(question)
         self._silent.add(question.node)
         for key in question.keys:
             self._pending[key] -= 1
@@ -145,6 +157,7 @@ class Walk:
         for each in keys:
             self._asked[each].add(node)
             self._pending[each] += 1
+            self._expected[each].add(each ^ node)
         return Question(node, keys, self.is_contact(node), namer)
 
     def _may_ask(self, key: int, node: int) -> bool:
@@ -152,5 +165,6 @@ class Walk:
 
     def _bound(self, key: int) -> float:
         """The distance beyond which no node needs to be asked."""
-        near = self._near[key]
-        return near[BEAM - 1][0] if len(near) >= BEAM else float("inf")
+        answered = (distance for distance, _ in self._near[key][:BEAM])
+        near = heapq.nsmallest(BEAM, (*answered, *self._expected[key]))
+        return near[-1] if len(near) == BEAM else float("inf")

@@ -12,7 +12,7 @@ from typing import Any
 from protocol import KeyPair, PeerId, TaskSpec
 from swarmd.config import ObserveConfig
 from swarmd.errors import NetworkError
-from swarmd.gossip import Command, Event, GossipStatistics, Ignored, Party
+from swarmd.gossip import Command, Event, GossipStatistics, Ignored, Party, PublishStatus
 from swarmd.groups import ScoredCompletion, ScoredGroup
 from swarmd.network.interface import (
     BodyProvider,
@@ -141,8 +141,8 @@ class ScriptedNetwork:
     def news_by(self, news: object) -> None:
         self.news = news
 
-    async def publish_status(self, envelope: bytes) -> bool:
-        return await self._answer("publish_status", envelope)
+    async def publish_status(self, envelope: bytes, shards: int) -> bool:
+        return await self._answer("publish_status", envelope, shards)
 
     async def read_statuses(self, keys: Sequence[bytes]) -> list[bytes]:
         return await self._answer("read_statuses", tuple(keys))
@@ -236,7 +236,7 @@ class ScriptedGossip:
         wants, self.wants = self.wants, []
         return wants
 
-    def goodbye(self, now: float) -> bytes | None:
+    def goodbye(self, now: float) -> PublishStatus | None:
         return None
 
     @property

@@ -65,8 +65,8 @@ ANSWERED = [
         g.PullFailed(b"d" * 32, "the other is away"),
     ),
     (
-        g.PublishStatus(b"s"),
-        ("publish_status", b"s"),
+        g.PublishStatus(b"s", 32),
+        ("publish_status", b"s", 32),
         False,
         g.StatusPublished(kept=False),
         g.StatusPublished(kept=True),

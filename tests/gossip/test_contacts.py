@@ -43,7 +43,7 @@ def test_a_peer_alone_is_one_and_whoever_delivers_is_one_more_or_else_is_connect
     contacts.connected({SECOND: at("10.0.0.2")}, START)
     assert settled(contacts, START + 200 + LIMITS.contact_s) == 2, "the connection is there"
     contacts.connected({}, START)
-    assert settled(contacts, START + 1_000 + LIMITS.contact_s) == 1
+    assert settled(contacts, START + 1_000 + LIMITS.parted_s) == 1
 
 
 def test_one_host_that_opens_many_connections_makes_few_contacts():
@@ -55,14 +55,15 @@ def test_one_host_that_opens_many_connections_makes_few_contacts():
     assert contacts.is_contact(FIRST, START), "it was there before the crowd"
 
 
-def test_a_connection_that_was_closed_counts_in_the_size_for_as_long_as_a_delivery():
+def test_a_connection_that_was_closed_counts_in_the_size_longer_than_a_delivery_makes_a_contact():
     contacts = Contacts(LIMITS)
     contacts.connected({FIRST: at("10.0.0.1"), SECOND: at("10.0.0.2")}, START)
     contacts.connected({SECOND: at("10.0.0.2")}, START + 100)
     assert settled(contacts, START + 100) == 3
     assert not contacts.is_contact(FIRST, START + 100), "it vouches for nothing else"
     assert contacts.standing(FIRST, START + 100) is Standing.STRANGER
-    assert settled(contacts, START + 100 + LIMITS.contact_s) == 2
+    assert settled(contacts, START + 100 + LIMITS.contact_s) == 3
+    assert settled(contacts, START + 100 + LIMITS.parted_s) == 2
 
 
 def test_names_that_take_turns_on_the_connections_of_one_host_count_no_more_than_names_that_stay():

@@ -7,10 +7,11 @@ from itertools import pairwise
 
 import pytest
 
-from protocol import MEMBERSHIP_SHARDS, FullStatus, sign_full_status, verify_status
+from protocol import MEMBERSHIP_SHARDS, FullStatus, membership_key, sign_full_status, verify_status
 from swarmd import gossip as g
 from swarmd.gossip import GossipLimits
 from swarmd.gossip.clock import ClockWatch
+from swarmd.gossip.limits import status_shards_in
 from swarmd.gossip.membership import LEFT, Membership
 from swarmd.gossip.namesake import NamesakeWatch
 from swarmd.gossip.status import StatusIntake
@@ -81,6 +82,79 @@ def test_in_a_larger_swarm_there_are_longer_pauses_between_two_reads_because_the
         pauses[size] = members.read_timer.at - START
     few, many = pauses.values()
     assert 4 * 0.75 / 1.25 <= many / few <= 4 * 1.25 / 0.75
+
+
+def test_a_second_read_soon_after_the_first_does_not_shorten_the_pause_of_the_first():
+    """A peer that starts reads eight keys, and one more as soon as it has neighbours."""
+    members = membership()
+    members.keys(START)
+    members.answered(statuses(range(1, 200)), START)
+    pause = members.read_timer.at - START
+    members.hurry()
+    assert members.keys(START + 1)
+    members.answered(statuses(range(1, 20)), START + 1)
+    assert members.read_timer.at == pytest.approx(START + pause)
+    members.keys(START + pause)
+    members.answered(statuses(range(1, 20)), START + pause)
+    assert members.read_timer.at - START - pause < 1.25 * 20 * LIMITS.membership_s_per_status
+
+
+def test_a_large_swarm_is_read_fast_only_until_enough_peers_are_listed_for_the_first_time():
+    members = membership()
+    members.keys(START, 64)
+    members.answered(statuses(range(1, 71)), START, 5_000)
+    later = members.read_timer.at
+    members.expire(later)
+    assert members.peers() == (), "they expired meanwhile"
+    members.keys(later, 64)
+    members.answered(statuses(range(1, 5), later), later, 5_000)
+    assert members.read_timer.at - later > 10 * LIMITS.membership_interval_s
+
+
+def test_the_shards_of_the_statuses_grow_with_the_swarm_and_are_bounded():
+    shards = [status_shards_in(size) for size in (1, 100, 2_047, 2_048, 4_095, 4_096, 10_000, 10**9)]
+    assert shards == [16, 16, 16, 32, 32, 64, 64, 64]
+
+
+def test_all_shards_that_are_believed_in_use_are_read_in_turn_and_no_others():
+    members = membership()
+    now, read = START, []
+    for shards in (64, 64, 16):
+        seen: set[bytes] = set()
+        for _ in range(shards):
+            keys = members.keys(now, shards)
+            members.answered(statuses(range(1, 2)), now)
+            now = members.read_timer.at
+            seen |= set(keys)
+        read.append(seen)
+    every = [{membership_key(SWARM, shard) for shard in range(count)} for count in (64, 64, 16)]
+    assert read == every
+
+
+def published(telling: Telling, now: float, size: int) -> list[int]:
+    """The shards among which a status is published at `now`."""
+    return [c.shards for c in telling.due(now, size) if isinstance(c, g.PublishStatus)]
+
+
+def test_a_status_that_was_refused_is_published_where_older_peers_accept_it():
+    telling = Telling(OWN, MANIFEST, LIMITS, random.Random(1), NamesakeWatch())
+    telling.own = make_own_status(OWN)
+    assert published(telling, START, 5_000) == [64]
+    telling.answered(kept=False)
+    assert published(telling, START + 4 * 3_600, 5_000) == [16]
+    telling.answered(kept=True)
+    assert published(telling, START + 8 * 3_600, 5_000) == [64]
+
+
+def test_a_goodbye_replaces_the_status_before_it_wherever_that_is():
+    telling = Telling(OWN, MANIFEST, LIMITS, random.Random(1), NamesakeWatch())
+    assert telling.goodbye(START) is None
+    telling.own = make_own_status(OWN)
+    for now, size, shards in ((START, 3_000, 32), (START + 4 * 3_600, 10, 16)):
+        assert published(telling, now, size) == [shards]
+        last = telling.goodbye(now + 1)
+        assert last is not None
+        assert last.shards == shards
 
 
 def test_a_large_swarm_is_listed_by_samples_and_every_peer_always_has_a_new_status_to_tell():

@@ -114,6 +114,24 @@ def test_silence_is_no_answer() -> None:
     run_simulated(scenario())
 
 
+def test_a_call_is_reported_late_once_and_at_once_if_its_node_was_late_before() -> None:
+    async def scenario() -> None:
+        asking, loop = Asking(), asyncio.get_running_loop()
+        for waited in (PROMPT_S, 0.0):
+            calls: Calls[str, str] = Calls(asking.spawn, asking.lateness, SECONDS_MAX)
+            began = loop.time()
+            calls.start(1, "slow", partial(asyncio.sleep, 1.25, "yes"), contact=True)
+            late = calls.late()
+            while not late:
+                assert await calls.some() == []
+                late = calls.late()
+            assert (late, loop.time() - began) == (["slow"], waited)
+            assert calls.late() == []
+            assert await calls.some() == [("slow", "yes")], "a contact is awaited nevertheless"
+
+    run_simulated(scenario())
+
+
 def test_no_wait_is_longer_than_its_bound() -> None:
     async def scenario() -> None:
         asking = Asking()

@@ -12,6 +12,7 @@ import pytest
 from hivemind.p2p import PeerID
 
 from protocol import PeerId, Placement, dht_id
+from swarmd.network.awaiting import PROMPT_S
 from swarmd.network.dht import RPC_SECONDS, Answer
 from swarmd.network.dht_ids import node_id_of
 from swarmd.network.guard import Guard
@@ -217,6 +218,33 @@ def test_hostile_nodes_cost_the_pair_little_time_once_they_were_late() -> None:
             await asyncio.sleep(2.0)
         assert max(longest) < SEARCH_S + STORE_S
         assert sorted(longest)[10] < SLOW_S
+
+    run(scenario)
+
+
+def test_slow_nodes_next_to_a_key_delay_a_search_by_less_than_their_answer_takes() -> None:
+    """Others are asked in their place as soon as they are late, although too few have answered to give up on
+    them."""
+
+    async def scenario(world: World) -> None:
+        reader, holder = Honest(world), Honest(world)
+        reader.knows(holder.peer, *(Honest(world).peer for _ in range(3)))
+        reader.knows(*(world.hostile("slow") for _ in range(BEAM - 3)))
+        names = (b"key %d" % number for number in range(1_000))
+        key = next(n for n in names if holder.peer not in reader.nearest(int.from_bytes(dht_id(n)), BEAM))
+        one = Placement(key, b"publisher", b"announcement", simulated_wall_clock() + 600.0)
+        await holder.searcher.hold([one])
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        answer, asked_at = holder.answer, []
+
+        async def noted(keys: Sequence[bytes]) -> list[Answer]:
+            asked_at.append(loop.time() - began)
+            return await answer(keys)
+
+        world.at[holder.peer] = (noted, holder.keep)
+        assert await reader.searcher.entries([key]) == [one.value]
+        assert asked_at[0] <= PROMPT_S + 2 * LATENCY_S
 
     run(scenario)
 

@@ -80,6 +80,56 @@ def test_names_of_nobody_push_no_real_node_out_of_sight(seed: int, liars_count: 
     assert not set(walk.nearest(key)) & {name for names in nobody.values() for name in names}
 
 
+def test_nobody_is_asked_in_place_of_a_node_whose_answer_can_still_come_in_time():
+    """Each of the first answers would otherwise lead to a node that only fills the beam until nearer ones
+    answered."""
+    known = [100 * n for n in range(1, BEAM + 5)]
+    walk = walk_to([0], known)
+    first = [walk.next() for _ in range(BEAM)]
+    assert [question.node for question in first if question] == known[:BEAM]
+    assert walk.next() is None
+    assert first[0] is not None
+    walk.answered(first[0], {0: [1, 50, 850]})
+    named = [walk.next() for _ in range(2)]
+    assert [question.node for question in named if question] == [1, 50], "only what is nearer than they are"
+    assert walk.next() is None
+
+
+def test_in_place_of_a_late_or_a_silent_node_the_next_nearest_is_asked_and_a_late_answer_counts():
+    known = list(range(1, BEAM + 4))
+    walk = walk_to([0], known)
+    slow, dead, *others = (walk.next() for _ in range(BEAM))
+    assert slow is not None
+    assert dead is not None
+    assert walk.next() is None
+    walk.late(slow)
+    instead = walk.next()
+    assert instead is not None
+    assert instead.node == BEAM + 1
+    walk.silent(dead)
+    assert walk.next() is not None
+    assert walk.next() is None
+    for question in (*others, slow):
+        assert question is not None
+        walk.answered(question, {})
+    assert walk.nearest(0)[0] == slow.node
+    assert dead.node not in walk.nearest(0)
+
+
+def test_the_eight_nearest_known_nodes_are_asked_before_any_name_is_followed():
+    known = [100 * n for n in range(1, 20)]
+    walk = walk_to([0], known, [PLACES - 1, PLACES - 2])
+    asked = [walk.next() for _ in range(4)]
+    assert asked[0] is not None
+    walk.answered(asked[0], {0: [1, 2, 3]})
+    while len(asked) < 2 + BEAM:
+        asked.append(walk.next())
+    assert [question.node for question in asked[2:] if question] == known[:BEAM]
+    follower = walk.next()
+    assert follower is not None
+    assert follower.namer == PLACES - 1 or follower.namer == PLACES - 2
+
+
 def test_contacts_are_asked_first_however_many_others_are_nearer() -> None:
     key, contact = 0, PLACES - 1
     others = list(range(1, 100))

@@ -110,6 +110,28 @@ def test_nothing_is_accepted_in_the_place_or_with_the_contents_of_another(placed
                 assert reason_of(one, manifest, record.created, subkey=other.subkey) is not None
 
 
+@pytest.mark.parametrize("shards", [16, 32, 64])
+def test_a_status_may_be_among_more_shards_in_a_large_swarm(publisher, manifest, status, shards):
+    now, envelope = status.created, sign_status(publisher, status)
+    one = place_status(envelope, manifest=manifest, now=now, shards=shards)
+    swarm = manifest.swarm_id
+
+    assert one.key == membership_key(swarm, shard_of(publisher.peer_id, swarm, shards))
+    assert reason_of(one, manifest, now) is None
+
+
+def test_a_status_is_refused_under_every_other_key_of_the_members(publisher, manifest, status):
+    now, swarm = status.created, manifest.swarm_id
+    one = place_status(sign_status(publisher, status), manifest=manifest, now=now)
+    accepted = {
+        shard
+        for shard in range(64)
+        if reason_of(one, manifest, now, stored_at=dht_id(membership_key(swarm, shard))) is None
+    }
+
+    assert accepted == {shard_of(publisher.peer_id, swarm, shards) for shards in (16, 32, 64)}
+
+
 def test_nothing_is_accepted_in_another_swarm(placed, manifest, record):
     other = manifest.model_copy(update={"name": "other"})
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from protocol import (
     MEMBERSHIP_SHARDS,
+    MEMBERSHIP_SHARDS_MAX,
     SHARD_ENTRIES_MAX,
     SHARDS_MAX,
     InvalidLocal,
@@ -22,6 +23,7 @@ from protocol import (
     peer_id_from_public_key,
     publisher_key,
     shard_of,
+    status_keys,
 )
 
 PEERS = [KeyPair.from_seed(number.to_bytes(32, "big")).peer_id for number in range(64)]
@@ -46,6 +48,16 @@ def test_peers_spread_over_the_shards():
     assert set(entries) == set(range(MEMBERSHIP_SHARDS))
     assert max(entries.values()) <= 80  # 50 on average
     assert SHARD_ENTRIES_MAX * MEMBERSHIP_SHARDS >= 1000
+
+
+@given(digests, st.sampled_from(PEERS))
+def test_whoever_reads_all_shards_of_a_large_swarm_finds_a_status_under_each_of_its_keys(swarm, peer_id):
+    keys = [membership_key(swarm, shard) for shard in range(MEMBERSHIP_SHARDS_MAX)]
+    few, *_, many = found = [keys.index(key) for key in status_keys(swarm, peer_id)]
+
+    assert few == shard_of(peer_id, swarm, MEMBERSHIP_SHARDS) < MEMBERSHIP_SHARDS
+    assert [shard % MEMBERSHIP_SHARDS for shard in found] == [few] * 3
+    assert many == shard_of(peer_id, swarm, MEMBERSHIP_SHARDS_MAX)
 
 
 def test_the_salt_gives_a_peer_other_neighbours():
@@ -93,7 +105,7 @@ def test_keys_of_different_kinds_never_meet(swarm, digest, shard):
         lambda: announcement_key(bytes(32), 0, bytes(15), 0),
         lambda: announcement_key(bytes(32), 0, bytes(16), SHARDS_MAX),
         lambda: membership_key(bytes(33), 0),
-        lambda: membership_key(bytes(32), MEMBERSHIP_SHARDS),
+        lambda: membership_key(bytes(32), MEMBERSHIP_SHARDS_MAX),
         lambda: body_key(bytes(32), bytes(20)),
         lambda: body_key(b"", bytes(32)),
         lambda: publisher_key(bytes(31), KeyPair.from_seed(bytes(32)).peer_id),

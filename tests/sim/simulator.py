@@ -281,8 +281,8 @@ class Swarm:
                 self._later(lambda: self.store_body(peer, envelope))
             case g.Announce(envelopes):
                 self._later(lambda: self.tell(peer, g.Announced(self._announce_all(peer, envelopes))))
-            case g.PublishStatus(envelope):
-                self._later(lambda: self.store_status(peer, envelope))
+            case g.PublishStatus(envelope, shards):
+                self._later(lambda: self.store_status(peer, envelope, shards=shards))
                 self._later(lambda: self.tell(peer, g.StatusPublished(kept=True)))
             case g.ReadAnnouncements(keys):
                 peer.keys_read += len(keys)
@@ -354,10 +354,12 @@ class Swarm:
             self.fullest_key = max(self.fullest_key, len(holder.shelf.entries(placed.key, self.now)))
         return stored
 
-    def store_status(self, peer: Peer, envelope: bytes, signer: PeerId | None = None) -> None:
+    def store_status(
+        self, peer: Peer, envelope: bytes, signer: PeerId | None = None, shards: int = MEMBERSHIP_SHARDS
+    ) -> None:
         """Store a status of `peer`, or of the `signer` in whose name it speaks."""
         swarm, signer = self.manifest.swarm_id, signer or peer.peer_id
-        status_key = membership_key(swarm, shard_of(signer, swarm, MEMBERSHIP_SHARDS))
+        status_key = membership_key(swarm, shard_of(signer, swarm, shards))
         expires = self.now + peer.clock_offset + 120
         for holder in self._holders(peer, status_key):
             holder.shelf.put_entry(status_key, signer.encode(), envelope, expires, self.now, brought_by(peer))

@@ -219,7 +219,7 @@ def topics_file() -> Json:
         ],
         "membership_keys": [
             {"swarm": swarm.hex(), "shard": shard, "key": p.membership_key(swarm, shard).hex()}
-            for shard in (0, 15)
+            for shard in (0, 15, 63)
         ],
         "body_keys": [
             {"swarm": swarm.hex(), "digest": ANNOUNCEMENT.digest.hex(),

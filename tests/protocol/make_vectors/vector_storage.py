@@ -52,8 +52,10 @@ def _entry_of(announcement: p.Announcement = ANNOUNCEMENT, signer: p.KeyPair = A
     return p.Placement(key, subkey, p.sign_announcement(signer, announcement), announcement.expires)
 
 
-def _member_of(status: p.PeerStatus = STATUS, signer: p.KeyPair = ALICE) -> p.Placement:
-    shard = p.shard_of(signer.peer_id, status.swarm, limits.MEMBERSHIP_SHARDS)
+def _member_of(
+    status: p.PeerStatus = STATUS, signer: p.KeyPair = ALICE, shards: int = limits.MEMBERSHIP_SHARDS
+) -> p.Placement:
+    shard = p.shard_of(signer.peer_id, status.swarm, shards)
     key = p.membership_key(status.swarm, shard)
     return p.Placement(key, signer.peer_id.encode(), p.sign_status(signer, status), status.expires)
 
@@ -94,6 +96,8 @@ def _valid() -> list[Json]:
         ),
         _asked("a status", member),
         _asked("a status of another publisher", _member_of(signer=BOB)),
+        _asked("a status among 32 shards", _member_of(shards=32)),
+        _asked("a status among 64 shards", _member_of(shards=64)),
     ]
 
 
@@ -190,6 +194,7 @@ def _wrong_places() -> list[Json]:
     other_shard = p.announcement_key(
         announcement.swarm, announcement.round, GCD.task_id, announcement.shard ^ 1
     )
+    beside = p.shard_of(ALICE.peer_id, MANIFEST.swarm_id, limits.MEMBERSHIP_SHARDS) ^ 1
     other_round = p.announcement_key(
         announcement.swarm, announcement.round - 1, GCD.task_id, announcement.shard
     )
@@ -213,6 +218,7 @@ def _wrong_places() -> list[Json]:
         ),
         bad("an announcement with another digest", entry, subkey=ALICE.peer_id.encode() + bytes(8)),
         bad("a status under another's shard", member, key=bobs.key),
+        bad("a status under a shard of nobody", member, key=p.membership_key(MANIFEST.swarm_id, beside)),
         bad("a status with another's peer id", member, subkey=bobs.subkey),
         bad("another's status in its place", member, value=bobs.value),
     ]
