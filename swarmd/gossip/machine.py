@@ -16,6 +16,7 @@ from swarmd.gossip.clock import ClockWatch
 from swarmd.gossip.commands import (
     AskStatus,
     Command,
+    PublishStatus,
     ReadAnnouncements,
     ReadStatuses,
     StandingChanged,
@@ -40,7 +41,6 @@ from swarmd.gossip.events import (
     Paused,
     PeersRemembered,
     PublisherTold,
-    PublishStatus,
     PullFailed,
     StatusesRead,
     StatusPublished,
