@@ -8,8 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.cases import Case
-from benchmarks.measure import THEIRS, Result, Settings, job_of, prepare_case
+from benchmarks.measure import Result, Settings, job_of, prepare_case
 from benchmarks.processes import call
+from benchmarks.sides import WITH_GRADIENTS
 
 ENDS = ("equal", "unequal")
 
@@ -36,7 +37,7 @@ def _check(case: Case, settings: Settings, job: Result, ends: str, directory: Pa
     ours = directory / "ours.safetensors"
     our_loss = _gradients("ours", job, batch, ours, settings.threads)
     found = []
-    for side in THEIRS:
+    for side in WITH_GRADIENTS:
         if side not in settings.sides:
             continue
         theirs = directory / "theirs.safetensors"

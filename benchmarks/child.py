@@ -14,16 +14,16 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.memory import peak_bytes, peak_device_bytes, present_bytes
+from benchmarks.sides import SIDES
 
 Payload = dict[str, Any]
-SIDES = {"ours": "benchmarks.ours", "trl": "benchmarks.trl_side", "genrl": "benchmarks.genrl_side"}
 
 
 def run(payload: Payload) -> Payload:
     """{side, job}: the times of the steps, and the memory that this process used."""
     from benchmarks.job import Job, require_length
 
-    side = importlib.import_module(SIDES[payload["side"]])
+    side = importlib.import_module(SIDES[payload["side"]].module)
     imported = present_bytes()
     job = Job.from_plain(payload["job"])
     steps = side.run(job)
@@ -75,7 +75,7 @@ def gradients(payload: Payload) -> Payload:
     from benchmarks.batch import read_batch
     from benchmarks.job import Job
 
-    side = importlib.import_module(SIDES[payload["side"]])
+    side = importlib.import_module(SIDES[payload["side"]].module)
     loss, found = side.gradients(Job.from_plain(payload["job"]), read_batch(Path(payload["batch"])))
     save_file({name: gradient.contiguous() for name, gradient in found.items()}, payload["path"])
     return {"loss": loss}

@@ -30,7 +30,7 @@ class Job:
     lengths: Lengths
     checkpointing: bool = False
     engine: str = "auto"
-    """Only for our trainer: `--engine`."""
+    """What generates: ours takes any `--engine`; TRL uses vLLM for "vllm", otherwise `generate`."""
 
     @property
     def completions(self) -> int:

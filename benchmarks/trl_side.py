@@ -1,8 +1,10 @@
 """One step of TRL's GRPOTrainer, as fast as its options make it.
 
-It runs its own training loop, with transformers' `generate`. Nothing is logged or saved, and the whole batch
-goes through the model at once. Gradient checkpointing, its default, is off because it costs time
-(`--checkpointing` turns it on). bfloat16 works as by default in TRL: autocast over float32 weights.
+It runs its own training loop, with transformers' `generate` or with vLLM inside its process. Nothing is
+logged or saved, and the whole batch goes through the model at once. Gradient checkpointing, its default, is
+off because it costs time (`--checkpointing` turns it on). bfloat16 works as by default in TRL: autocast
+over float32 weights. vLLM stays awake between steps, as by default. The correction of its logprobs, a
+default, is off because it costs a forward pass.
 """
 
 from __future__ import annotations
@@ -89,7 +91,7 @@ def _inputs(batch: Sequence[FixedGroup]) -> dict[str, Tensor]:
 def make_trainer(job: Job, directory: str) -> Any:
     """Return the trainer with the job's model and questions."""
     torch.set_num_threads(job.threads)
-    model = AutoModelForCausalLM.from_pretrained(job.path, dtype=torch.float32)
+    model = AutoModelForCausalLM.from_pretrained(job.model_dir, dtype=torch.float32)
     prompts = [[dict(message) for message in prompt_messages(text)] for text in job.questions]
 
     def rewards(completions: Sequence[Any], **_: Any) -> list[float]:
@@ -124,5 +126,8 @@ def make_trainer(job: Job, directory: str) -> Any:
             per_device_train_batch_size=job.completions,
             gradient_accumulation_steps=1,
             shuffle_dataset=False,
+            use_vllm=job.engine == "vllm",
+            vllm_mode="colocate",
+            vllm_importance_sampling_correction=False,
         ),
     )

@@ -19,6 +19,8 @@ from swarmd.errors import ConfigError
 IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 PORT_MAX = 65_535  # 16 bits
+PORT_DIGITS_MAX = 20  # zeros may lead; Python does not convert thousands of digits
+SHOWN_CHARS = 100  # of a wrong address
 
 ADDRESS_CHARS_MAX = 256
 """As long as a status may carry; a relayed DNS address with two peer ids needs about 200."""
@@ -58,8 +60,8 @@ def parse_ip(text: str) -> IpAddress:
         return ipaddress.ip_address(text)
     except ValueError as error:
         raise ConfigError(
-            f"{text!r} is not an IP address: use 0.0.0.0 (all interfaces), 127.0.0.1 or an address of this "
-            "machine; DNS names belong in network.announce"
+            f"{text[:SHOWN_CHARS]!r} is not an IP address: use 0.0.0.0 (all interfaces), 127.0.0.1 or an "
+            "address of this machine; DNS names belong in network.announce"
         ) from error
 
 
@@ -67,12 +69,17 @@ def parse_http(text: str) -> tuple[str, int]:
     """(host, port) of HOST:PORT, [IPV6]:PORT or PORT alone, which means loopback. Raises ConfigError."""
     host, _, port = text.rpartition(":")
     host = host.removeprefix("[").removesuffix("]")
-    if not port.isascii() or not port.isdigit() or int(port) > PORT_MAX:
+    if not _is_port(port):
         raise ConfigError(
-            f"{text!r} is not HOST:PORT: {port!r} is not a port, a number from 0 to {PORT_MAX}; "
-            "expected 127.0.0.1:8080"
+            f"{text[:SHOWN_CHARS]!r} is not HOST:PORT: {port[:SHOWN_CHARS]!r} is not a port, a number from 0 "
+            f"to {PORT_MAX}; expected 127.0.0.1:8080"
         )
     return host or "127.0.0.1", int(port)
+
+
+def _is_port(text: str) -> bool:
+    """Whether `text` is a port, or 0."""
+    return text.isascii() and text.isdigit() and len(text) <= PORT_DIGITS_MAX and int(text) <= PORT_MAX
 
 
 def parse_peer_address(text: str) -> PeerAddress:
@@ -201,8 +208,8 @@ def _checked(name: str, value: str) -> str:
     if name in ("ip4", "ip6"):
         return _checked_ip(name, value)
     if name in ("tcp", "udp"):
-        if not value.isascii() or not value.isdecimal() or not 0 < int(value) <= PORT_MAX:
-            raise _MalformedError(f"port {value!r} is not a number from 1 to {PORT_MAX}")
+        if not _is_port(value) or int(value) == 0:
+            raise _MalformedError(f"port {value[:SHOWN_CHARS]!r} is not a number from 1 to {PORT_MAX}")
         return str(int(value))
     if name in ("dns", "dns4", "dns6", "dnsaddr"):
         if not DNS_NAME.fullmatch(value):

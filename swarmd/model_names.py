@@ -37,16 +37,17 @@ def require_plausible(name: str, asked_by: str = "--model") -> None:
     path = Path(name)
     try:
         path = path.expanduser()
-        is_directory = path.is_dir()
+        is_directory, is_file = path.is_dir(), path.is_file()
+        is_model = is_directory and any((path / file).is_file() for file in OF_A_MODEL)
     except RuntimeError as error:
         raise ConfigError(f"{asked_by} {name[:100]!r}: there is no such user; {NAMES}") from error
     except OSError as error:  # no permission to look there, or no name a directory could have
         raise ConfigError(f"{asked_by} {name[:100]!r} cannot be read: {error.strerror}; {NAMES}") from error
     if is_directory:
-        if not any((path / file).is_file() for file in OF_A_MODEL):
+        if not is_model:
             raise ConfigError(f"{asked_by} {name}: the directory holds no model: config.json is missing")
         return
-    if path.is_file():
+    if is_file:
         raise ConfigError(f"{asked_by} {name} is a file: give the directory that it is in")
     if name.startswith((".", "/", "~")) or not HUB_ID.fullmatch(name):
         raise ConfigError(f"{asked_by} {name[:100]!r} is neither a directory nor a hub id: {NAMES}")

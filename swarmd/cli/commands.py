@@ -32,12 +32,14 @@ class Command:
             add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich", callback=_nothing
         )
         if isinstance(found, typer.Typer):
+            for each in found.registered_commands:
+                each.cls = _Command
             holder.add_typer(found, name=name)
         else:
             holder.command(name, cls=_Command)(found)
         command = typer.main.get_command(holder).commands[name]  # type: ignore[attr-defined]  # it is a group
-        for each in (command, *getattr(command, "commands", {}).values()):
-            each.help = _one_line_each(each.help or "")
+        for shown in (command, *getattr(command, "commands", {}).values()):
+            shown.help = _one_line_each(shown.help or "")
         return command
 
 

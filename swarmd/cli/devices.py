@@ -9,6 +9,7 @@ from pathlib import Path
 
 import typer
 
+from swarmd.addresses import parse_peer_address
 from swarmd.cli.flags import Given, arguments, overrides
 from swarmd.cli.init import write_config
 from swarmd.config import Config, load_config
@@ -21,6 +22,7 @@ from swarmd.fleet import (
     members_of,
     prepare_homes,
     require_addresses_apart,
+    share_swarm,
     supervise,
 )
 from swarmd.storage import Home
@@ -48,11 +50,18 @@ def join_devices(config: Config, given: Given, devices: str) -> int:
     write_config(home)
     configs = {each.name: load_config(each.home.path, overrides(each.settings)) for each in members}
     require_addresses_apart(configs)
+
+    def start(member: Member, way_in: Sequence[str]) -> list[str]:
+        for sibling in _up(members, way_in):
+            if configs[sibling.name].swarm == configs[member.name].swarm:
+                share_swarm(sibling.home, member.home)
+        return command(member, (*config.network.peers, *way_in))
+
     with home.lock():
         return asyncio.run(
             supervise(
                 members,
-                command=lambda member, way_in: command(member, (*config.network.peers, *way_in)),
+                command=start,
                 host=config.network.host,
                 listener=_Devices(members, config.network.address_file),
             )
@@ -80,6 +89,12 @@ def command(member: Member, peers: Sequence[str]) -> list[str]:
     settings = {**member.settings, "network.peers": list(peers)}
     program = [sys.executable, "-m", "swarmd.parent", "join"]
     return [*program, f"--home={member.home.path}", *arguments(settings)]
+
+
+def _up(members: Sequence[Member], addresses: Sequence[str]) -> list[Member]:
+    """Return the members that have these addresses."""
+    peers = {parse_peer_address(address).peer_id for address in addresses}
+    return [member for member in members if member.home.key().peer_id in peers]
 
 
 def _publish_addresses(member: Member, path: Path) -> None:

@@ -28,6 +28,10 @@ from swarmd.network.clocks import concerns_clock
 from swarmd.network.ports import require_free_port
 from swarmd.observe.words import duration
 from swarmd.storage import Home
+from swarmd.storage.database_trouble import trouble_of
+from swarmd.storage.durable import remedy
+from swarmd.storage.home import require_writable
+from swarmd.user_paths import looking_at, path_of
 
 if TYPE_CHECKING:
     from swarmd.config import Config
@@ -93,8 +97,27 @@ def _home(patient: Patient) -> Check:
         if home.path.exists() and any(home.path.iterdir()):
             command = f"swarmd check --home {shlex.quote(str(home.path))}"
             return Check("home", "fail", str(error), f"`{command}` says what is wrong with it")
-        return Check("home", "ok", f"there is none at {home.path} yet: `swarmd join` creates it")
-    return Check("home", "ok", str(home.path))
+        return _new_home(home.path)
+    return _writable(home.path, f"{home.path} cannot be written") or Check("home", "ok", str(home.path))
+
+
+def _new_home(path: Path) -> Check:
+    """Check whether a home can be made at `path`, where there is none."""
+    nearest = next(each for each in (path, *path.parents) if each.exists())
+    if not nearest.is_dir():
+        return Check("home", "fail", f"{path} cannot be made: {nearest} is a file", "choose another --home")
+    made = Check("home", "ok", f"there is none at {path} yet: `swarmd join` creates it")
+    return _writable(nearest, f"{path} cannot be made in {nearest}") or made
+
+
+def _writable(directory: Path, otherwise: str) -> Check | None:
+    """Return a failed check that begins with `otherwise` if this user cannot put files into `directory`."""
+    try:
+        require_writable(directory)
+    except OSError as error:
+        why, _, advice = remedy(error).partition("; ")
+        return Check("home", "fail", f"{otherwise}: {why}", advice)
+    return None
 
 
 def _clock(patient: Patient) -> Check:
@@ -136,8 +159,8 @@ def _reachability(patient: Patient) -> Check:
         return Check("reachability", "ok", "not known: no daemon runs, and only other peers can tell")
     for reason in _reasons(patient):
         if concerns_reach(reason):
-            text, _, remedy = reason.partition("; ")
-            return Check("reachability", "fail", text, remedy or "see --host and --announce")
+            text, _, advice = reason.partition("; ")
+            return Check("reachability", "fail", text, advice or "see --host and --announce")
     seen, reach = sum(not peer.gone for peer in patient.status.peers), patient.status.reach
     if seen == 0 and reach.state == "unknown":
         return Check(
@@ -179,10 +202,24 @@ def _disk(patient: Patient) -> Check:
     pace = patient.status.disk.bytes_a_day if patient.status is not None else None
     written = "" if pace is None else f"; {pace / GIGABYTE:.1f} GB written per day, most of it deleted again"
     text = f"{free / GIGABYTE:.1f} GB free for {place}{written}"
-    remedy = "free some space, or choose another --home: a checkpoint that does not fit ends the peer"
+    advice = "free some space, or choose another --home: a checkpoint that does not fit ends the peer"
     if free < DISK_BYTES_MIN:
-        return Check("disk", "fail", text, remedy)
-    return Check("disk", "warn", text, remedy) if free < DISK_BYTES_ROOMY else Check("disk", "ok", text)
+        return Check("disk", "fail", text, advice)
+    return Check("disk", "warn", text, advice) if free < DISK_BYTES_ROOMY else Check("disk", "ok", text)
+
+
+def _database(patient: Patient) -> Check:
+    path = patient.home.database_path
+    try:
+        trouble = trouble_of(path)
+    except FileNotFoundError:
+        return Check("database", "ok", "there is none yet: the first start creates it")
+    except OSError as error:
+        text, _, advice = remedy(error).partition("; ")
+        return Check("database", "fail", f"{path} cannot be read: {text}", advice)
+    if trouble is None:
+        return Check("database", "ok", f"{path.name} is whole, and this swarmd can use it")
+    return Check("database", "fail" if trouble.stops else "warn", f"{path}: {trouble.what}", trouble.remedy)
 
 
 def _descriptors(_: Patient) -> Check:
@@ -190,13 +227,18 @@ def _descriptors(_: Patient) -> Check:
     if hard == resource.RLIM_INFINITY or hard >= WANTED:
         return Check("open files", "ok", "as many as a busy peer needs")
     text = f"{hard} at once, but a busy peer needs {WANTED}"
-    remedy = f"`ulimit -n {WANTED}`, LimitNOFILE= of a service, --ulimit nofile= of a container"
-    return Check("open files", "fail" if hard < NEEDED else "warn", text, remedy)
+    advice = f"`ulimit -n {WANTED}`, LimitNOFILE= of a service, --ulimit nofile= of a container"
+    return Check("open files", "fail" if hard < NEEDED else "warn", text, advice)
 
 
 def _hub(patient: Patient) -> Check:
     model = patient.config.policy.model
-    if model in (*model_names.INSIDE, model_names.SMOLLM2) or Path(model).expanduser().is_dir():
+    try:
+        with looking_at(model):
+            is_here = model in (*model_names.INSIDE, model_names.SMOLLM2) or path_of(model).is_dir()
+    except ConfigError as error:
+        return Check("hub", "warn", f"not checked: {error}", "choose another --model")
+    if is_here:
         return Check("hub", "ok", f"not needed: the model {model} is on this disk")
     if os.environ.get("HF_HUB_OFFLINE", "").lower() in ("1", "true", "yes", "on"):
         return Check("hub", "ok", "not checked, because HF_HUB_OFFLINE is set: models come from the cache")
@@ -220,6 +262,7 @@ _QUICK: tuple[Callable[[Patient], Check], ...] = (
     _reachability,
     _swarm,
     _disk,
+    _database,
     _descriptors,
     _hub,
 )
@@ -232,8 +275,8 @@ def _of_daemon(status: StatusSnapshot) -> Iterator[Check]:
     yield _layers(status.sandbox)
     reasons = [each for each in status.health.reasons if not (concerns_clock(each) or concerns_reach(each))]
     for reason in reasons:
-        text, _, remedy = reason.partition("; ")
-        yield Check("health", "fail", text, remedy or "the log says more: `swarmd status`")
+        text, _, advice = reason.partition("; ")
+        yield Check("health", "fail", text, advice or "the log says more: `swarmd status`")
     if not reasons:
         yield Check("health", "ok", f"{status.phase}, step {status.step}, up {duration(status.uptime_s)}")
 
@@ -284,8 +327,8 @@ def _sandbox(home: Home) -> Check:
 def _layers(missing: tuple[str, ...]) -> Check:
     if not missing:
         return Check("sandbox", "ok", "complete: scorers have no network and no files")
-    remedy = "docs/security.md says what the other layers still prevent"
-    return Check("sandbox", "warn", "; ".join(missing), remedy)
+    advice = "docs/security.md says what the other layers still prevent"
+    return Check("sandbox", "warn", "; ".join(missing), advice)
 
 
 def _reasons(patient: Patient) -> tuple[str, ...]:

@@ -31,9 +31,9 @@ def doctor(
 ) -> None:
     """Check everything that a peer needs, and say how to fix what is wrong.
 
-    This checks the clock, port, reachability, swarm, disk, memory, device, model, hub, sandbox and open
-    files, and shows the plan with its reasons. It works with and without a running daemon, and without a
-    home.
+    This checks the clock, port, reachability, swarm, disk, database, memory, device, model, hub, sandbox and
+    open files, and shows the plan with its reasons. It works with and without a running daemon, and without
+    a home.
 
     Exit code 0: a peer can work. 1: a check fails.
     """

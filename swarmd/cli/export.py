@@ -19,6 +19,7 @@ from swarmd.config import PolicyConfig, load_config
 from swarmd.errors import ConfigError
 from swarmd.observe import printable
 from swarmd.storage import Home
+from swarmd.user_paths import looking_at, path_of
 
 if TYPE_CHECKING:
     from swarmd.model.exporting import Trained
@@ -81,15 +82,16 @@ def export(
 
     The model card names the swarm, its tasks, the held-out success and the peers learned from, by their ids.
     """
-    target = folder.expanduser().absolute()
-    if target.is_dir():
-        target = target.resolve()  # a link is kept, and its target is written
+    target = path_of(folder).absolute()
+    with looking_at(folder):
+        if target.is_dir():
+            target = target.resolve()  # a link is kept, and its target is written
     require_free(target)
     if adapter and gguf is not None:
         raise ConfigError("--gguf converts a whole model, but --adapter writes none: leave one of them out")
     if private and push_to_hub is None:
         raise ConfigError("--private concerns a new model on the hub: name it with --push-to-hub")
-    gguf = None if gguf is None else gguf.expanduser()
+    gguf = None if gguf is None else path_of(gguf, "--gguf")
     converter = None if gguf is None else require_converter(gguf)
     if push_to_hub is not None:
         from swarmd.model.publishing import require_access

@@ -70,9 +70,9 @@ def whole_folder(folder: Path) -> Iterator[Path]:
         cause = os_error_in(error)
         if cause is None:
             raise
-        raise disk_error(f"write {folder}", cause) from error
+        raise disk_error(f"write {folder}", cause, "another directory") from error
     except OSError as error:
-        raise disk_error(f"write {folder}", error) from error
+        raise disk_error(f"write {folder}", error, "another directory") from error
     finally:
         if temporary is not None:
             shutil.rmtree(temporary, ignore_errors=True)

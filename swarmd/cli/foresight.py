@@ -9,7 +9,6 @@ from __future__ import annotations
 import ipaddress
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +18,7 @@ from swarmd.config.memory_limit import memory_limit_bytes
 from swarmd.errors import ConfigError
 from swarmd.hardware import drivers
 from swarmd.network.ports import require_free_port
+from swarmd.user_paths import looking_at, require_writable_file
 
 if TYPE_CHECKING:
     from swarmd.config import Config, PolicyConfig
@@ -38,7 +38,8 @@ def foresee(config: Config, home: Home, *, checkpoint: Path | None = None, ports
     foresee_policy(config.policy, home)
     if checkpoint is not None:
         require_weights(checkpoint, "--from")
-    _address_file(config.network.address_file)
+    if config.network.address_file is not None:
+        require_writable_file(config.network.address_file, "--address-file")
     home.require_unused()
     if ports:
         foresee_ports(config)
@@ -125,7 +126,7 @@ def _swarm(config: Config, home: Home) -> None:
 
 def require_weights(path: Path, flag: str) -> None:
     """Raise ConfigError if `path`, which `flag` names, is neither a checkpoint nor a file in one."""
-    with _looked_up(path, flag):
+    with looking_at(path, flag):
         found = (
             "there is nothing" if not path.exists() else f"there are no whole weights ({WEIGHTS} is missing)"
         )
@@ -133,27 +134,6 @@ def require_weights(path: Path, flag: str) -> None:
             raise ConfigError(
                 f"{flag} {path}: {found}: give a directory such as HOME/checkpoints/00000004-step-40"
             )
-
-
-def _address_file(path: Path | None) -> None:
-    if path is None:
-        return
-    with _looked_up(path, "--address-file"):
-        if not path.absolute().parent.is_dir():
-            raise ConfigError(f"--address-file {path}: there is no directory {path.parent}: make it first")
-        if path.is_dir():
-            raise ConfigError(f"--address-file {path} is a directory: name a file in it")
-
-
-@contextmanager
-def _looked_up(path: Path, flag: str) -> Iterator[None]:
-    """Raise ConfigError if the system refuses access: the name is too long, or this user lacks permission."""
-    try:
-        yield
-    except OSError as error:
-        raise ConfigError(
-            f"{flag} {str(path)[:200]} cannot be used: {error.strerror}; name another path"
-        ) from error
 
 
 def foresee_ports(config: Config) -> None:

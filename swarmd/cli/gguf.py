@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from swarmd.errors import ConfigError, SwarmdError
+from swarmd.user_paths import looking_at
 
 CONVERTERS = ("llama-convert-hf-to-gguf", "convert_hf_to_gguf.py")
 """Names under which llama.cpp's Python package and its distributions install the converter."""
@@ -23,7 +24,9 @@ TOLD_CHARS_MAX = 300  # characters of a failed converter's last line
 
 def require_converter(target: Path) -> Path:
     """Return the converter's file. Raises ConfigError if there is none, or if `target` exists."""
-    if target.exists():
+    with looking_at(target, "--gguf"):
+        is_taken = target.exists()
+    if is_taken:
         raise ConfigError(f"--gguf {target} exists, and nothing is overwritten: name another file")
     beside_python = str(Path(sys.executable).parent)  # for an environment that is not activated
     path = os.pathsep.join((beside_python, os.environ.get("PATH", os.defpath)))

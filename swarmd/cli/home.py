@@ -9,6 +9,7 @@ import typer
 
 from swarmd import places
 from swarmd.errors import ConfigError
+from swarmd.user_paths import looking_at, path_of
 
 HomeOption = Annotated[
     Path,
@@ -55,14 +56,12 @@ def home_path(home: Path) -> Path:
     """Return the home as an absolute path, which need not exist. Raises ConfigError for a nonexistent user's
     home, for a file, and for a path that this user cannot access.
     """
-    try:
-        path = home.expanduser().resolve()
+    path = path_of(home, "--home")
+    with looking_at(home, "--home"):
+        try:
+            path = path.resolve()
+        except RuntimeError as error:
+            raise ConfigError(f"--home {home} is a symbolic link to itself: name a directory") from error
         if path.exists() and not path.is_dir():
             raise ConfigError(f"--home {home} is a file: name a directory")
-    except RuntimeError as error:
-        raise ConfigError(f"--home {home}: there is no such user: write the path out in full") from error
-    except OSError as error:
-        raise ConfigError(
-            f"--home {str(home)[:200]} cannot be used: {error.strerror}; name another directory"
-        ) from error
     return path

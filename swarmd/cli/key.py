@@ -12,7 +12,7 @@ from protocol import KeyPair, ProtocolError
 from swarmd.cli.home import DEFAULT_HOME, HomeOption, home_path
 from swarmd.errors import ConfigError
 from swarmd.storage import Home
-from swarmd.storage.durable import remedy, write_whole
+from swarmd.storage.durable import FILE, remedy, write_whole
 from swarmd.storage.identity import KEY_BYTES_MAX
 
 app = typer.Typer(help="Back up this peer's key, and restore it.", no_args_is_help=True)
@@ -30,7 +30,7 @@ def backup(file: File, home: HomeOption = DEFAULT_HOME) -> None:
     try:
         write_whole(path, key.to_libp2p(), beside=f".writing-{path.name}")
     except OSError as error:
-        raise ConfigError(f"{path} cannot be written: {remedy(error)}") from error
+        raise ConfigError(f"{path} cannot be written: {remedy(error, FILE)}") from error
     typer.echo(
         f"the key of {key.peer_id} is in {path}: keep it private, because anyone who has it can act as this "
         "peer"
@@ -61,7 +61,7 @@ def read_key_file(path: Path) -> KeyPair:
         with path.open("rb") as file:
             data = file.read(KEY_BYTES_MAX)
     except OSError as error:
-        raise ConfigError(f"{path} cannot be read: {remedy(error)}") from error
+        raise ConfigError(f"{path} cannot be read: {remedy(error, FILE)}") from error
     try:
         return KeyPair.from_libp2p(data)
     except ProtocolError as error:

@@ -57,12 +57,16 @@ def known_peers(home: Home) -> set[str]:
 
 
 def listed_peers(home: Home) -> set[str]:
-    """Return every peer that the home's daemon lists. Raises NoDaemonError, StartingError, SwarmdError."""
+    """Return the home's own peer, and every other that its daemon lists.
+
+    Raises NoDaemonError, StartingError, SwarmdError.
+    """
     try:
         status = ask_status(home.path, home.socket_path)
     except StartingError as error:
         raise StartingError(f"{error}: try again in a moment") from error
     return {
+        status.peer_id,
         *(peer.peer_id for peer in status.peers),
         *(peer.peer_id for peer in status.judgement.ignored),
         *status.judgement.trusted,

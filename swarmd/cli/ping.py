@@ -8,6 +8,7 @@ import typer
 
 from swarmd.cli.home import DEFAULT_HOME, HomeOption, home_path
 from swarmd.cli.naming import find_peer, listed_peers
+from swarmd.errors import ConfigError
 from swarmd.names import named
 from swarmd.observe import ask_to_ping
 from swarmd.storage import Home
@@ -22,5 +23,7 @@ def ping(
     """Have the running daemon ping a peer. Exit code 1: no answer, with the reason. 3: no daemon runs."""
     found = Home(home_path(home))
     wanted = find_peer(peer, listed_peers(found))
+    if wanted == found.key().peer_id:
+        raise ConfigError(f"{named(wanted)} is this peer itself: name another one")
     seconds = ask_to_ping(found.path, found.socket_path, wanted)
     typer.echo(f"{named(wanted)} answers in {seconds * 1000:.0f} ms")

@@ -13,6 +13,7 @@ import typer
 
 from swarmd.cli.home import DEFAULT_HOME, HomeOption, home_path
 from swarmd.errors import ConfigError
+from swarmd.user_paths import require_writable_file
 
 if TYPE_CHECKING:
     from protocol import KeyPair
@@ -81,8 +82,7 @@ def create(
     path = Path(f"{name}.toml") if out is None else out
     if os.path.lexists(path):
         raise ConfigError(f"{path} already exists: choose another name with --out FILE")
-    if not path.absolute().parent.is_dir():
-        raise ConfigError(f"{path} cannot be written: there is no directory {path.parent}: make it first")
+    require_writable_file(path, "--out")
     text = draft(like, name, int(time.time()))
     signed = sign(
         str(path), text, author, version=1, bootstrap=bootstrap, urls=url, now=int(time.time()), before=None
@@ -258,14 +258,14 @@ def _read(file: Path) -> str:
 
 
 def _write(file: Path, text: str) -> None:
-    from swarmd.storage.durable import remedy, write_whole
+    from swarmd.storage.durable import FILE, remedy, write_whole
 
     path = file.absolute()
     try:
         write_whole(path, text.encode(), beside=f".writing-{path.name}")
         path.chmod(0o644)  # it is meant to be shared
     except OSError as error:
-        raise ConfigError(f"{path} cannot be written: {remedy(error)}") from error
+        raise ConfigError(f"{path} cannot be written: {remedy(error, FILE)}") from error
 
 
 def _show(swarm: str, *, as_json: bool = False) -> None:

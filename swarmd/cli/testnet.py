@@ -15,8 +15,9 @@ from swarmd import exit_codes
 from swarmd.cli.flags import Given, arguments, overrides, with_settings
 from swarmd.errors import ConfigError, StorageError
 from swarmd.model_names import INSIDE, SMOLLM2
-from swarmd.storage.durable import disk_error
+from swarmd.storage.durable import FILE, disk_error
 from swarmd.testnet.asked import ATTACKERS_MAX, PEERS_MAX, PEERS_MIN, SECONDS_MAX, Asked
+from swarmd.user_paths import path_of, require_writable_file
 
 if TYPE_CHECKING:
     from swarmd.testnet.running import Outcome
@@ -177,7 +178,7 @@ def _from_anywhere(model: str) -> str:
     """Return a directory's absolute path, so that kept homes work from any directory."""
     if model in (*INSIDE, SMOLLM2):
         return model
-    path = Path(model).expanduser()
+    path = path_of(model, "--models")
     try:
         return str(path.resolve()) if path.is_dir() else model
     except OSError:  # not a possible directory name: reported where models are checked
@@ -210,13 +211,8 @@ def _play(asked: Asked, directory: Path, *, to_stderr: bool) -> Outcome:
 
 def _require_writable(json_file: str | None) -> None:
     """Check first, because a summary that cannot be written would be lost. Raises ConfigError."""
-    if json_file in (None, STDOUT):
-        return
-    path = Path(json_file or "").absolute()
-    if path.is_dir():
-        raise ConfigError(f"--json {json_file} is a directory: give a file in it")
-    if not path.parent.is_dir():
-        raise ConfigError(f"--json {json_file}: there is no directory {path.parent}: make it first")
+    if json_file not in (None, STDOUT):
+        require_writable_file(Path(json_file or ""), "--json")
 
 
 def _write_json(json_file: str | None, outcome: Outcome) -> StorageError | None:
@@ -228,7 +224,7 @@ def _write_json(json_file: str | None, outcome: Outcome) -> StorageError | None:
         try:
             Path(json_file).write_text(f"{text}\n", encoding="utf-8")
         except OSError as error:
-            unwritten = disk_error(f"write --json {json_file}", error)
+            unwritten = disk_error(f"write --json {json_file}", error, FILE)
             if outcome.failure is not None:
                 typer.echo(f"warning: {unwritten}", err=True)
             return unwritten

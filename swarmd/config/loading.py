@@ -137,7 +137,9 @@ def _read_file(path: Path) -> _Source:
     except FileNotFoundError:
         return _Source({}, file=path)
     except OSError as error:
-        raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
+        raise ConfigError(
+            f"{path} cannot be read: {error.strerror}; check its owner and permissions"
+        ) from error
     values = parse_toml(str(path), text)
     if values.keys() >= OF_A_MANIFEST:
         named = shlex.quote(str(path))

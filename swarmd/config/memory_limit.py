@@ -7,7 +7,9 @@ import re
 from swarmd.errors import ConfigError
 
 UNITS = {"KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
-_LIMIT = re.compile(r"(\d+(?:\.\d+)?)\s*(%|[KMG]i?B)", re.IGNORECASE)
+_LIMIT = re.compile(r"(\d{1,15}(?:\.\d{1,15})?)\s*(%|[KMG]i?B)", re.IGNORECASE)
+"""15 digits of the smallest unit are an exabyte."""
+_SHOWN_CHARS = 100  # of a wrong amount
 
 
 def memory_limit_bytes(text: str, free_bytes: int) -> int:
@@ -15,7 +17,8 @@ def memory_limit_bytes(text: str, free_bytes: int) -> int:
     found = _LIMIT.fullmatch(text.strip())
     if found is None:
         raise ConfigError(
-            f"{text!r} is not an amount of memory: give a size such as 6GiB or a share such as 80%"
+            f"{text[:_SHOWN_CHARS]!r} is not an amount of memory: give a size such as 6GiB or a share such "
+            "as 80%"
         )
     number, unit = float(found[1]), found[2].upper()
     if unit != "%":

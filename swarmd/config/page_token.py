@@ -18,9 +18,9 @@ def _read(given: object) -> str:
         raise ValueError("a token is text: write it in quotes")  # noqa: TRY004  pydantic expects a ValueError
     if not given.startswith("@"):
         return given
-    path = Path(given[1:]).expanduser()
+    path = Path(given[1:])
     try:
-        with path.open("rb") as file:
+        with path.expanduser().open("rb") as file:
             content = file.read(FILE_BYTES_MAX)
         return content.decode("ascii").strip()
     except (OSError, RuntimeError) as error:

@@ -31,7 +31,6 @@ from swarmd.finding.bootstrap import look_up_addresses, look_up_named
 from swarmd.gossip import AddressesRemembered, PeersRemembered
 from swarmd.network.hivemind import HivemindNetwork
 from swarmd.network.interface import Network
-from swarmd.network.ports import is_free
 from swarmd.observe import EventLog
 from swarmd.observe.sinks import open_sinks
 from swarmd.storage import BlobStore, Database, Home
@@ -164,19 +163,17 @@ class Assembly:
         """Listen on the configured port, else on the usual one if it is free, else on any port for this
         run.
         """
-        home = self._home
-        config = self._config.network.model_copy(update={"peers": self._peers})
-        if usual is not None and is_free(config.host, usual):
-            config = config.model_copy(update={"port": usual})
-        elif usual is not None:
-            self._warn(f"port {usual}, which this peer used before, is taken: using another one for this run")
-        return await HivemindNetwork.start(
+        network = await HivemindNetwork.start(
             key=self._key,
-            identity_path=home.identity_path,
-            config=config,
+            identity_path=self._home.identity_path,
+            config=self._config.network.model_copy(update={"peers": self._peers}),
             swarm=lambda: self._manifest,
-            runtime=home.runtime_path,
+            runtime=self._home.runtime_path,
+            usual_port=usual,
         )
+        if usual not in (None, network.port):
+            self._warn(f"port {usual}, which this peer used before, is not free: another one is used")
+        return network
 
     async def _start_worker_and_learner(
         self, stack: AsyncExitStack, manifest: Manifest, past: Past, held_out: HeldOutParts

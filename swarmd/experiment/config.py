@@ -238,7 +238,7 @@ class ExperimentConfig(Slice):
         for arm in self.configurations:
             if arm.attack is not None and arm.attack not in names:
                 raise ValueError(
-                    f"configurations: {arm.label}: attack {arm.attack!r} is not one of attacks "
+                    f"configurations: {arm.label}: attack {arm.attack[:100]!r} is not one of attacks "
                     f"({', '.join(names) or 'there are none'})"
                 )
             if any(not 0 <= node < self.nodes for node in arm.attackers):
@@ -263,7 +263,7 @@ class ExperimentConfig(Slice):
                     f"configurations: {times[arm.slug]} are named {arm.label!r}: give each its own name"
                 )
         if self.baseline is not None and self.baseline not in {arm.label for arm in self.configurations}:
-            raise ValueError(f"baseline: no configuration is named {self.baseline!r}")
+            raise ValueError(f"baseline: no configuration is named {self.baseline[:100]!r}")
         for arm in self.configurations:
             offered = (self.nodes - 1) * arm.local
             if arm.external > offered:

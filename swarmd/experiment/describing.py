@@ -152,6 +152,7 @@ def _units(sampled: Sampled, trained: Trained, verified: Verified) -> dict[Unit,
         "updates": int(metrics.updated),
         "tokens_trained_own": metrics.tokens_own_trained,
         "tokens_trained_external": metrics.tokens_external_trained,
+        "tokens_trained_lessons": metrics.tokens_lessons_trained,
     }
 
 

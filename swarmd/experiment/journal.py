@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from swarmd.errors import ConfigError, StorageError
-from swarmd.storage.durable import disk_error, write_whole
+from swarmd.storage.durable import OUT, disk_error, write_whole
 
 ROUNDS_FILE = "rounds.jsonl"
 FORMAT = 4
@@ -92,14 +92,14 @@ class Journal:
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as error:
-            raise disk_error(f"write {self._path}", error) from error
+            raise disk_error(f"write {self._path}", error, OUT) from error
 
     def _rewrite(self, lines: Sequence[Line]) -> None:
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             write_whole(self._path, "".join(f"{_json(line)}\n" for line in lines).encode(), mode=0o644)
         except OSError as error:
-            raise disk_error(f"write {self._path}", error) from error
+            raise disk_error(f"write {self._path}", error, OUT) from error
 
 
 def read_lines(path: Path) -> list[Line]:
@@ -114,9 +114,14 @@ def read_lines(path: Path) -> list[Line]:
         raise StorageError(f"{path} cannot be read: {error}") from error
     whole = text[: text.rfind("\n") + 1]
     try:
-        return [json.loads(line) for line in whole.splitlines()]
+        return [json.loads(line, parse_constant=_refuse) for line in whole.splitlines()]
     except (ValueError, RecursionError) as error:  # ValueError: also a number with thousands of digits
         raise StorageError(f"{path} is damaged ({error}): remove it to run this part again") from error
+
+
+def _refuse(constant: str) -> None:
+    """Raise ValueError for NaN and the infinities, which `_json` does not write."""
+    raise ValueError(f"{constant} is no number")
 
 
 def _is_before(line: Line, rounds: int) -> bool:

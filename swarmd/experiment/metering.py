@@ -24,18 +24,36 @@ Unit = Literal[
     "updates",
     "tokens_trained_own",
     "tokens_trained_external",
+    "tokens_trained_lessons",
+    "rounds_asked",
+    "rounds_scored",
+    "rounds_published",
+    "rounds_verified",
 ]
 UNITS_OF: Mapping[Phase, tuple[Unit, ...]] = {
-    "questions": ("questions",),
+    "questions": ("rounds_asked", "questions"),
     "generating": ("decoding_steps", "tokens_generated"),
-    "scoring": ("completions_scored",),
-    "publishing": ("records_signed",),
-    "verifying": ("records_verified",),
-    "training": ("updates", "tokens_trained_own", "tokens_trained_external"),
+    "scoring": ("rounds_scored", "completions_scored"),
+    "publishing": ("rounds_published", "records_signed"),
+    "verifying": ("rounds_verified", "records_verified"),
+    "training": ("updates", "tokens_trained_own", "tokens_trained_external", "tokens_trained_lessons"),
 }
-"""The units that the seconds of a phase grow with. A decoding step has a cost however few rows it has, and so
-does an update: half of the tokens is more than half of the work.
+"""The units that the seconds of a phase grow with. The first one has a cost however little else is done: half
+of the tokens, or of the questions, is more than half of the work.
 """
+ROUNDS_WITH: Mapping[Unit, Unit] = {
+    "rounds_asked": "questions",
+    "rounds_scored": "completions_scored",
+    "rounds_published": "records_signed",
+    "rounds_verified": "records_verified",
+}
+"""The rounds in which a node did any of this work: a request to the sandboxed worker takes milliseconds, even
+for one question. They are not recorded, because they follow from the other units.
+"""
+RECORDED: tuple[Unit, ...] = tuple(
+    unit for units in UNITS_OF.values() for unit in units if unit not in ROUNDS_WITH
+)
+"""The units that a node's round is written with."""
 
 Clock = Callable[[], float]
 

@@ -18,6 +18,7 @@ from swarmd.experiment.config import JUDGES, PER_CONFIGURATION, TASK_LISTS, Arm,
 from swarmd.tasks import load_manifest
 from swarmd.toml_files import parse_toml, read_toml
 from swarmd.toml_lines import line_of
+from swarmd.user_paths import looking_at
 
 FILE_BYTES_MAX = 2**20  # an experiment is a screen or two; anything above 1 MiB is a different file
 HERE = ("./", "../")  # prefixes of a model name that is a folder
@@ -47,11 +48,22 @@ def read_experiment(
             ("models",), "names one model per node, but --model is one for all: leave out --model"
         )
     _check_learning(config, place)
-    local = path.parent / config.swarm
-    manifest = load_manifest(str(local) if local.is_file() else config.swarm)
+    manifest = _manifest_of(config.swarm, path.parent, place)
     _check_against(manifest, config, place)
     config = _with_folders_from(path.parent, config)
     return (config if model is None else _with_model(model, config)), manifest
+
+
+def _manifest_of(swarm: str, folder: Path, place: _Place) -> Manifest:
+    local = folder / swarm
+    try:
+        with looking_at(swarm):
+            is_local = local.is_file()
+        if not is_local:
+            return load_manifest(swarm)
+    except ConfigError as error:
+        raise place.error(("swarm",), str(error)) from error
+    return load_manifest(str(local))  # an error names this file
 
 
 def _read(path: Path) -> tuple[str, dict[str, Any]]:

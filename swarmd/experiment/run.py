@@ -22,7 +22,7 @@ from swarmd.experiment.exchanges.interface import ProcessExchange, RoundExchange
 from swarmd.experiment.results_folder import EXPERIMENT_FILE, RUNS
 from swarmd.experiment.rounds import Rounds, Watcher
 from swarmd.experiment.schedule import RunSpec, best_rates, main_runs, possible_runs, sweep_runs
-from swarmd.storage.durable import disk_error, write_whole
+from swarmd.storage.durable import OUT, disk_error, write_whole
 from swarmd.tasks import TaskRunner
 
 LOCK_FILE = "lock"  # in the directory of a run
@@ -95,7 +95,7 @@ class Experiment:
             text = json.dumps(self.config.model_dump(mode="json"), indent=1)
             write_whole(self.folder / EXPERIMENT_FILE, text.encode(), mode=0o644)
         except OSError as error:
-            raise disk_error(f"write to {self.folder}", error) from error
+            raise disk_error(f"write to {self.folder}", error, OUT) from error
 
 
 @contextmanager
@@ -108,13 +108,13 @@ def claimed(directory: Path, *, wait: bool = False) -> Iterator[bool]:
         directory.mkdir(parents=True, exist_ok=True)
         file = (directory / LOCK_FILE).open("a")
     except OSError as error:
-        raise disk_error(f"write to {directory}", error) from error
+        raise disk_error(f"write to {directory}", error, OUT) from error
     with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError:
             yield False
         except OSError as error:  # a network disk without locks
-            raise disk_error(f"lock {directory}", error) from error
+            raise disk_error(f"lock {directory}", error, OUT) from error
         else:
             yield True

@@ -61,6 +61,16 @@ def give_ports(homes: Sequence[Home], host: str) -> None:
             home.write_port(port)
 
 
+def share_swarm(sibling: Home, newcomer: Home) -> None:
+    """Store in a new home which swarm `sibling` is in, because its peer may be gone before it can be asked.
+
+    Raises ConfigError.
+    """
+    manifest = sibling.read_manifest()
+    if manifest is not None and newcomer.read_manifest() is None:
+        newcomer.write_manifest(manifest)
+
+
 def _listening(stack: ExitStack, host: str) -> int:
     """Return a port that stays taken until `stack` is closed."""
     return int(stack.enter_context(socket.create_server((host, 0))).getsockname()[1])

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from swarmd import exit_codes
-from swarmd.errors import SwarmdError
+from swarmd.errors import ConfigError, SwarmdError
 from swarmd.fleet.members import Member, address_on_this_machine
 from swarmd.fleet.output import Listener
 from swarmd.parent.lifeline import STOP
@@ -34,7 +34,9 @@ DRAIN_S = 2.0  # a dead child's output arrives at once, but its own children may
 ABANDONED_S = 60.0
 
 Command = Callable[[Member, Sequence[str]], Sequence[str]]
-"""Returns the program and arguments that start a member, given addresses of siblings to join through."""
+"""Returns the program and arguments that start a member, given addresses of siblings to join through. May
+raise ConfigError about a home.
+"""
 
 
 @dataclass
@@ -147,8 +149,8 @@ class Fleet:
     async def _start(self, member: Member, way_in: Sequence[str]) -> _Child | None:
         """Start a member in its own session: Ctrl-C in the terminal goes to the parent, which passes it on.
 
-        Returns None, and reports a failure, if the system cannot start more processes or the home cannot be
-        written.
+        Returns None, and reports a failure, if the system cannot start more processes or a home cannot be
+        read or written.
         """
         try:
             member.addresses_path.unlink(missing_ok=True)
@@ -163,6 +165,9 @@ class Fleet:
             )
         except OSError as error:
             self._fail(member, "it could not be started", remedy(error))
+            return None
+        except ConfigError as error:
+            self._fail(member, "it could not be started", str(error))
             return None
         child = self._children[member.name] = _Child(member, process)
         if self._stops:  # a stop was requested while it was being started

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from protocol import CreditStatus, FullStatus, PeerId, RejectedRecord, verify_full_status
-from swarmd.gossip.events import Command, RememberClaim, RememberCredit
+from swarmd.gossip.commands import Command, RememberClaim, RememberCredit
 from swarmd.gossip.kept import Kept
 from swarmd.gossip.limits import GossipLimits
 from swarmd.gossip.timer import Timer

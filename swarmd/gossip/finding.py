@@ -8,8 +8,8 @@ turn that it was given; nothing that a peer sends unasked leads to a question.
 from __future__ import annotations
 
 from protocol import PeerId, VerifiedAnnouncement
+from swarmd.gossip.commands import AskPublisher, Command, Verify
 from swarmd.gossip.contacts import Contacts
-from swarmd.gossip.events import AskPublisher, Command, Verify
 from swarmd.gossip.intake import Intake
 from swarmd.gossip.pulling import Puller
 from swarmd.gossip.reading import Reader

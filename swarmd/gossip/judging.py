@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from protocol import PeerId, Reason
 from swarmd.gossip.candidates import Candidates
+from swarmd.gossip.commands import Command, Disconnect, ForgetPeer, StandingChanged
 from swarmd.gossip.contacts import Contacts
-from swarmd.gossip.events import Command, Disconnect, ForgetPeer, StandingChanged
 from swarmd.gossip.outage import Outages
 from swarmd.gossip.reputation import FAILURES, UNREACHABLE, Reputation
 

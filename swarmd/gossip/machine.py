@@ -13,15 +13,22 @@ from collections import Counter
 from protocol import KeyPair, Manifest, PeerId
 from swarmd.gossip.asking import Asking, claims
 from swarmd.gossip.clock import ClockWatch
+from swarmd.gossip.commands import (
+    AskStatus,
+    Command,
+    PublishStatus,
+    ReadAnnouncements,
+    ReadStatuses,
+    StandingChanged,
+    Verify,
+)
 from swarmd.gossip.contacts import Contacts, Party
 from swarmd.gossip.events import (
     AddressesRemembered,
     Announced,
     AnnouncementHeld,
     AnnouncementsRead,
-    AskStatus,
     BodyArrived,
-    Command,
     Demand,
     Event,
     FullStatusRead,
@@ -34,15 +41,10 @@ from swarmd.gossip.events import (
     Paused,
     PeersRemembered,
     PublisherTold,
-    PublishStatus,
     PullFailed,
-    ReadAnnouncements,
-    ReadStatuses,
-    StandingChanged,
     StatusesRead,
     StatusPublished,
     Tick,
-    Verify,
     Word,
 )
 from swarmd.gossip.finding import Finding

@@ -21,7 +21,7 @@ from protocol import (
     VerifiedStatus,
     membership_key,
 )
-from swarmd.gossip.events import Command, Connect, RememberPeer
+from swarmd.gossip.commands import Command, Connect, RememberPeer
 from swarmd.gossip.kept import Kept
 from swarmd.gossip.limits import GossipLimits
 from swarmd.gossip.timer import Timer

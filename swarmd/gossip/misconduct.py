@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 
 from protocol import PeerId
-from swarmd.gossip.events import Change, Command, StandingChanged
+from swarmd.gossip.commands import Change, Command, StandingChanged
 from swarmd.gossip.kept import Kept
 from swarmd.gossip.limits import GossipLimits
 from swarmd.network.interface import Misbehaviour

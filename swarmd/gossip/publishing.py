@@ -33,7 +33,8 @@ from protocol import (
     verify_record,
 )
 from protocol.limits import ANNOUNCED_MODEL_BYTES_MAX, MICRO, MILLI, MODEL_BYTES_MAX
-from swarmd.gossip.events import Announce, Command, GroupOffer, StoreBlob, StoreBody
+from swarmd.gossip.commands import Announce, Command, StoreBlob, StoreBody
+from swarmd.gossip.events import GroupOffer
 from swarmd.gossip.limits import GossipLimits
 
 

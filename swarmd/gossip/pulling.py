@@ -24,8 +24,8 @@ from protocol import (
 from swarmd.gossip.allowance import Allowance
 from swarmd.gossip.back_offs import BackOff, BackOffs
 from swarmd.gossip.candidates import Candidate, Candidates
+from swarmd.gossip.commands import Command, Drop, Pull, RememberAcquaintance, StandingChanged, Verify
 from swarmd.gossip.contacts import Contacts, Party
-from swarmd.gossip.events import Command, Drop, Pull, RememberAcquaintance, StandingChanged, Verify
 from swarmd.gossip.judging import Judge
 from swarmd.gossip.kept import Kept
 from swarmd.gossip.limits import GossipLimits

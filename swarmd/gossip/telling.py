@@ -11,7 +11,7 @@ import random
 from dataclasses import replace
 
 from protocol import MEMBERSHIP_SHARDS, KeyPair, Manifest
-from swarmd.gossip.events import Command, PublishStatus, TellStatus
+from swarmd.gossip.commands import Command, PublishStatus, TellStatus
 from swarmd.gossip.limits import GossipLimits, status_shards_in
 from swarmd.gossip.membership import LEFT
 from swarmd.gossip.namesake import NamesakeWatch

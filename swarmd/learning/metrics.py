@@ -63,3 +63,4 @@ class StepMetrics:
     """Tokens in the own completions that went through the model; the others of their groups have no
     gradient."""
     tokens_external_trained: int = 0
+    tokens_lessons_trained: int = 0

@@ -24,7 +24,8 @@ attends to (Kaplan et al., arXiv 2001.08361, table 1)."""
 
 def row_work(prompt: int, completion: int, width: int, *, reads_prompt: bool = True) -> float:
     """The cost of a row, in tokens of a short text. `prompt` and `completion` are numbers of tokens; `width`
-    is the model's. `reads_prompt`: whether this is the first row of the group with this prompt."""
+    is the model's. `reads_prompt`: whether the prompt is computed for this row too, instead of shared with an
+    earlier one."""
     tokens = completion + (prompt if reads_prompt else 0)
     return tokens * (1 + (prompt + completion) / (WIDTHS * width))
 

@@ -102,7 +102,7 @@ def select_rows(
                 len(prompt),
                 len(row.tokens.completion_ids),
                 policy.state_width,
-                reads_prompt=work == 0 or prompt is not prompts.first,
+                reads_prompt=work == 0 or prompt is not prompts.first or not policy.shares_prompts,
             )
             if work and work + more > share:
                 break
@@ -163,9 +163,10 @@ def _length(policy: Policy, group: ScoredGroup) -> int:
     """Characters of all rows, images included: an estimate of a group's cost before any of it is encoded."""
     sight = policy.tokenizer.sight
     vectors = 0 if sight is None else sum(map(sight.eye.vectors, group.images))
-    asked = total = len(group.question) + CHARACTERS_PER_TOKEN * vectors
+    asked = len(group.question) + CHARACTERS_PER_TOKEN * vectors
+    total = asked if policy.shares_prompts else 0
     for completion in group.completions:
-        said = 0
+        said = 0 if policy.shares_prompts else asked
         for turn in completion.turns:
             total += said + len(turn.text)
             said = (said or asked) + len(turn.text) + len(turn.observation)

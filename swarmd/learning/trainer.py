@@ -129,6 +129,7 @@ class Trainer:
         metrics = replace(
             self._metrics(own, external, own_rows, external_rows, passes, note, learning_rate),
             lessons=lessons.groups_used,
+            tokens_lessons_trained=lessons.trained_tokens if passes else 0,
         )
         self.steps += 1
         return metrics

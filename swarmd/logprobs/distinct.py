@@ -26,6 +26,10 @@ class DistinctLogprobs:
     def factored(self) -> FactoredGradients | None:
         return self._engine.factored
 
+    @property
+    def shares_prompts(self) -> bool:
+        return self._engine.shares_prompts
+
     def tokens(self, rows: Sequence[TokenRow]) -> int:
         return self._engine.tokens(list(dict.fromkeys(rows)))
 

@@ -30,6 +30,11 @@ class LogprobsEngine(Protocol):
         """Gradients that this engine does not put into `.grad`, once `begin` has been called."""
         ...
 
+    @property
+    def shares_prompts(self) -> bool:
+        """Whether a prompt is computed once for all its completions, instead of once for each."""
+        ...
+
     def tokens(self, rows: Sequence[TokenRow]) -> int:
         """How much of a token budget these rows take together. Adding a row never reduces it."""
         ...

@@ -48,6 +48,10 @@ class PackedLogprobs:
         self._recompute = recompute
         self.device = self._embedding.weight.device
 
+    @property
+    def shares_prompts(self) -> bool:
+        return True
+
     def tokens(self, rows: Sequence[TokenRow]) -> int:
         """Input tokens that go through the model for these rows, not counting padding of the packing."""
         return packed_tokens(rows)

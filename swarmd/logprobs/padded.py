@@ -56,6 +56,10 @@ class PaddedLogprobs:
         """None, because autograd itself sums this engine's gradients."""
         return None
 
+    @property
+    def shares_prompts(self) -> bool:
+        return False
+
     def tokens(self, rows: Sequence[TokenRow]) -> int:
         return len(rows) * max(len(row) for row in rows) * self._weight
 

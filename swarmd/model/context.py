@@ -19,6 +19,11 @@ def context_of(config: PretrainedConfig) -> int:
     return min(declared_context(config), *_originals(config), UNBOUNDED)
 
 
+def longest_prompt(context: int, max_new_tokens: int) -> int:
+    """The tokens that a prompt may have. The rest is for a completion, but at most half of `context`."""
+    return context - min(max_new_tokens, context // 2)
+
+
 def why_shorter(config: PretrainedConfig) -> str | None:
     """A sentence for people, if the model declares a longer context than `context_of`."""
     declared, used = declared_context(config), context_of(config)

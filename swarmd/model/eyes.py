@@ -76,6 +76,8 @@ class Patches:
     pixels_min: int
     """Pixels that an image has at least; smaller ones are enlarged."""
     scale: Scale
+    setting: str
+    """The image processor's setting that `pixels_min` follows from."""
     shaped: Callable[[Sequence[Tensor]], Inputs]
     """Makes the model's arguments from images [R, merged, patch, C, merged, patch, 3] of R x C vectors."""
 

@@ -10,6 +10,7 @@ from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 
 from swarmd.model.hub import HUB_TIMEOUT_S, HTTPError
 from swarmd.model_names import SMOLLM2
+from swarmd.user_paths import path_of
 
 CARD = "README.md"
 OURS = {"embedded": "apache-2.0", "embedded-visual": "apache-2.0", SMOLLM2: "apache-2.0"}
@@ -21,7 +22,7 @@ def licence_of(model: str) -> str | None:
     is missing or cannot be fetched."""
     if model in OURS:
         return OURS[model]
-    folder = Path(model).expanduser()
+    folder = path_of(model)
     found = _in_folder(folder / CARD) if folder.is_dir() else _on_hub(model)
     return found if isinstance(found, str) else None
 

@@ -16,6 +16,7 @@ from swarmd.model.sight import PREPROCESSOR, PROCESSOR
 from swarmd.model.smollm2 import smollm2_config
 from swarmd.model.third_party import third_party
 from swarmd.model_names import HUB_ID, NAMES, SMOLLM2
+from swarmd.user_paths import path_of
 
 TO_PLAN = (CONFIGURATION, ADAPTER_CONFIGURATION, PREPROCESSOR, PROCESSOR)
 """The files that determine a model's size, read before gigabytes are downloaded."""
@@ -67,7 +68,7 @@ def _base_name(adapter: AdapterStart) -> str:
 def _folder(name: str, files: tuple[str, ...], watch: Watch | None) -> Path:
     if name in EMBEDDED_MODELS:
         return EMBEDDED_MODELS[name]
-    path = Path(name).expanduser()
+    path = path_of(name)
     if _is_directory(path, name):
         return path
     if HUB_ID.fullmatch(name) and not name.startswith("."):
@@ -77,7 +78,7 @@ def _folder(name: str, files: tuple[str, ...], watch: Watch | None) -> Path:
 
 def is_hub_id(name: str) -> bool:
     """Whether `name` refers to the hub: not to a directory, and not to a model that comes with a package."""
-    return HUB_ID.fullmatch(name) is not None and not _is_directory(Path(name).expanduser(), name)
+    return HUB_ID.fullmatch(name) is not None and not _is_directory(path_of(name), name)
 
 
 def _is_directory(path: Path, name: str) -> bool:
@@ -95,7 +96,7 @@ def absolute_name(name: str, trained: object = None) -> str:
     """
     if name in EMBEDDED_MODELS:
         return name
-    path = Path(name).expanduser()
+    path = path_of(name)
     if _is_directory(path, name):
         return str(path.absolute())
     meant = Path(trained) if isinstance(trained, str) else None

@@ -142,7 +142,9 @@ def read_sight(model: Any, tokenizer: Any, folder: Path, *, sees: bool = True) -
     if not is_seeing(config):
         return None
     kind = KINDS[config.model_type]
-    if kind.also_text and not (sees and tokenizer.chat_template and _has_settings(folder)):
+    if kind.also_text and not (
+        sees and tokenizer.chat_template and (folder / settings_file(folder)).is_file()
+    ):
         return None
     processor, scale = _processor(folder)
     token = int(config.image_token_id)
@@ -183,8 +185,9 @@ def _eye(config: PretrainedConfig, processor: Mapping[str, Any], scale: Scale, f
         raise ModelError(f"{where} does not say which images it reads ({error}): {REMEDY}") from error
 
 
-def _has_settings(folder: Path) -> bool:
-    return any((folder / name).is_file() for name in (PREPROCESSOR, PROCESSOR))
+def settings_file(folder: Path) -> str:
+    """The name of the file with the image processor's settings, if `folder` has one."""
+    return PREPROCESSOR if (folder / PREPROCESSOR).is_file() else PROCESSOR
 
 
 def _processor(folder: Path) -> tuple[dict[str, Any], Scale]:

@@ -62,8 +62,9 @@ def _by_vector(config: Any, processor: Mapping[str, Any], scale: Scale) -> Eye:
             "image_grid_thw": torch.tensor(grids),
         }
 
+    setting = "min_pixels" if processor.get("min_pixels") else "size.shortest_edge"
     least = processor.get("min_pixels") or size.get("shortest_edge") or PIXELS_MIN
-    return Patches(vision.patch_size, vision.spatial_merge_size, int(least), scale, shaped)
+    return Patches(vision.patch_size, vision.spatial_merge_size, int(least), scale, setting, shaped)
 
 
 def _by_row(config: Any, processor: Mapping[str, Any], scale: Scale) -> Eye:
@@ -82,7 +83,7 @@ def _by_row(config: Any, processor: Mapping[str, Any], scale: Scale) -> Eye:
 
     patch, merged = config.vision_config.patch_size, config.downsample_factor
     least = (patch * merged) ** 2 * int(processor.get("min_image_tokens") or VECTORS_MIN)
-    return Patches(patch, merged, least, scale, shaped)
+    return Patches(patch, merged, least, scale, "min_image_tokens", shaped)
 
 
 SQUARE = _square(_plain)

@@ -11,7 +11,7 @@ from swarmd.network.interface import (
     NetworkClosedError,
     PullFailedError,
 )
-from swarmd.network.memory import MemoryHub
+from swarmd.network.memory_hub import MemoryHub
 from swarmd.network.simulation import run_simulated, simulated_wall_clock
 from swarmd.spared import spare_hivemind
 

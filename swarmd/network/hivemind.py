@@ -53,7 +53,7 @@ from swarmd.network.p2pd import P2PSettings, is_running_elsewhere
 from swarmd.network.pauses import Pauses
 from swarmd.network.peer_ids import read_peer_id
 from swarmd.network.places import STREAM_SECONDS
-from swarmd.network.ports import free_port
+from swarmd.network.ports import on_free_port
 from swarmd.network.pulling import BodyPuller
 from swarmd.network.reach.reachability import Reaching
 from swarmd.network.rules import KnownManifest, StorageRules, place_all, place_among
@@ -149,30 +149,30 @@ class HivemindNetwork:
         clock: Clock = time.time,
         runtime: Path | None = None,
         visiting: bool = False,
+        usual_port: int | None = None,
     ) -> HivemindNetwork:
         """Start p2pd and a DHT node that knows no peers yet; `connect` joins others.
 
         `identity_path`: `key` as a libp2p key file (`KeyPair.to_libp2p`). `swarm`: called at every store, so
         a peer can start before it knows its swarm. `runtime`: the directory for p2pd's sockets. `visiting`:
-        do not become a node of the DHT, because this peer leaves soon. Raises ConfigError (port in use,
-        malformed address, key in use among `config.peers`) and NetworkError (p2pd does not start).
+        do not become a node of the DHT, because this peer leaves soon. `usual_port`: the first to try if
+        `config.port` is 0. Raises ConfigError (port in use, malformed address, key in use among
+        `config.peers`) and NetworkError (p2pd does not start).
         """
         strangers = [peer for peer in map(parse_peer_address, config.peers) if peer.peer_id != key.peer_id]
-        settings = P2PSettings(
-            identity_path=identity_path,
-            host=config.host,
-            port=config.port or free_port(config.host),
-            announce=tuple(parse_announced_address(text, key.peer_id).transport for text in config.announce),
-            ipv6=config.ipv6,
-            runtime=runtime,
-        )
+        announce = tuple(parse_announced_address(text, key.peer_id).transport for text in config.announce)
         if strangers and await is_running_elsewhere(key.peer_id, strangers, runtime):
             raise ConfigError(
                 f"another peer with this key ({key.peer_id}) is running; stop it, or give each peer its own "
                 "home (--home DIR), never a copy"
             )
-        self = cls(settings, key, config, swarm, clock, visiting=visiting)
-        session = await self._supervisor.start()
+
+        async def listen(port: int) -> tuple[HivemindNetwork, Session]:
+            settings = P2PSettings(identity_path, config.host, port, announce, config.ipv6, runtime)
+            network = cls(settings, key, config, swarm, clock, visiting=visiting)
+            return network, await network._supervisor.start()
+
+        self, session = await on_free_port(config.host, config.port, usual_port, listen)
         try:
             await self._neighbourhood.refresh(session)
         except BaseException:

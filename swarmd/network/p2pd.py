@@ -2,7 +2,7 @@
 
 This module does not restart p2pd; `supervisor.py` does. If another p2pd already listens on a port, hivemind
 starts a second one there without an error (port reuse), after which half of all joins fail. The port is
-therefore tested here first.
+therefore held here until p2pd listens.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from swarmd.errors import NetworkError
 from swarmd.network.binary_addresses import write_address
 from swarmd.network.control import MESSAGE_BYTES_MAX, P2PD_ERRORS, Connector, Control
 from swarmd.network.peer_ids import write_peer_id
-from swarmd.network.ports import is_free, require_free_port
+from swarmd.network.ports import held_for_p2pd, is_free
 
 START_SECONDS = 15.0
 """Seconds for p2pd to report that it is up: 0.3 s on an idle machine, several under load."""
@@ -92,21 +92,22 @@ async def spawn(settings: P2PSettings) -> Any:
     """Start p2pd and return a hivemind `P2P`. Raises ConfigError (port, host) or NetworkError (p2pd), leaving
     no child behind.
     """
-    require_free_port(settings.host, settings.port)
     outside = settings.reachable_from_outside
-    return await _create(
-        host_maddrs=settings.listen,
-        announce_maddrs=list(settings.announce) or None,
-        identity_path=str(settings.identity_path),
-        check_if_identity_free=False,  # hivemind reads only RSA keys; `is_running_elsewhere` checks instead
-        nat_port_map=outside,
-        auto_nat=outside,  # enables hole punching
-        # libp2p punches holes only once its AutoNAT reports "private", which takes minutes. Forcing it does
-        # not affect a dialable peer: libp2p punches only for incoming relayed connections, and such a peer
-        # gets none.
-        force_reachability="private" if outside else None,
-        runtime=settings.runtime,
-    )
+    with held_for_p2pd(settings.host, settings.port):
+        return await _create(
+            host_maddrs=settings.listen,
+            announce_maddrs=list(settings.announce) or None,
+            identity_path=str(settings.identity_path),
+            # hivemind reads only RSA keys; `is_running_elsewhere` checks instead
+            check_if_identity_free=False,
+            nat_port_map=outside,
+            auto_nat=outside,  # enables hole punching
+            # libp2p punches holes only once its AutoNAT reports "private", which takes minutes. Forcing it
+            # does not affect a dialable peer: libp2p punches only for incoming relayed connections, and such
+            # a peer gets none.
+            force_reachability="private" if outside else None,
+            runtime=settings.runtime,
+        )
 
 
 async def is_running_elsewhere(

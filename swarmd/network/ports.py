@@ -1,22 +1,57 @@
-"""TCP ports of this machine: checking whether one is free, and finding a free one."""
+"""TCP ports of this machine: checking whether one is free, finding a free one, and holding it."""
 
 from __future__ import annotations
 
 import errno
 import socket
 from collections import deque
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import TypeVar
 
 from swarmd.errors import ConfigError
 
 LATELY = 64  # ports; more than one process starts p2pd at once
+Listening = TypeVar("Listening")
 _lately: deque[int] = deque(maxlen=LATELY)
+
+TRIED = 8
+"""Free ports tried before a start fails. Each was free a moment before, so even a second try is rare."""
+
+
+class NotFreeError(ConfigError):
+    """Something listens on the port already, or this user may not. Another port can do."""
 
 
 def require_free_port(host: str, port: int, flag: str = "--port") -> None:
-    """Raise ConfigError if something listens on the TCP port, or if this machine does not have the address.
+    """Raise NotFreeError if this user cannot listen on the TCP port, and ConfigError if this machine does not
+    have the address.
 
     Port 0 stands for any port.
     """
+    with _bound(host, port, flag):
+        pass
+
+
+@contextmanager
+def held_for_p2pd(host: str, port: int) -> Iterator[None]:
+    """Keep the port from every other process while p2pd starts to listen on it. Raises as
+    `require_free_port`.
+
+    Only one process can listen without SO_REUSEPORT, so of several that want the port at once all but one
+    fail. Set afterwards, the option lets in p2pd, which sets it too, and still nobody who does not.
+    """
+    with _bound(host, port) as socket_held:
+        try:
+            socket_held.listen()
+        except OSError as error:  # another process was between these two calls, too
+            raise _refusal(error, host, port) from error
+        socket_held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        yield
+
+
+@contextmanager
+def _bound(host: str, port: int, flag: str = "--port") -> Iterator[socket.socket]:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         if family == socket.AF_INET6:
@@ -27,10 +62,14 @@ def require_free_port(host: str, port: int, flag: str = "--port") -> None:
         try:
             probe.bind((host, port))
         except OSError as error:
-            where = f"TCP port {port} of {host}" if port else host
-            raise ConfigError(
-                f"cannot listen on {where}: {error.strerror}; {_remedy(error, flag)}"
-            ) from error
+            raise _refusal(error, host, port, flag) from error
+        yield probe
+
+
+def _refusal(error: OSError, host: str, port: int, flag: str = "--port") -> ConfigError:
+    kind = NotFreeError if error.errno in (errno.EADDRINUSE, errno.EACCES) else ConfigError
+    where = f"TCP port {port} of {host}" if port else host
+    return kind(f"cannot listen on {where}: {error.strerror}; {_remedy(error, flag)}")
 
 
 def is_free(host: str, port: int) -> bool:
@@ -52,6 +91,21 @@ def _remedy(error: OSError, flag: str) -> str:
         )
     free = "--port 0 for any free one" if flag == "--port" else "HOST:0 for any free one"
     return f"is another daemon running? Choose another port with {flag}, or {free}"
+
+
+async def on_free_port(
+    host: str, wanted: int, usual: int | None, listen: Callable[[int], Awaitable[Listening]]
+) -> Listening:
+    """Call `listen` with the port `wanted`, or if that is 0 with `usual` and then with free ones, until it
+    finds one free. Returns what `listen` returns.
+
+    Raises what `listen` raises, and NotFreeError only if it was `wanted`, or the last of several.
+    """
+    ports = [wanted] if wanted else [*([] if usual is None else [usual]), *[0] * TRIED]
+    for port in ports[:-1]:
+        with suppress(NotFreeError):
+            return await listen(port or free_port(host))
+    return await listen(ports[-1] or free_port(host))
 
 
 def free_port(host: str) -> int:

@@ -51,6 +51,8 @@ class EngineWish:
     temperature: float = 1.0
     memory_bytes: int | None = None
     """How much this process may hold on its device; None for no limit."""
+    decode_tokens: int | None = None
+    """How many tokens it decodes at once, prompts included; None for no limit."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +109,12 @@ def choose_engine(wish: EngineWish, subject: Subject, *, eos_ids: frozenset[int]
         if subject.sight is not None:
             raise ConfigError("--engine vllm does not support images here: use --engine auto")
         vllm = start_vllm_engine(
-            model, eos_ids=eos_ids, dtype=dtype, temperature=wish.temperature, memory_bytes=wish.memory_bytes
+            model,
+            eos_ids=eos_ids,
+            dtype=dtype,
+            temperature=wish.temperature,
+            memory_bytes=wish.memory_bytes,
+            decode_tokens=wish.decode_tokens,
         )
         return EngineChoice(vllm, "vLLM generates because it was asked for")
     reason = "transformers' own forward generates because it was asked for"

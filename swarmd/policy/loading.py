@@ -18,9 +18,11 @@ from swarmd.hardware.shortage import out_of_memory_as_model_error
 from swarmd.model import Located, load_model, locate
 from swarmd.model.adapter_start import AdapterStart
 from swarmd.model.adapters import with_adapters
+from swarmd.model.context import context_of
 from swarmd.model.third_party import third_party
 from swarmd.policy.engines import EngineWish
 from swarmd.policy.policy import Policy
+from swarmd.policy.room_for_images import require_room_for_an_image
 from swarmd.policy.trying_out import OTHER_MODEL, try_out
 
 if TYPE_CHECKING:
@@ -56,6 +58,9 @@ def load_policy(
     model, tokenizer = load_model(
         located, torch.float32 if plan.lora is None else dtype, config.template_args, sees=sees
     )
+    new_tokens = min(config.max_new_tokens or max_new_tokens, max_new_tokens)
+    if located.folder is not None:
+        require_room_for_an_image(tokenizer, context_of(model.config), new_tokens, located.folder)
     remedy = "--lora r=16, " if plan.lora is None else ""
     other = _other_way(model, plan.lora)
     with out_of_memory_as_model_error(f"{remedy}another --device, a higher --memory-limit"):
@@ -66,12 +71,14 @@ def load_policy(
             policy = Policy(
                 placed,
                 tokenizer,
-                max_new_tokens=min(config.max_new_tokens or max_new_tokens, max_new_tokens),
+                max_new_tokens=new_tokens,
                 temperature=config.temperature,
                 dtype=dtype,
                 budgets=BudgetKeeper(plan.budgets, remedy=remedy, remember=remember),
                 guard=guard,
-                engine=EngineWish(config.engine, config.temperature, plan.memory_limit_bytes),
+                engine=EngineWish(
+                    config.engine, config.temperature, plan.memory_limit_bytes, plan.budgets.decode_tokens
+                ),
                 stop=config.stop,
             )
         try_out(policy, plan.model, remedy=other, training=training)

@@ -26,7 +26,7 @@ from swarmd.logprobs import DistinctLogprobs
 from swarmd.logprobs.factored import FactoredGradients
 from swarmd.logprobs.interface import LogprobsEngine, TokenRow
 from swarmd.model.adapters import ADAPTER, adapted_modules
-from swarmd.model.context import context_of, why_shorter
+from swarmd.model.context import context_of, longest_prompt, why_shorter
 from swarmd.model.sight_kinds import REMEDY as SIGHT_REMEDY
 from swarmd.model.tokenizer import ChatTokenizer
 from swarmd.model.trained import put_back, trainable_parameters
@@ -142,7 +142,7 @@ class Policy:
         if images and self.tokenizer.sight is None:
             raise ModelError(f"this swarm asks about images, but {self.family} sees none: {SIGHT_REMEDY}")
         prompt = self.tokenizer.render(question, self.examples, exchanges, images)
-        longest = self._context - min(self.max_new_tokens, self._context // 2)
+        longest = longest_prompt(self._context, self.max_new_tokens)
         if len(prompt) > longest:
             raise PromptTooLongError(
                 f"the prompt has {len(prompt)} tokens, but a context of {self._context} has room for "
@@ -300,6 +300,11 @@ class Policy:
     def factored_gradients(self) -> FactoredGradients | None:
         """Gradients of `logprobs` that are not in `.grad`; None if all are there."""
         return self._logprobs.factored
+
+    @property
+    def shares_prompts(self) -> bool:
+        """Whether `logprobs` computes a prompt once for all its completions, instead of once for each."""
+        return self._logprobs.shares_prompts
 
     def release_freed_memory(self) -> None:
         """Call this after loading, generating or training: the next phase cannot use memory cached by the

@@ -1,8 +1,8 @@
 """vLLM as an engine. Its copy of the model gets the trained weights before every call, and sleeps after it.
 
 An optional extra, for Linux with one NVIDIA GPU. Adapters are merged into the copy. Each row is sampled with
-its own seed, derived from the row's uniforms. vLLM reproduces text only on the same GPU and release. **It has
-not been run on a GPU yet**: everything on this side of `vllm_calls.py` is tested with a stand-in engine.
+its own seed, derived from the row's uniforms. vLLM reproduces text only on the same GPU and release. It ran
+on one NVIDIA H200 (decision 26, `tests/cuda/test_vllm.py`). The other tests use a stand-in for vLLM.
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from swarmd.adapted import without_adapters
 from swarmd.errors import ConfigError
+from swarmd.model.sizing import on_meta, shape_of
 from swarmd.rollout.interface import Decoded, GenerationStoppedError, Progress, RowEnd, StopSignal
 from swarmd.rollout.merging import merged_weights
 from swarmd.rollout.seeding import derive_seed
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
 TEMPERATURE_MIN, TEMPERATURE_MAX = 0.01, 2.0  # vLLM's limits: it raises lower values to 0.01, refuses higher
 SHARE_MAX = 0.9  # of the GPU's memory; CUDA itself and the allocator need the rest
+SPARE_BYTES = 2**33  # for vLLM's activations: 16,384 tokens of prompts, logits of 1,024 rows; most need less
 ADAM_BYTES = 8  # per trained weight, for its two moments, which do not exist yet when the engine starts
 GIB = 2**30
 
@@ -93,17 +96,20 @@ def start_vllm_engine(
     dtype: torch.dtype,
     temperature: float,
     memory_bytes: int | None,
+    decode_tokens: int | None,
 ) -> VllmEngine:
     """Start vLLM alongside a model that is already on the GPU.
 
-    memory_bytes: the GPU memory that this process may use in total; None for no limit. Raises ConfigError if
-    vLLM cannot work here.
+    memory_bytes: the GPU memory that this process may use in total; None for no limit. decode_tokens: the
+    most tokens in a call, prompts included; None for as many as fit. A call with more still works, but
+    some rows wait for others. Raises ConfigError if vLLM cannot work here.
     """
     device = next(model.parameters()).device
     check_possible(device, temperature)
     total = torch.cuda.get_device_properties(device).total_memory
     limit = total if memory_bytes is None else memory_bytes
-    share = memory_share(model, total_bytes=total, memory_bytes=limit, dtype=dtype)
+    cache = None if decode_tokens is None else decode_tokens * token_bytes(model, dtype)
+    share = memory_share(model, total_bytes=total, memory_bytes=limit, dtype=dtype, cache_bytes=cache)
     engine = start_vllm(model.config, dtype=str(dtype).removeprefix("torch."), memory_share=share)
     return VllmEngine(model, eos_ids=eos_ids, dtype=dtype, engine=engine)
 
@@ -127,13 +133,26 @@ def check_possible(device: torch.device, temperature: float) -> None:
         )
 
 
-def memory_share(
-    model: PreTrainedModel | PeftModel, *, total_bytes: int, memory_bytes: int, dtype: torch.dtype
-) -> float:
-    """The share of the GPU for vLLM while awake: what the limit leaves in addition to the trained model.
+def token_bytes(model: PreTrainedModel | PeftModel, dtype: torch.dtype) -> int:
+    """Bytes that vLLM's cache takes per token: keys and values of all layers."""
+    shape = shape_of(on_meta(without_adapters(model).config))
+    return dtype.itemsize * shape.cache_width * shape.layers
 
-    Gradients and activations do not count, because they do not exist while completions are generated. Raises
-    ConfigError if there is no room for vLLM's copy of the weights.
+
+def memory_share(
+    model: PreTrainedModel | PeftModel,
+    *,
+    total_bytes: int,
+    memory_bytes: int,
+    dtype: torch.dtype,
+    cache_bytes: int | None = None,
+) -> float:
+    """The share of the GPU for vLLM while awake: what the limit leaves in addition to the trained model, but
+    no more than it needs for a cache of `cache_bytes`.
+
+    vLLM fills its share with its cache, and takes some 3 ms per GiB of it at every call. Gradients and
+    activations do not count, because they do not exist while completions are generated. Raises ConfigError if
+    there is no room for vLLM's copy of the weights.
     """
     weights = sum(p.numel() * p.element_size() for p in model.parameters())
     moments = ADAM_BYTES * sum(p.numel() for p in model.parameters() if p.requires_grad)
@@ -145,4 +164,5 @@ def memory_share(
             f"leaves {max(left, 0) / GIB:.1f} GiB besides training: use --lora, a smaller model, or "
             "--engine auto"
         )
-    return min(SHARE_MAX, left / total_bytes)
+    needed = left if cache_bytes is None else copy + cache_bytes + SPARE_BYTES
+    return min(SHARE_MAX, min(left, needed) / total_bytes)

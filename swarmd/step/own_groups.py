@@ -91,9 +91,11 @@ def own_group(
 
 
 def _work(episode: Episode[Sample], policy: Policy, *, is_first: bool) -> float:
-    """The cost of its rows. All episodes of a group share their first prompt, which is read only once."""
+    """The cost of its rows. All episodes of a group have the same first prompt, which most policies read only
+    once."""
+    reads_first = is_first or not policy.shares_prompts
     return sum(
-        row_work(prompt, len(sample.token_ids), policy.state_width, reads_prompt=is_first or turn > 0)
+        row_work(prompt, len(sample.token_ids), policy.state_width, reads_prompt=reads_first or turn > 0)
         for turn, (prompt, sample) in enumerate(zip(episode.prompts, episode.samples, strict=True))
     )
 

@@ -20,12 +20,13 @@ from swarmd.errors import ConfigError, StorageError
 from swarmd.storage.blobs import BLOB_NAME, BlobStore
 from swarmd.storage.checkpoint_files import CorruptCheckpointError, load_checkpoint
 from swarmd.storage.checkpoints import Checkpoints
+from swarmd.storage.database_trouble import trouble_in
 from swarmd.storage.durable import DAMAGED, FORMER, disk_error, remedy
 from swarmd.storage.home import Home
 from swarmd.storage.ledger import RECORDS
 from swarmd.storage.read_only import read_only
 from swarmd.storage.reconciling import own_record, without_file
-from swarmd.storage.schema import APPLICATION_ID, MIGRATIONS
+from swarmd.storage.versions import database_version
 
 RECORDS_BYTES_ANY = 2**62
 """No bound: nothing is stored, so nothing is dropped."""
@@ -152,24 +153,10 @@ def _remembered(path: Path) -> Finding:
 
 def _database(path: Path) -> Finding:
     def state() -> tuple[State, str]:
-        if path.stat().st_size == 0:
-            return "wrong", "empty: totals, ledger and known peers are lost unless a backup is restored"
-        try:
-            with read_only(path) as sqlite:
-                [(application,)] = sqlite.execute("PRAGMA application_id")
-                [(version,)] = sqlite.execute("PRAGMA user_version")
-                [(verdict,)] = sqlite.execute("PRAGMA integrity_check(1)")
-        except sqlite3.DatabaseError as error:
-            code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-            proven = code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
-            return ("damaged" if proven else "wrong"), str(error)
-        if verdict != "ok":
-            return "damaged", " ".join(verdict.split())
-        if application != APPLICATION_ID:
-            return "wrong", "this is another program's database"
-        if version > len(MIGRATIONS):
-            return "wrong", f"written by a newer swarmd (version {version}): reinstall that version"
-        return "whole", f"version {version}"
+        trouble = trouble_in(path, thorough=True)
+        if trouble is None:
+            return "whole", f"version {database_version(path)}"
+        return "damaged" if trouble.is_damage else "wrong", f"{trouble.what}: {trouble.remedy}"
 
     return _finding("swarmd.db", path, state)
 

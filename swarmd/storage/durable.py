@@ -25,13 +25,19 @@ DAMAGED = "damaged-"
 FORMER = "former-"
 """Prefix of files set aside because they belong to a former peer of this home."""
 
+HOME, FILE, OUT = "another --home", "another file", "another --out"
+"""What to choose if the one that was given cannot be used."""
+
+_PERMIT = "give this user read and write permission there, or choose {instead}"
 _REMEDIES = {
     errno.ENOSPC: "free some space on that disk and start again",
     errno.EDQUOT: "the user's disk quota is used up: free some of it and start again",
     errno.EFBIG: "the system's file size limit is too low: raise it (ulimit -f) and start again",
-    errno.EROFS: "the file system is read-only: choose another --home",
-    errno.EACCES: "give this user read and write permission there, or choose another --home",
-    errno.EPERM: "give this user read and write permission there, or choose another --home",
+    errno.EROFS: "the file system is read-only: choose {instead}",
+    errno.EACCES: _PERMIT,
+    errno.EPERM: _PERMIT,
+    errno.EISDIR: "choose {instead}",
+    errno.ENAMETOOLONG: "choose {instead}",
     errno.EIO: "the disk reports hardware errors: check it and restore from a backup",
     errno.EMFILE: "too many files are open: raise the limit (ulimit -n) and start again",
     errno.ENFILE: "this machine has too many files open: end some programs and start again",
@@ -45,19 +51,22 @@ def log_problem(problem: str) -> None:
     logging.getLogger("swarmd.storage").warning(problem)
 
 
-def remedy(error: OSError) -> str:
-    """Return the cause and remedy of a disk error, as the end of a sentence."""
+def remedy(error: OSError, instead: str = HOME) -> str:
+    """Return the cause and remedy of a disk error, as the end of a sentence.
+
+    `instead`: what else the user can choose, such as `FILE` for a file that is not in a home.
+    """
     cause = os.strerror(error.errno) if error.errno else str(error)
     advice = _REMEDIES.get(error.errno or 0, "check the path and the disk and start again")
-    return f"{cause[:1].lower()}{cause[1:]}; {advice}"
+    return f"{cause[:1].lower()}{cause[1:]}; {advice.format(instead=instead)}"
 
 
-def disk_error(doing: str, error: OSError) -> StorageError:
+def disk_error(doing: str, error: OSError, instead: str = HOME) -> StorageError:
     """Return a StorageError, for a full disk a DiskFullError. `doing` completes "cannot ...", such as "save
-    the checkpoint /home/x/.swarmd/checkpoints/7".
+    the checkpoint /home/x/.swarmd/checkpoints/7". `instead`: see `remedy`.
     """
     kind = DiskFullError if is_disk_full(error) else StorageError
-    return kind(f"cannot {doing}: {remedy(error)}")
+    return kind(f"cannot {doing}: {remedy(error, instead)}")
 
 
 def flush_to_disk(path: Path) -> None:

@@ -70,7 +70,7 @@ class Home:
             for directory in (home.path, home.checkpoints_path, home.records_path):
                 # The permissions of an existing directory are its owner's choice and are kept.
                 directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            _require_writable(home.path)
+            require_writable(home.path)
             _require_own(home.path)
             home._require_plain_files()
             home.require_known_versions()
@@ -363,7 +363,8 @@ def _require_own(path: Path) -> None:
         )
 
 
-def _require_writable(path: Path) -> None:
+def require_writable(path: Path) -> None:
+    """Raise OSError if this user cannot put files into the directory `path`. Writes nothing."""
     if not os.access(path, os.W_OK | os.X_OK, effective_ids=os.access in os.supports_effective_ids):
         read_only = os.statvfs(path).f_flag & os.ST_RDONLY
         raise OSError(errno.EROFS if read_only else errno.EACCES, "not writable", str(path))

@@ -22,7 +22,7 @@ MANIFEST_BYTES_MAX = 65_536  # about 500 bytes with three files
 def require_known_versions(home: Path, database: Path, checkpoints: Path) -> None:
     """Raise ConfigError for a home that a newer swarmd wrote. Ignores damage; other checks report it."""
     for part, found, known in (
-        ("database has version", _database_version(database), len(MIGRATIONS)),
+        ("database has version", database_version(database), len(MIGRATIONS)),
         ("newest checkpoint has format", _checkpoint_format(checkpoints), CHECKPOINT_FORMAT),
     ):
         if found > known:
@@ -33,7 +33,7 @@ def require_known_versions(home: Path, database: Path, checkpoints: Path) -> Non
             )
 
 
-def _database_version(path: Path) -> int:
+def database_version(path: Path) -> int:
     """0 if there is no database, it is not ours, or it cannot be read."""
     if not path.is_file() or not path.stat().st_size:
         return 0

@@ -25,6 +25,7 @@ from swarmd.tasks.trying import try_tasks
 from swarmd.tasks.versions import built_in_versions
 from swarmd.toml_files import parse_toml, read_toml
 from swarmd.toml_lines import line_of
+from swarmd.user_paths import path_of
 
 _PRESET_DIRECTORY = Path(__file__).parent / "presets"
 PRESETS = tuple(sorted(path.stem for path in _PRESET_DIRECTORY.glob("*.toml")))
@@ -135,7 +136,7 @@ def _read(name_or_path: str) -> tuple[_Place, _ManifestTable]:
     try:
         return _parse(str(path), read_rules(path))
     except OSError as error:
-        raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
+        raise ConfigError(f"{path} cannot be read: {error.strerror}; name another file") from error
 
 
 def read_rules(path: Path) -> str:
@@ -160,13 +161,17 @@ def _parse(place: str, text: str) -> tuple[_Place, _ManifestTable]:
 
 
 def _find(name_or_path: str) -> Path:
-    path = Path(name_or_path).expanduser()
+    if not name_or_path.strip():
+        raise ConfigError(f"the name of the swarm is empty: give a file, or one of {', '.join(PRESETS)}")
+    path = path_of(name_or_path)
     if name_or_path in PRESETS:
         return _PRESET_DIRECTORY / f"{name_or_path}.toml"
     try:
         found = path.is_file()
     except OSError as error:  # no permission, or not a valid file name
-        raise ConfigError(f"{name_or_path[:_SHOWN_CHARS]!r} cannot be read: {error.strerror}") from error
+        raise ConfigError(
+            f"{name_or_path[:_SHOWN_CHARS]!r} cannot be read: {error.strerror}; name another file"
+        ) from error
     if found:
         return path
     if path.is_dir():

@@ -42,6 +42,7 @@ import swarmd.tasks.spared  # noqa: F401  before what imports the protocol
 from swarmd.importing import importing
 from swarmd.tasks.bench import Bench
 from swarmd.tasks.frames import BEAT, read_frame, write_frame
+from swarmd.tasks.huge_pages import use_huge_pages
 from swarmd.tasks.launch import BEAT_S, WorkerOptions
 from swarmd.tasks.nursery import Nursery
 from swarmd.tasks.sandbox import Sandbox, kernel, seccomp
@@ -83,8 +84,9 @@ def main() -> None:
     with _beating(replies), importing():
         sources = find_sources(options.sources)
     sandbox = Sandbox(source_directories(sources), priority=options.priority)
-    sandbox.confine_worker()
     gc.collect()
+    use_huge_pages()
+    sandbox.confine_worker()
     gc.freeze()  # the children share these pages; collecting garbage in a child would copy them
     versions = {name: (source.version, sorted(source.datasets())) for name, source in sources.items()}
     write_frame(replies, (versions, sandbox.missing))

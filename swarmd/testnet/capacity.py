@@ -14,6 +14,7 @@ from swarmd.config.memory_limit import memory_limit_bytes
 from swarmd.errors import ConfigError
 from swarmd.hardware.machine import free_memory_bytes, usable_cores
 from swarmd.model_names import EMBEDDED, SMOLLM2
+from swarmd.user_paths import path_of
 
 MIB = 2**20
 PEER_BYTES = 700 * MIB
@@ -48,7 +49,7 @@ def bytes_of(model: str) -> int:
         return PEER_BYTES
     if model == SMOLLM2:
         return PEER_BYTES + TRAINED * SMOLLM2_BYTES
-    return PEER_BYTES + TRAINED * sum(path.stat().st_size for path in _weights(Path(model).expanduser()))
+    return PEER_BYTES + TRAINED * sum(path.stat().st_size for path in _weights(path_of(model)))
 
 
 def _weights(directory: Path) -> Iterable[Path]:

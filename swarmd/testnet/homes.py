@@ -68,7 +68,9 @@ def directory(path: Path | None, *, keep: bool) -> Iterator[Path]:
         made = Path(tempfile.mkdtemp(prefix=PREFIX)).resolve()
         (made / MARK).touch()
     except OSError as error:
-        raise ConfigError(f"no temporary directory can be made: {remedy(error)}; give --home DIR") from error
+        raise ConfigError(
+            f"no temporary directory can be made: {remedy(error, 'another TMPDIR')}, or give --home DIR"
+        ) from error
     try:
         yield made
     finally:

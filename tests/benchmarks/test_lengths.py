@@ -9,6 +9,7 @@ import benchmarks.child as child
 from benchmarks.cases import EMBEDDED, Case
 from benchmarks.job import Job, require_length
 from benchmarks.models import NEVER_WRITTEN, prepare_model
+from benchmarks.sides import SIDES
 from swarmd.assets import EMBEDDED_MODEL_DIR
 from swarmd.model.tokenizer import ChatTokenizer
 
@@ -49,7 +50,7 @@ def test_steps_of_full_length_are_taken_and_any_other_refused() -> None:
         require_length(job(), [128, 79])
 
 
-@pytest.mark.parametrize("side", child.SIDES)
+@pytest.mark.parametrize("side", SIDES)
 def test_a_trainer_whose_rows_of_fixed_length_ended_early_is_not_measured(side, monkeypatch) -> None:
     class Side:
         @staticmethod

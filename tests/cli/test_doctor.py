@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import socket
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -13,7 +16,7 @@ from swarmd.cli import diagnosis, doctor
 from swarmd.cli.diagnosis import Check, Patient, diagnose
 from swarmd.config import load_config
 from swarmd.observe import Health, PeerView, ReachView, StartingError
-from swarmd.storage import Home
+from swarmd.storage import Database, Home
 from tests.cli.test_status import SNAPSHOT
 
 
@@ -86,6 +89,56 @@ def test_the_port_of_a_daemon_that_is_still_starting_is_not_called_taken(tmp_pat
         patient = doctor._patient(home.path)
         for check in (diagnosis._port(patient), diagnosis._reachability(patient)):
             assert (check.state, check.detail) == ("ok", f"not known yet: {patient.starting}")
+
+
+def test_the_database_is_checked_with_what_to_do(tmp_path) -> None:
+    patient = patient_with(tmp_path)
+    path = patient.home.database_path
+    assert diagnosis._database(patient).detail == "there is none yet: the first start creates it"
+    Database(path).close()
+    assert diagnosis._database(patient).state == "ok"
+    path.write_bytes(b"damaged " * 1000)
+    damaged = diagnosis._database(patient)
+    assert damaged.state == "warn", "a start replaces it"
+    assert damaged.detail.startswith(f"{path}: it is damaged (")
+    assert "damaged-swarmd.db" in damaged.remedy
+    path.unlink()
+    path.mkdir()
+    assert diagnosis._database(patient) == Check(
+        "database", "fail", f"{path}: it is not a file", "move it away"
+    )
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_a_home_that_this_user_may_not_write_is_told(tmp_path, monkeypatch, is_there) -> None:
+    patient = patient_with(tmp_path)
+    if not is_there:
+        patient = replace(patient, home=Home(tmp_path / "none" / "yet"))
+    monkeypatch.setattr(os, "access", lambda *_, **__: False)
+    found = diagnosis._home(patient)
+    assert (found.state, found.remedy) == (
+        "fail",
+        "give this user read and write permission there, or choose another --home",
+    )
+    assert found.detail.startswith(f"{patient.home.path} cannot be ")
+    assert found.detail.endswith(": permission denied")
+
+
+def test_a_home_below_a_file_is_told(tmp_path) -> None:
+    (tmp_path / "file").touch()
+    patient = replace(patient_with(tmp_path), home=Home(tmp_path / "file" / "home"))
+    assert diagnosis._home(patient).detail.endswith(f"{tmp_path / 'file'} is a file")
+
+
+def test_a_home_that_this_user_may_not_look_into_is_told(tmp_path, monkeypatch) -> None:
+    def refuse(path):
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(diagnosis, "trouble_of", refuse)
+    found = diagnosis._database(patient_with(tmp_path))
+    assert found.state == "fail"
+    assert found.detail.endswith("cannot be read: permission denied")
+    assert found.remedy == "give this user read and write permission there, or choose another --home"
 
 
 @pytest.mark.parametrize(("free", "state"), [(1e8, "fail"), (1e9, "warn"), (1e11, "ok")])

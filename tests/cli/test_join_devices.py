@@ -84,6 +84,34 @@ def test_settings_of_the_home_s_file_reach_every_peer(swarmd, started, tmp_path)
     assert "--http=127.0.0.1:8081" in made[1]
 
 
+def address_of(member: Member) -> str:
+    return f"/ip4/127.0.0.1/tcp/41000/p2p/{member.home.key().peer_id}"
+
+
+def test_a_new_peer_knows_the_swarm_of_the_one_that_is_up_even_if_that_ends_first(started, swarmd, tmp_path):
+    swarmd("join", "--home", tmp_path, "--devices", "cpu,cpu,cpu", "--steps", "1")
+    [call] = started
+    one_of_another_swarm, first, second = call["members"]
+    one_of_another_swarm.home.write_manifest(b"another")
+    first.home.write_manifest(b"theirs")
+    call["command"](second, [address_of(first)])
+    assert second.home.read_manifest() == b"theirs"
+    call["command"](one_of_another_swarm, [address_of(first)])
+    assert one_of_another_swarm.home.read_manifest() == b"another"
+
+
+def test_a_device_with_a_swarm_of_its_own_is_not_given_that_of_the_others(started, swarmd, tmp_path) -> None:
+    swarmd("join", "--home", tmp_path, "--devices", "cpu,cpu")
+    own = Home(tmp_path / "devices" / "cpu-1")
+    own.config_path.unlink()
+    own.config_path.write_text('swarm = "arithmetic"\n')
+    swarmd("join", "--home", tmp_path, "--devices", "cpu,cpu")
+    first, second = started[1]["members"]
+    first.home.write_manifest(b"theirs")
+    started[1]["command"](second, [address_of(first)])
+    assert second.home.read_manifest() is None
+
+
 def test_one_device_is_a_fleet_of_one_so_that_a_second_can_be_added(swarmd, started, tmp_path) -> None:
     swarmd("join", "--home", tmp_path, "--devices", "cuda:1")
     alone = Home(tmp_path / "devices" / "cuda-1").key().peer_id

@@ -48,3 +48,12 @@ def test_a_command_that_needs_a_daemon_ends_with_3_where_none_runs_or_there_is_n
             outcome = swarmd(*command, "--home", home)
             assert outcome.code == 3
             assert "no daemon is running" in outcome.err
+
+
+def test_pinging_oneself_is_called_that(swarmd, tmp_path) -> None:
+    own = Home.open(tmp_path).key().peer_id
+    with daemon_in(tmp_path, STATUS.model_copy(update={"peer_id": own}), ping=silent):
+        for text in (own, name_of(own)):
+            outcome = swarmd("ping", text, "--home", tmp_path)
+            assert outcome.code == 2
+            assert outcome.err == f"error: {named(own)} is this peer itself: name another one\n"

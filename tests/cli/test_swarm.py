@@ -99,7 +99,10 @@ def test_a_key_in_a_file_signs_too(swarmd, author, garden, tmp_path):
         (["verify", "garden.toml", "--author", "foo"], "--author 'foo' is not a peer id: expected 52"),
         (["verify", "nothing.toml", "--author", "foo"], "--author 'foo' is not a peer id"),
         (["verify", "garden.toml", "--author", STRANGER.peer_id], "is signed by 12D3KooW.*, not by 12D3"),
-        (["create", "other", "--out", "none/other.toml"], "cannot be written: there is no directory none"),
+        (
+            ["create", "other", "--out", "none/other.toml"],
+            "--out none/other.toml: there is no directory none: make it first",
+        ),
         (["verify", "starter"], "starter is not signed"),
         (["show", "0" * 64], "is a swarm id, and only peers know"),
         (["show", "http://127.0.0.1/x"], "is not https://"),

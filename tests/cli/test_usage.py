@@ -96,7 +96,7 @@ def test_no_whole_number_is_too_large_to_be_refused(swarmd, daemon, tmp_path, wo
     [
         (["status", "--home", "file"], "--home file is a file: name a directory"),
         (["init", "--home", "file"], "--home file is a file: name a directory"),
-        (["init", "--home", "x" * 5_000], "cannot be used: File name too long; name another directory"),
+        (["init", "--home", "x" * 5_000], "cannot be used: File name too long; name another path"),
         (["check", "--home", "."], "there is no swarmd home at"),
         (
             ["eval", "--checkpoint", "."],

@@ -6,6 +6,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from pydantic import BaseModel
 
 from swarmd.config import Config, LearningConfig, default_config_toml, load_config
 from swarmd.errors import ConfigError
@@ -269,3 +270,26 @@ def test_a_broken_list_in_the_environment_is_refused(tmp_path, monkeypatch) -> N
 def test_the_former_name_of_a_setting_is_still_read(tmp_path: Path) -> None:
     (tmp_path / "config.toml").write_text('[policy]\ngenerator = "eager"\n')
     assert load_config(tmp_path, {}).policy.engine == "eager"
+
+
+TEXTS = [
+    (section, name)
+    for section, sub in ((name, field.annotation) for name, field in Config.model_fields.items())
+    if isinstance(sub, type) and issubclass(sub, BaseModel)
+    for name in sub.model_fields
+]
+
+
+@pytest.mark.parametrize(
+    "value", ["n" * 5_000, "9" * 5_000, f"{'9' * 400}GiB"], ids=["text", "digits", "size"]
+)
+def test_no_value_however_long_is_quoted_in_full_or_ends_in_a_bug(tmp_path: Path, value: str) -> None:
+    told = []
+    for section, name in TEXTS:
+        write(tmp_path, f'[{section}]\n{name} = "{value}"\n')
+        try:
+            load_config(tmp_path, {})
+        except ConfigError as error:
+            told.append(str(error))
+    assert len(told) > len(TEXTS) / 2, "few settings take any text"
+    assert max(map(len, told)) < 1_000 + len(str(tmp_path))

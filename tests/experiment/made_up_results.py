@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from swarmd.experiment import ExperimentConfig
-from swarmd.experiment.metering import UNITS_OF
+from swarmd.experiment.metering import RECORDED, UNITS_OF
 from swarmd.experiment.reporting.results import HeldOut, RunResults
 
 NODES = 2
@@ -51,12 +51,12 @@ def write_results(folder: Path, *, finished: bool = True, counted: bool = False)
 
 def _counts(line: dict[str, Any]) -> dict[str, Any]:
     metrics = line["metrics"]
-    units = dict.fromkeys(PRICES, 0) | {
+    units = dict.fromkeys(RECORDED, 0) | {
         "tokens_generated": line["tokens_generated"],
         "tokens_trained_own": metrics["tokens_own"],
         "tokens_trained_external": metrics["tokens_external"],
     }
-    cpu = {phase: sum(units[unit] * PRICES[unit] for unit in of) for phase, of in UNITS_OF.items()}
+    cpu = {phase: sum(units.get(unit, 0) * PRICES[unit] for unit in of) for phase, of in UNITS_OF.items()}
     return {"units": units, "cpu_seconds": cpu}
 
 

@@ -169,3 +169,14 @@ def test_every_attack_of_the_example_is_made_with_the_default_and_the_main_ones_
 def test_examples_of_the_papers_experiment_have_its_configurations_and_its_control(name, labels) -> None:
     config, _ = read_experiment(Path(f"examples/sapo_{name}.toml"))
     assert {arm.label for arm in config.configurations} == labels
+
+
+@pytest.mark.parametrize("swarm", ["n" * 5_000, "~nosuchuser/x", "", "no/such.toml", "/", "strater"])
+def test_a_swarm_that_cannot_be_is_told_with_the_line_that_names_it(tmp_path: Path, swarm: str) -> None:
+    told = refusal(tmp_path, f'swarm = "{swarm}"\n{GOOD}')
+    assert told.startswith(f"{tmp_path / 'experiment.toml'}, line 1: swarm: ")
+    assert len(told) < 1_000
+
+
+def test_no_name_is_quoted_in_full(tmp_path: Path) -> None:
+    assert len(refusal(tmp_path, f'baseline = "{"n" * 5_000}"\n{GOOD}')) < 1_000

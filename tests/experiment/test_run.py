@@ -13,7 +13,7 @@ import pytest
 
 from swarmd.errors import ConfigError, StorageError
 from swarmd.experiment import Experiment
-from swarmd.experiment.metering import PHASES
+from swarmd.experiment.metering import PHASES, RECORDED
 from swarmd.experiment.run import claimed
 from swarmd.storage import Checkpoints
 from swarmd.tasks import Score
@@ -71,6 +71,7 @@ async def test_every_node_of_every_round_is_written_and_groups_travel(tiny_model
         }  # fmt: skip
         assert 0 < line["units"]["decoding_steps"] <= 6
         assert 0 < line["units"]["tokens_trained_own"] <= line["metrics"]["tokens_own"]
+        assert line["units"].keys() == set(RECORDED)
         assert 0 <= line["finished_share"] <= 1
     assert [line["round"] for line in of_kind(lines, "held_out")] == [0, 0, 2, 2, 3, 3]
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from swarmd.errors import SwarmdError
+from swarmd.errors import ConfigError, SwarmdError
 from swarmd.fleet import FORCED_EXIT_CODE, Fleet, Member, Printed, supervise
 from tests.awaited_output import AwaitedOutput
 
@@ -139,6 +139,20 @@ async def test_one_that_cannot_be_started_is_a_failure_and_the_next_is_started(m
     fleet.command = broken  # type: ignore[method-assign]
     assert "1 of 2 peers failed: cpu:0" in await expect_failure(fleet, make_members(2))
     assert "could not be started: no such file" in fleet.err.getvalue()
+    assert "here" in fleet.out.getvalue()
+
+
+async def test_one_whose_home_cannot_be_used_is_a_failure_and_the_next_is_started(make_members) -> None:
+    class Unreadable(Run):
+        def command(self, member: Member, peers: Sequence[str]) -> list[str]:
+            if member.name == "cpu:0":
+                raise ConfigError("its manifest cannot be read")
+            return super().command(member, peers)
+
+    fleet = Unreadable({"cpu:1": "print('here')"})
+    with pytest.raises(SwarmdError, match=r"1 of 2 peers failed: cpu:0"):
+        await fleet.run(make_members(2))
+    assert "could not be started: its manifest cannot be read" in fleet.err.getvalue()
     assert "here" in fleet.out.getvalue()
 
 

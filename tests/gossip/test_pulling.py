@@ -8,8 +8,8 @@ import pytest
 
 from protocol import KeyPair, PeerId, sign_record, verify_announcement
 from swarmd.gossip import GossipLimits
+from swarmd.gossip.commands import Drop, Pull, Verify
 from swarmd.gossip.contacts import Contacts
-from swarmd.gossip.events import Drop, Pull, Verify
 from swarmd.gossip.pulling import Puller
 from swarmd.gossip.reputation import Reputation
 from swarmd.network.interface import PullFailure, Way

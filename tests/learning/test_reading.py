@@ -21,7 +21,11 @@ from swarmd.learning import Experience
 from swarmd.learning.batching import TrainRow
 from swarmd.learning.reading import OWN_WORK_UNKNOWN, TIMES_MAX, WIDTHS, row_work, work_max
 from swarmd.learning.selection import Selection, select_rows
-from swarmd.policy import Policy, load_policy
+from swarmd.policy import Policy, Sample, load_policy
+from swarmd.step.own_groups import own_group
+from swarmd.step.playing import Episode
+from swarmd.tasks import Question, Score
+from tests.gossip.making import make_manifest, make_task
 from tests.tiny_sight import write_tiny_sight
 
 Texts = Sequence[str]
@@ -70,9 +74,8 @@ def work_of(policy: Policy, rows: Sequence[TrainRow], first: tuple[int, ...]) ->
     total, is_read = 0.0, False
     for row in rows:
         prompt, completion = row.tokens.prompt_ids, row.tokens.completion_ids
-        total += row_work(
-            len(prompt), len(completion), policy.state_width, reads_prompt=prompt != first or not is_read
-        )
+        reads = prompt != first or not is_read or not policy.shares_prompts
+        total += row_work(len(prompt), len(completion), policy.state_width, reads_prompt=reads)
         is_read = True
     return total
 
@@ -159,9 +162,47 @@ def test_what_a_cheap_group_does_not_need_is_there_for_a_costly_one(
     assert read(policy, COSTLY, sum(works) / 2).trained_tokens < read(policy, COSTLY, math.inf).trained_tokens
 
 
-def test_images_count_towards_what_a_group_costs_before_it_is_read(tmp_path: Path) -> None:
+@pytest.fixture
+def seeing(tmp_path: Path) -> Policy:
+    """A policy that computes each completion behind a copy of its prompt."""
     plan = HardwarePlan(str(write_tiny_sight(tmp_path)), "cpu", "float32", 1, None, ())
-    policy = load_policy(PolicyConfig(model=plan.model), plan, max_new_tokens=8)
+    return load_policy(PolicyConfig(model=plan.model), plan, max_new_tokens=8)
+
+
+def test_a_prompt_counts_as_often_as_it_is_computed(policy: Policy, seeing: Policy) -> None:
+    one, *more = (group("What?", *[["7"]] * n, rewards=[1.0] * n) for n in (1, 2, 3))
+    assert (policy.shares_prompts, seeing.shares_prompts) == (True, False)
+    for each, shared in ((policy, True), (seeing, False)):
+        alone = work_of(each, read(each, one, math.inf).rows, each.render("What?"))
+        for n, made in enumerate(more, 2):
+            allowed = alone * n - 1  # less than one token too little for all, if each has its own prompt
+            assert len(read(each, made, allowed).rows) == (n if shared else n - 1)
+
+
+@pytest.mark.parametrize("which", ["policy", "seeing"])
+def test_an_own_group_costs_what_the_same_group_of_another_costs(
+    which: str, request: pytest.FixtureRequest
+) -> None:
+    policy: Policy = request.getfixturevalue(which)
+    texts, manifest = ("5", "71", "6"), make_manifest()
+    question, prompt = Question(make_task(manifest, 0), "What?"), policy.render("What?")
+    samples = [Sample(policy.encode_completion(text, True), text, (), True) for text in texts]
+    own = own_group(
+        question,
+        [Episode.begin(question, sample, len(prompt)) for sample in samples],
+        [Score(1.0)] * 3,
+        manifest=manifest,
+        policy=policy,
+        publisher="me",
+        round_=0,
+        step=0,
+    )
+    rows = read(policy, group("What?", *([text] for text in texts), rewards=[1.0] * 3), math.inf).rows
+    assert own.work == pytest.approx(work_of(policy, rows, prompt))
+
+
+def test_images_count_towards_what_a_group_costs_before_it_is_read(seeing: Policy) -> None:
+    policy = seeing
     text = group("What is it?", *[["5"], ["7"]] * 2, rewards=[1.0] * 4)
     images = (Image(1, 1, bytes(3)),) * 8
     shown = replace(group("What?", *[["5"], ["7"]] * 2, rewards=[1.0] * 4), images=images)

@@ -115,4 +115,6 @@ def test_a_step_trains_on_lessons_and_counts_them_apart(make_policy, external_gr
     lesson = replace(external_group("2+2?", ("<answer>4</answer>", 1.0)), task_id=TASK)
     metrics = Trainer(policy, LearningConfig(external_baseline="shared")).step([], [], FAILS, [lesson])
     assert (metrics.updated, metrics.lessons, metrics.groups_external_used) == (True, 1, 0)
+    assert metrics.tokens_lessons_trained > 0
+    assert metrics.tokens_own_trained == metrics.tokens_external_trained == 0
     assert any(not before[name].equal(now) for name, now in policy.trainable_state().items())

@@ -233,9 +233,15 @@ class P2PWorld(World):
 
         clock = options.pop("clock", self.clock)
         swarm = options.pop("swarm", lambda: MANIFEST)
+        usual_port = options.pop("usual_port", None)
         config = NetworkConfig(**{"host": "127.0.0.1"} | options)
         return await HivemindNetwork.start(
-            key=key, identity_path=self.identity(key), config=config, swarm=swarm, clock=clock
+            key=key,
+            identity_path=self.identity(key),
+            config=config,
+            swarm=swarm,
+            clock=clock,
+            usual_port=usual_port,
         )
 
     def run(self, scenario: Callable[[Any], Awaitable[None]]) -> None:

@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
+from types import SimpleNamespace
 from typing import Any, cast
 
+import pytest
+
 from swarmd.addresses import parse_peer_address
+from swarmd.errors import NetworkError
 from swarmd.network.doors import Doors
 from swarmd.network.hearing import Hearing
-from swarmd.network.in_touch import GREETINGS_AT_ONCE, SILENT_ROUNDS_MAX, InTouch
+from swarmd.network.in_touch import (
+    GREETINGS_AT_ONCE,
+    SILENT_MANY,
+    SILENT_ROUNDS_MAX,
+    SILENT_S,
+    TOUCH_S,
+    InTouch,
+)
+from swarmd.network.interface import ClockSkewError, NetworkClosedError
 from swarmd.network.neighbourhood import MANY
+from swarmd.network.simulation import run_simulated
 from tests.gossip.making import key
 
 PEERS = [key(number).peer_id for number in range(200)]
@@ -38,6 +52,58 @@ def test_a_few_silent_peers_are_each_greeted_about_every_ten_seconds():
     greeted = rounds(watch(hearing), hearing, clock, 60, peers=5)
     counts = [sum(peer in each for each in greeted) for peer in PEERS[:5]]
     assert all(4 <= count <= 6 for count in counts)
+
+
+@pytest.mark.parametrize(
+    ("silent", "every"),
+    [
+        (1, 1),
+        (SILENT_MANY - 1, 1),
+        (SILENT_MANY, 2),
+        (2 * SILENT_MANY, 5),
+        (3 * SILENT_MANY, SILENT_ROUNDS_MAX),
+        (12 * SILENT_MANY, SILENT_ROUNDS_MAX),
+    ],
+)
+def test_the_more_peers_are_silent_the_fewer_rounds_greet_one_of_them(silent: int, every: int) -> None:
+    in_touch = watch(Hearing(lambda: 1_000.0))  # and none of them answers, so all stay silent
+    greeted = [len(in_touch._to_greet(PEERS[:silent])) for _ in range(10 * every)]
+    assert greeted == ([0] * (every - 1) + [1]) * 10
+
+
+def test_a_peer_that_was_heard_is_not_greeted_until_it_is_silent() -> None:
+    clock = [0.0]
+    hearing = Hearing(lambda: clock[0])
+    hearing.answered(PEERS[0])
+    in_touch, greeted = watch(hearing), []
+    while not greeted:
+        clock[0] += TOUCH_S
+        greeted = in_touch._to_greet(PEERS[:1])
+    assert clock[0] == SILENT_S + TOUCH_S
+
+
+def test_a_round_begins_every_second_whatever_the_one_before_met_and_none_after_the_end() -> None:
+    began: list[float] = []
+    loop_errors = [None, NetworkError("slow"), ClockSkewError("wrong"), None, NetworkClosedError("closed")]
+
+    async def scenario() -> None:
+        in_touch = watch(Hearing(lambda: 0.0))
+
+        async def session() -> None:
+            error = loop_errors[len(began)]
+            began.append(asyncio.get_running_loop().time())
+            if error is not None:
+                raise error
+
+        async def nothing(_session: Any) -> None:
+            pass
+
+        in_touch._supervisor = cast(Any, SimpleNamespace(session=session))
+        in_touch._round = nothing  # type: ignore[method-assign]
+        await in_touch.keep()
+
+    run_simulated(scenario())
+    assert began == [TOUCH_S * (number + 1) for number in range(5)]
 
 
 def test_hundreds_of_silent_peers_cost_no_more_greetings_than_some_dozens():

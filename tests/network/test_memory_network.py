@@ -15,7 +15,7 @@ import pytest
 from protocol import digest_of
 from swarmd.errors import NetworkError
 from swarmd.network import MemoryHub, PullFailedError, run_simulated, simulated_wall_clock
-from swarmd.network.memory import LOST_SECONDS
+from swarmd.network.memory_hub import LOST_SECONDS
 from swarmd.network.simulation import EPOCH_S
 
 

@@ -324,6 +324,16 @@ def test_a_bug_in_the_background_closes_the_network_and_is_raised_at_close(
     p2p.run(scenario)
 
 
+def test_a_peer_whose_usual_port_is_taken_at_the_last_moment_listens_on_another(p2p: Any) -> None:
+    async def scenario(world: Any) -> None:
+        first = await world.peer(0)
+        second = await world.peer(1, usual_port=first.network.port)
+        assert second.network.port != first.network.port
+        assert await second.network.connect(first.network.addresses) == 1
+
+    p2p.run(scenario)
+
+
 KILLED_DAEMON = """
 import asyncio, os, pathlib, sys, psutil
 from protocol import KeyPair

@@ -291,6 +291,41 @@ def test_a_bound_beyond_what_images_are_enlarged_to_is_refused_with_the_folder(t
     assert str(caught.value).startswith(f"{tmp_path} does not say which images it reads (images of at least")
 
 
+@pytest.mark.parametrize(
+    ("kind", "bound", "setting"),
+    [
+        ("qwen2_vl", {"min_pixels": 512**2}, "min_pixels"),
+        ("qwen3_vl", {"size": {"shortest_edge": 512**2, "longest_edge": 2**24}}, "size.shortest_edge"),
+        ("lfm2_vl", {"min_image_tokens": 4096}, "min_image_tokens"),
+    ],
+)
+def test_an_image_that_is_enlarged_beyond_the_context_is_named_with_the_setting_that_enlarges_it(
+    kind: str, bound: dict[str, Any], setting: str, tmp_path: Path
+) -> None:
+    write_tiny_visual(kind, tmp_path)
+    path = tmp_path / "preprocessor_config.json"
+    path.write_text(json.dumps({"image_mean": [0.5] * 3, "image_std": [0.5] * 3, **bound}))
+    with pytest.raises(ModelError) as caught:
+        load(tmp_path)
+    assert str(caught.value).startswith("an image of 1 x 1 pixels takes 4096 tokens, but a context of ")
+    assert f"lower {setting} in {path}, which has it enlarged, or use a model with a longer" in str(
+        caught.value
+    )
+
+
+def test_an_image_that_no_setting_enlarges_asks_for_a_longer_context(tmp_path: Path) -> None:
+    write_tiny_visual("llava", tmp_path)
+    roomy = load(tmp_path)
+    path, text = tmp_path / "config.json", len(roomy.tokenizer.render(""))
+    config = json.loads(path.read_text())
+    config["text_config"]["max_position_embeddings"] = text + roomy.max_new_tokens + 1
+    path.write_text(json.dumps(config))
+    with pytest.raises(
+        ModelError, match=rf"takes 16 tokens, .* prompt of {text + 1}: use a model with a longer"
+    ):
+        load(tmp_path)
+
+
 def test_settings_that_no_text_needs_do_not_keep_a_text_model_from_being_planned(tmp_path: Path) -> None:
     write_tiny_visual("gemma3", tmp_path)
     (tmp_path / "preprocessor_config.json").write_text('{"image_mean": [0], "image_std": [1]}')

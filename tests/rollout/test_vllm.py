@@ -7,7 +7,7 @@ import torch
 
 from swarmd.errors import ConfigError, ModelError
 from swarmd.rollout import GenerationStoppedError, vllm
-from swarmd.rollout.vllm import VllmEngine, check_possible, memory_share
+from swarmd.rollout.vllm import VllmEngine, check_possible, memory_share, token_bytes
 from tests.rollout.stand_in_engine import StandInEngine
 
 
@@ -85,6 +85,24 @@ def test_the_limit_less_weights_and_moments_is_the_engines(make_policy):
         memory_share(model, total_bytes=count, memory_bytes=62 * count, dtype=torch.bfloat16)
         == vllm.SHARE_MAX
     )
+
+
+def test_the_engine_takes_no_more_than_its_copy_its_cache_and_a_spare(make_policy):
+    model = make_policy().model
+    copy = 2 * sum(p.numel() for p in model.parameters())
+    sizes = {"total_bytes": 2**37, "memory_bytes": 2**36, "dtype": torch.bfloat16}
+    share = memory_share(model, cache_bytes=2**30, **sizes)
+    assert share == pytest.approx((copy + 2**30 + vllm.SPARE_BYTES) / 2**37)
+    assert memory_share(model, cache_bytes=2**40, **sizes) == memory_share(model, **sizes)
+
+
+@pytest.mark.parametrize("more", [{}, {"lora_rank": 4}])
+def test_a_token_in_the_cache_is_its_keys_and_values_in_all_layers(make_policy, more):
+    model = make_policy(**more).model
+    config = model.config
+    head = config.hidden_size // config.num_attention_heads
+    numbers = 2 * config.num_key_value_heads * head * config.num_hidden_layers
+    assert token_bytes(model, torch.bfloat16) == 2 * numbers
 
 
 def test_an_adapter_leaves_more_for_the_engine(make_policy):

@@ -1,6 +1,7 @@
 """What swarmd asks of vLLM: a stand-in for the package records how it was called."""
 
 import json
+import logging
 import sys
 import types
 from pathlib import Path
@@ -95,6 +96,11 @@ def test_it_stays_in_this_process_and_reports_to_nobody(start, monkeypatch):
     start()
     assert seen["VLLM_ENABLE_V1_MULTIPROCESSING"] == "0"
     assert seen["VLLM_NO_USAGE_STATS"] == "1"
+
+
+def test_it_reports_errors_and_no_warnings(start):
+    start()
+    assert logging.getLogger("vllm").getEffectiveLevel() == logging.ERROR
 
 
 def test_weights_come_back_before_the_cache_and_old_prefixes_are_forgotten(start):

@@ -22,7 +22,7 @@ from swarmd.config.loading import ENV_PREFIX
 from swarmd.errors import SwarmdError
 from swarmd.fleet import Device, Fleet, Member
 from swarmd.storage import Home
-from swarmd.storage.durable import remedy
+from swarmd.storage.durable import OUT, remedy
 
 HOST = "127.0.0.1"
 LOG_FILE = "daemon.log"
@@ -80,7 +80,7 @@ class _LocalSwarm:
                 try:
                     self._logs[name] = opened.enter_context(daemon.log_path.open("a", encoding="utf-8"))
                 except OSError as error:
-                    raise SwarmdError(f"{daemon.log_path} cannot be written: {remedy(error)}") from error
+                    raise SwarmdError(f"{daemon.log_path} cannot be written: {remedy(error, OUT)}") from error
             try:
                 async with asyncio.TaskGroup() as group:
                     await self._watch(fleet, group.create_task(fleet.run(), name="daemons"))

@@ -21,7 +21,7 @@ from swarmd.experiment.describing import finite
 from swarmd.experiment.journal import Line
 from swarmd.learning import StepMetrics
 from swarmd.storage import Checkpoint, Checkpoints, Database, Home
-from swarmd.storage.durable import disk_error, write_whole
+from swarmd.storage.durable import OUT, disk_error, write_whole
 
 HOST = "127.0.0.1"
 CHECKPOINTS_KEPT = 2  # the newest, and a spare in case it is damaged
@@ -36,7 +36,7 @@ def make_home(path: Path, key: KeyPair, manifest: Manifest) -> Home:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         write_whole(Home(path).identity_path, key.to_libp2p())
     except OSError as error:
-        raise disk_error(f"make the home {path}", error) from error
+        raise disk_error(f"make the home {path}", error, OUT) from error
     home = Home.open(path)
     home.write_manifest(manifest.to_bytes())
     return home
@@ -71,7 +71,7 @@ def write_settings(
     try:
         write_whole(home.config_path, "\n".join([*lines, ""]).encode())
     except OSError as error:
-        raise disk_error(f"write {home.config_path}", error) from error
+        raise disk_error(f"write {home.config_path}", error, OUT) from error
 
 
 def newest_checkpoint(home: Home) -> Checkpoint | None:

@@ -19,6 +19,7 @@ from swarmd.experiment.reporting.equal_cost import COUNTED, Basis, Cut, cut_pair
 from swarmd.experiment.reporting.markdown import NOTHING, percent, plain, shown, signed, table
 from swarmd.experiment.reporting.results import ASKED, Array, RunResults, priced, read_results
 from swarmd.experiment.reporting.statistics import PAIRS_EXACT, Estimate, estimate, gain, holm, sign_flip_p
+from swarmd.user_paths import looking_at
 
 Table = dict[str, Any]
 
@@ -129,7 +130,9 @@ def _pairs(
 def _side(text: str) -> Side:
     """Return the folder and the configuration that `text` names."""
     folder, label = Path(text), ""
-    if not folder.exists() and ":" in text:
+    with looking_at(text):
+        is_whole = folder.exists() or ":" not in text
+    if not is_whole:
         before, _, label = text.rpartition(":")
         folder = Path(before)
     results = read_results(folder)

@@ -23,7 +23,7 @@ from swarmd.experiment.reporting.results import Results, read_results
 from swarmd.experiment.reporting.statistics import estimate
 from swarmd.experiment.reporting.style import DOT, QUIET, SERIES, THIN, write_figure
 from swarmd.experiment.reporting.tables import PROMISED
-from swarmd.storage.durable import disk_error
+from swarmd.storage.durable import OUT, disk_error
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -67,7 +67,7 @@ def write_curve(folders: Sequence[Path], out: Path, *, with_plot: bool = True) -
         for name, content in written.items():
             (out / name).write_text(content, encoding="utf-8")
     except OSError as error:
-        raise disk_error(f"write the curve into {out}", error) from error
+        raise disk_error(f"write the curve into {out}", error, OUT) from error
     return [*(out / name for name in written), *drawn]
 
 

@@ -33,6 +33,7 @@ MACHINES: Mapping[Machine, Prices] = {
         "updates": 0.0593,
         "tokens_trained_own": 3.2 / 512,
         "tokens_trained_external": 3.2 / 512,
+        "tokens_trained_lessons": 3.2 / 512,
     },
     "qwen2.5-0.5b": {
         "decoding_steps": 0.0,
@@ -40,6 +41,7 @@ MACHINES: Mapping[Machine, Prices] = {
         "updates": 0.134,
         "tokens_trained_own": 3.89 / 128,
         "tokens_trained_external": 3.89 / 128,
+        "tokens_trained_lessons": 3.89 / 128,
     },
 }
 """Seconds per unit of a step of these models on two cores, without the parts that do not depend on the model.

@@ -50,7 +50,7 @@ def write_report(folder: Path, *, with_plots: bool = True) -> list[Path]:
         for name, content in written.items():
             (folder / name).write_text(content, encoding="utf-8")
     except OSError as error:
-        raise disk_error(f"write the report into {folder}", error) from error
+        raise disk_error(f"write the report into {folder}", error, "a copy of the folder") from error
     return [*(folder / name for name in written), *drawn]
 
 

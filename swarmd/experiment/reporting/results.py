@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from swarmd.errors import ConfigError, StorageError
 from swarmd.experiment.config import ExperimentConfig
 from swarmd.experiment.journal import ROUNDS_FILE, Line, read_lines
+from swarmd.experiment.metering import RECORDED, ROUNDS_WITH
 from swarmd.experiment.reporting.pricing import Machine, Prices, charged, find_prices, on_machine, pooled
 from swarmd.experiment.results_folder import EXPERIMENT_FILE, RUNS
 from swarmd.experiment.schedule import RunSpec, best_rates
@@ -156,6 +157,11 @@ def read_results(folder: Path) -> Results:
     if not runs:
         raise ConfigError(f"{folder}: no run is finished yet: continue with `swarmd experiment run`")
     current = _current(config, runs)
+    if not current:
+        raise ConfigError(
+            f"{folder}: no finished run has a configuration and a learning rate of {EXPERIMENT_FILE}: "
+            "continue with `swarmd experiment run`"
+        )
     return Results(config, priced(current), len(paths) - len(runs), len(runs) - len(current))
 
 
@@ -201,7 +207,8 @@ def _finished(path: Path) -> RunResults | None:
     lines = read_lines(path)
     try:
         return _run(lines) if lines and lines[-1]["kind"] == "end" else None
-    except (KeyError, TypeError, ValueError) as error:  # valid lines, but not of a whole run
+    except (AttributeError, LookupError, TypeError, ValueError, OverflowError) as error:
+        # Valid lines, but not those of a whole run.
         raise StorageError(f"{path} is damaged ({error}): remove it to run this part again") from error
 
 
@@ -212,8 +219,12 @@ def _run(lines: list[Line]) -> RunResults:
     learners = tuple(node for node in range(settings["nodes"]) if node not in attackers)
     shape = settings["rounds"], len(learners)
 
-    def grid(value: Callable[[Line], Any]) -> Array:
-        return np.array([value(line) for line in nodes], dtype=np.float64).reshape(shape)  # None becomes NaN
+    def grid(value: Callable[[Line], Any], *, is_known: bool = False) -> Array:
+        """None becomes NaN, and is refused if the value is known in every round."""
+        found = np.array([value(line) for line in nodes], dtype=np.float64).reshape(shape)
+        if np.isinf(found).any() or (is_known and np.isnan(found).any()):
+            raise ValueError("a value is no number")
+        return found
 
     def grids_of(table: str) -> dict[str, Array]:
         """By the keys of the lines' `table`; empty if some rounds were played by a version that did not write
@@ -222,24 +233,31 @@ def _run(lines: list[Line]) -> RunResults:
         if not all(table in line for line in nodes):
             return {}
         names = dict.fromkeys(name for line in nodes for name in line[table])
-        return {name: grid(partial(_of_table, table, name)) for name in names}
+        return {name: grid(partial(_of_table, table, name), is_known=True) for name in names}
 
+    phases = grids_of("seconds")
+    if not phases:
+        raise KeyError("seconds")
+    cpu, counts = grids_of("cpu_seconds"), dict[str, Array]()
+    if cpu and _are_counted(nodes):
+        counts = {unit: grid(partial(_of_table, "units", unit), is_known=True) for unit in RECORDED}
+        counts |= {rounds: (counts[work] > 0).astype(np.float64) for rounds, work in ROUNDS_WITH.items()}
     return RunResults(
-        label=settings["configuration"]["label"],
-        rate=settings["learning"]["learning_rate"],
-        seed=settings["seed"],
+        label=str(settings["configuration"]["label"]),
+        rate=float(settings["learning"]["learning_rate"]),
+        seed=int(settings["seed"]),
         sweep=settings["sweep"],
         learners=learners,
         reward_own=grid(lambda line: line["reward_own"]),
         reward_mixed=grid(lambda line: line["reward_mixed"]),
-        tokens=grid(lambda line: line["tokens_generated"]),
+        tokens=grid(lambda line: line["tokens_generated"], is_known=True),
         completions=grid(lambda line: line.get("completions_generated")),
         entropy=grid(lambda line: line["metrics"].get("entropy")),
         finished=grid(lambda line: line.get("finished_share")),
         payload=grid(lambda line: line.get("payload_share")),
-        phases=grids_of("seconds"),
-        cpu=grids_of("cpu_seconds"),
-        counts=grids_of("units"),
+        phases=phases,
+        cpu=cpu,
+        counts=counts,
         trained_own=grid(lambda line: line["metrics"].get("tokens_own")),
         trained_external=grid(lambda line: line["metrics"].get("tokens_external")),
         external_share=grid(lambda line: line["external_share"]),
@@ -249,6 +267,14 @@ def _run(lines: list[Line]) -> RunResults:
         versions={str(name): str(found) for name, found in lines[0].get("versions", {}).items()},
         models=tuple(map(str, settings.get("model_files_sha256", ()))),
         reasons=tuple(dict.fromkeys(str(why) for whys in lines[0].get("plan", {}).values() for why in whys)),
+    )
+
+
+def _are_counted(nodes: Sequence[Line]) -> bool:
+    """Whether all work was counted. Older versions counted nothing, or not the tokens of lessons."""
+    return all(
+        "units" in line and ("tokens_trained_lessons" in line["units"] or not line["metrics"].get("lessons"))
+        for line in nodes
     )
 
 
@@ -262,7 +288,7 @@ def _held_out(lines: list[Line], nodes: int) -> HeldOut:
         for name, result in line["tasks"].items():
             tasks[name].append(result["success"])
     return HeldOut(
-        rounds=tuple(line["round"] for line in lines[::nodes]),
+        rounds=tuple(np.array([line["round"] for line in lines[::nodes]], dtype=np.int64).tolist()),
         success=np.array([line["success"] for line in lines], dtype=np.float64).reshape(-1, nodes),
-        tasks={name: np.array(values).reshape(-1, nodes) for name, values in tasks.items()},
+        tasks={name: np.array(values, dtype=np.float64).reshape(-1, nodes) for name, values in tasks.items()},
     )

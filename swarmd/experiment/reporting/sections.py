@@ -35,6 +35,11 @@ UNIT_NAMES: dict[Unit, str] = {
     "updates": "update of the weights",
     "tokens_trained_own": "own token trained on",
     "tokens_trained_external": "external token trained on",
+    "tokens_trained_lessons": "token of a lesson trained on",
+    "rounds_asked": "round with questions",
+    "rounds_scored": "round with scoring",
+    "rounds_published": "round with publishing",
+    "rounds_verified": "round with verifying",
 }
 CURVE_TITLES = {"own": "own reward", "held_out": "held-out"}
 

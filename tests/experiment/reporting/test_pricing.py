@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from swarmd.experiment.metering import UNITS_OF
+from swarmd.experiment.metering import ROUNDS_WITH, UNITS_OF
 from swarmd.experiment.reporting.pricing import (
     MACHINES,
     by_phase,
@@ -60,9 +60,16 @@ def test_half_of_the_tokens_is_more_than_half_of_the_generating() -> None:
     assert by_phase(counts, prices)["training"] == pytest.approx([0.0, 0.0, 0.0])
 
 
+def test_half_of_the_questions_is_more_than_half_of_the_asking() -> None:
+    counts = counts_of(rounds_asked=[1.0, 1.0, 0.0], questions=[8.0, 4.0, 0.0])
+    seconds = {phase: np.zeros(3) for phase in UNITS_OF} | {"questions": np.array([0.018, 0.014, 0.0])}
+    prices = find_prices(counts, seconds)
+    assert (prices["rounds_asked"], prices["questions"]) == pytest.approx((0.01, 0.001))
+
+
 def test_another_model_changes_what_models_do_and_nothing_else() -> None:
     prices = on_machine(dict.fromkeys(UNITS, 1.0), "smollm2-135m")
-    for unit in ("questions", "completions_scored", "records_signed", "records_verified"):
+    for unit in ("questions", "completions_scored", "records_signed", "records_verified", *ROUNDS_WITH):
         assert prices[unit] == 1.0
     assert prices["tokens_generated"] == MACHINES["smollm2-135m"]["tokens_generated"] < 0.01
     assert prices.keys() == set(UNITS)

@@ -6,6 +6,7 @@ import json
 import re
 import sys
 import tomllib
+from collections.abc import Iterator
 
 import pytest
 
@@ -80,6 +81,37 @@ def test_what_a_round_costs_is_counted_from_prices_that_all_runs_give(tmp_path) 
     text = (tmp_path / "report.md").read_text()
     assert "| token generated | 20.000 |" in text
     assert "smollm2-135m, generated : trained 0.52 per token" in text
+
+
+def test_rounds_in_which_a_phase_had_work_have_a_price(tmp_path) -> None:
+    """8/0 signs nothing. 2/2 signs 2 or 4 records in rounds of 0.5 and 0.6 s, and none in two rounds."""
+    write_results(tmp_path, counted=True)
+    for path in tmp_path.glob("runs/run-1-*/rounds.jsonl"):
+        lines = [json.loads(line) for line in path.read_text().splitlines()]
+        for line in lines:
+            if line["kind"] == "node":
+                signed, seconds = [(2, 0.5), (4, 0.6), (0, 0.0), (0, 0.0)][line["round"]]
+                line["units"]["records_signed"], line["cpu_seconds"]["publishing"] = signed, seconds
+        path.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    write_report(tmp_path, with_plots=False)
+    prices = json.loads((tmp_path / "report.json").read_text())["prices"][""]
+    assert (prices["rounds_published"], prices["records_signed"]) == pytest.approx((0.4, 0.05))
+
+
+@pytest.mark.parametrize("lessons", [0, 3])
+def test_only_runs_that_trained_on_uncounted_lessons_have_no_cpu_time(tmp_path, lessons) -> None:
+    write_results(tmp_path, counted=True)
+    for path in tmp_path.glob("runs/run-1-*/rounds.jsonl"):  # as older versions wrote them
+        lines = [json.loads(line) for line in path.read_text().splitlines()]
+        for line in lines:
+            if line["kind"] == "node":
+                del line["units"]["tokens_trained_lessons"]
+                line["metrics"]["lessons"] = lessons
+        path.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    write_report(tmp_path, with_plots=False)
+    alone, sharing = json.loads((tmp_path / "report.json").read_text())["configurations"]
+    assert "cpu" in alone["spending"]
+    assert ("cpu" in sharing["spending"]) == ("cpu" in sharing["against_baseline"]) == (lessons == 0)
 
 
 def test_a_busy_machine_makes_no_run_dearer_than_another(tmp_path) -> None:
@@ -242,6 +274,47 @@ def test_a_run_that_lacks_lines_is_damaged(tmp_path) -> None:
     lines = run_lines(0, 0, 0.1, 100, None)
     write_lines(tmp_path, "run-short", [line for line in lines if line.get("round") != 2])
     with pytest.raises(StorageError, match="run-short"):
+        write_report(tmp_path, with_plots=False)
+
+
+def places(value: object, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
+    """Where the parts of a JSON value are."""
+    if path:
+        yield path
+    found = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, part in found:
+        yield from places(part, (*path, key))
+
+
+WRONG: tuple[object, ...] = (None, "x", [], {}, [[]], 10**400, float("nan"), float("inf"))
+
+
+@pytest.mark.parametrize("kind", ["run", "held_out", "node"])
+def test_a_line_with_any_wrong_value_is_reported_or_called_damaged(tmp_path, kind: str) -> None:
+    write_results(tmp_path, counted=True)
+    [path, *_] = sorted(tmp_path.glob("runs/*/rounds.jsonl"))
+    lines = path.read_text().splitlines()
+    at = next(index for index, line in enumerate(lines) if json.loads(line)["kind"] == kind)
+    refused = 0
+    for number, place in enumerate(places(json.loads(lines[at]))):
+        line = json.loads(lines[at])
+        part = line
+        for key in place[:-1]:
+            part = part[key]
+        part[place[-1]] = WRONG[number % len(WRONG)]
+        path.write_text("\n".join([*lines[:at], json.dumps(line), *lines[at + 1 :], ""]))
+        try:
+            write_report(tmp_path, with_plots=False)
+        except StorageError as error:
+            refused += str(error).startswith(f"{path} is damaged (")
+    assert refused > 2
+
+
+def test_runs_of_other_learning_rates_than_the_experiment_s_are_no_results(tmp_path) -> None:
+    write_results(tmp_path)
+    config = CONFIG.model_dump(mode="json") | {"learning_rates": [0.5]}
+    (tmp_path / "experiment.json").write_text(json.dumps(config))
+    with pytest.raises(ConfigError, match=r"no finished run has .* rate of experiment\.json: continue"):
         write_report(tmp_path, with_plots=False)
 
 
