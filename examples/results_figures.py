@@ -1,16 +1,14 @@
 """The three figures at the head of docs/results.md, from the folders of finished experiments.
 
-    python examples/results_figures.py --ours 4/4 --alike 0.0011=RARE 0.0025=SPARSE 0.24=DENSE \
+    python examples/results_figures.py --alike 0.0011=RARE 0.0025=SPARSE 0.24=DENSE \
         --specialists ASKED LONG --rivals RIVALS_RARE RIVALS_DENSE RIVALS_SPECIALISTS --out docs/plots
 
 It writes, as SVG and PNG:
 
 - gain-by-rarity: the gain of our defaults (`--ours`) over nodes that train alone, by initial success.
-  `--alike` has one folder for each policy that nodes start from. The folders of the figure in docs/results.md
-  have 8/0 and 4/4, eight nodes and 40 rounds: RARE as in `rivals_rare.toml` (rate 6e-4), SPARSE as in
-  `rivals.toml` (rate 3e-4), and DENSE the embedded model at rate 1e-4, which no file in examples/ has: it is
-  `rivals_dense.toml` with `nodes = 8` and `learning_rates = [1e-4]`. In folders of those files 4/4 is named
-  `ours`, the default of `--ours`;
+  `--alike` has one folder for each policy that nodes start from. In docs/results.md RARE, SPARSE and DENSE
+  are of `rivals_rare.toml`, `rivals.toml` and `rivals_dense.toml`, where 4/4 is named `ours`, the default of
+  `--ours`;
 - specialists-by-round: held-out success of nodes on others' tasks and on their own, round by round, from
   `--specialists`: `sapo_specialists_long.toml`;
 - rivals: the gain of each published method, and what specialists learn with it, from `--rivals`: folders of
