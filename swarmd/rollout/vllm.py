@@ -2,7 +2,7 @@
 
 An optional extra, for Linux with one NVIDIA GPU. Adapters are merged into the copy. Each row is sampled with
 its own seed, derived from the row's uniforms. vLLM reproduces text only on the same GPU and release. It ran
-on one NVIDIA H200 (decision 26, `tests/cuda/test_vllm.py`). The other tests use a stand-in for vLLM.
+on one NVIDIA H200 (decision 26). All tests but `tests/cuda/test_vllm.py` use a stand-in for vLLM.
 """
 
 from __future__ import annotations
