@@ -87,9 +87,10 @@ class Membership:
         """
         if not self.read_timer.due(now):
             return ()
+        self._shards = shards
+        self._entries = {shard: entries for shard, entries in self._entries.items() if shard < shards}
         wanted = round(STATUSES_PER_READ / max(self._entries_per_shard(), 1.0))
         count = max(1, min(self._limits.membership_keys_max, wanted))
-        self._shards = shards
         self._asked = tuple(shard for shard in self._turn if shard < shards)[:count]
         self._turn = [shard for shard in self._turn if shard not in self._asked] + list(self._asked)
         self.read_timer.pause(now, self._limits.read_answer_s)

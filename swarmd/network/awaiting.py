@@ -114,12 +114,12 @@ class Calls(Generic[About, Answer]):
         return [self._calls[task].about for task in late]
 
     async def some(self) -> list[tuple[About, Answer | None]]:
-        """Return the next calls that end, or none if one becomes late or expires first. Requires `waited_for`
-        > 0.
+        """Return the next calls that end, or none if one becomes late or expires first, as the last one can
+        since `waited_for` was read. Requires a call that has not ended.
         """
         now = self._loop.time()
         ends = (*map(self._waits_until, self._calls.values()), *(self._calls[t].until for t in self._in_time))
-        first = min(until for until in ends if until > now)
+        first = min((until for until in ends if until > now), default=now)
         ended, _ = await asyncio.wait(self._calls, timeout=first - now, return_when=asyncio.FIRST_COMPLETED)
         found = []
         for task in ended:

@@ -40,10 +40,13 @@ def held_for_p2pd(host: str, port: int) -> Iterator[None]:
 
     Only one process can listen without SO_REUSEPORT, so of several that want the port at once all but one
     fail. Set afterwards, the option lets in p2pd, which sets it too, and still nobody who does not.
+
+    The socket that holds the port would also take some of the connections of peers that dial, and reset them
+    at the end. It has room for one. Linux drops the others, and they reach p2pd when they are tried again.
     """
     with _bound(host, port) as socket_held:
         try:
-            socket_held.listen()
+            socket_held.listen(0)
         except OSError as error:  # another process was between these two calls, too
             raise _refusal(error, host, port) from error
         socket_held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)

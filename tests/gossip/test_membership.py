@@ -59,6 +59,20 @@ def test_a_crowded_swarm_is_sampled_one_shard_at_a_time():
     assert len(members.keys(now)) == 1
 
 
+def test_full_shards_that_nobody_uses_any_more_do_not_keep_the_reads_of_a_shrunken_swarm_small():
+    members = membership()
+    now, crowd = START, statuses(range(1, 65))
+    for _ in range(80):
+        members.keys(now, shards=64)
+        members.answered(crowd, now)
+        now = members.read_timer.at
+    for _ in range(MEMBERSHIP_SHARDS):
+        members.keys(now, shards=MEMBERSHIP_SHARDS)
+        members.answered([], now)
+        now = members.read_timer.at
+    assert len(members.keys(now, shards=MEMBERSHIP_SHARDS)) == LIMITS.membership_keys_max
+
+
 def test_the_more_statuses_a_read_brings_the_longer_until_the_next_once_enough_peers_are_listed():
     pauses = {}
     for brought in (10, 70):

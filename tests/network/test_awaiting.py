@@ -54,6 +54,19 @@ class Asking:
 PROMPT = dict.fromkeys(range(ENOUGH), 0.125)
 
 
+def test_the_last_call_may_expire_between_the_look_whether_it_is_waited_for_and_the_waiting() -> None:
+    async def scenario() -> None:
+        asking = Asking()
+        calls: Calls[int, str] = Calls(asking.spawn, asking.lateness, seconds_max=PROMPT_S)
+        calls.start(0, 0, partial(asyncio.sleep, 2 * PROMPT_S, "yes"), contact=False)
+        assert calls.waited_for
+        await asyncio.sleep(PROMPT_S)
+        assert await calls.some() == []
+        await asking.close()
+
+    run_simulated(scenario())
+
+
 def test_a_slow_node_is_not_waited_for_once_enough_have_answered() -> None:
     async def scenario() -> None:
         asking = Asking()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import errno
 import socket
+import sys
+from contextlib import ExitStack
 
 import pytest
 
@@ -54,6 +56,22 @@ def test_a_port_is_held_against_all_others_from_the_check_until_p2pd_listens_the
     with listener, pytest.raises(NotFreeError), held_for_p2pd(HOST, port):
         pass
     require_free_port(HOST, port)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have longer queues")
+def test_a_peer_that_dials_while_the_port_is_held_reaches_p2pd_afterwards() -> None:
+    port = free_port(HOST)
+    with ExitStack() as stack:
+        with held_for_p2pd(HOST, port):
+            stack.enter_context(socket.create_connection((HOST, port)))  # fills the queue
+            dialling = stack.enter_context(socket.socket())
+            dialling.setblocking(False)
+            dialling.connect_ex((HOST, port))
+            listener = stack.enter_context(p2pd_listening(port))
+        listener.settimeout(30)
+        accepted, address = listener.accept()
+        stack.enter_context(accepted)
+        assert address == dialling.getsockname()
 
 
 def test_of_two_that_found_the_same_port_free_only_one_gets_it() -> None:
