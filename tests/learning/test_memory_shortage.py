@@ -20,7 +20,7 @@ class Failing:
 
     def __init__(self, engine, tokens_max):
         self.engine = engine
-        self.factored = engine.factored
+        self.factored, self.shares_prompts = engine.factored, engine.shares_prompts
         self.tokens_max = tokens_max
         self.seen = []
         self.failures = 0
