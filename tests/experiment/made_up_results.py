@@ -94,6 +94,8 @@ def made_up_run(
         trained_external=nothing,
         external_share=nothing,
         surprisal=nothing,
+        asked_by_task={},
+        earned_by_task={},
         held_out=HeldOut(
             tuple(int(at) for at in np.linspace(0, rounds, len(held_out))), success, {"gcd": success}
         ),

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from swarmd.experiment.reporting.pricing import by_phase
 from swarmd.experiment.reporting.results import Array, RunResults
@@ -117,6 +118,11 @@ def last_rounds(values: Array) -> Array:
     return last
 
 
+def first_rounds(values: Array) -> Array:
+    """Return as many rounds at the start."""
+    return values[: len(last_rounds(values))]
+
+
 def length(tokens: Array, completions: Array) -> float:
     """Tokens per completion; NaN for runs of a version that did not count completions."""
     written = completions.sum()
@@ -192,7 +198,11 @@ def split(run: RunResults, specialities: Sequence[Sequence[str]]) -> Split:
 
 @dataclass(frozen=True)
 class HandedOn:
-    """Held-out success on one task: the specialists' at the start, and the other nodes' at the end."""
+    """Success on one task: the specialists' at the start, and the other nodes' at the end.
+
+    Held-out questions are distinct, so the more of them are asked, the more of them are hard: a dataset
+    repeats its short questions most. Own questions come as the dataset draws them.
+    """
 
     level: float
     """Mean over the specialists, before the first round."""
@@ -200,6 +210,10 @@ class HandedOn:
     """Mean over all other nodes, after the last round."""
     least: float
     """Of the other node that does worst."""
+    asked_level: float
+    """Mean reward of the specialists' own completions over the first rounds (`END_SHARE` of all)."""
+    asked_others: float
+    """The same of all other nodes over the last rounds."""
 
 
 def handed_on(run: RunResults, specialities: Sequence[Sequence[str]]) -> dict[str, HandedOn]:
@@ -209,8 +223,24 @@ def handed_on(run: RunResults, specialities: Sequence[Sequence[str]]) -> dict[st
         knows = np.array([name in specialities[node] for node in run.learners])
         if knows.any() and not knows.all():
             after = success[-1, ~knows]
-            found[name] = HandedOn(float(success[0, knows].mean()), float(after.mean()), float(after.min()))
+            found[name] = HandedOn(
+                level=float(success[0, knows].mean()),
+                others=float(after.mean()),
+                least=float(after.min()),
+                asked_level=_earned(run, name, first_rounds, knows),
+                asked_others=_earned(run, name, last_rounds, ~knows),
+            )
     return found
+
+
+def _earned(run: RunResults, task: str, which: Callable[[Array], Array], nodes: NDArray[np.bool_]) -> float:
+    """Mean reward of own groups of `task` in the rounds that `which` selects; NaN if there are none."""
+    if task not in run.asked_by_task:
+        return float("nan")
+    asked, earned = (
+        float(which(by_task[task])[:, nodes].sum()) for by_task in (run.asked_by_task, run.earned_by_task)
+    )
+    return earned / asked if asked else float("nan")
 
 
 def _over_nodes(nodes: Sequence[Sequence[Array]]) -> Array:

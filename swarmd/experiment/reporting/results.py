@@ -79,6 +79,10 @@ class RunResults:
     external_share: Array
     surprisal: Array
     """Nats per byte of external text under the node's policy."""
+    asked_by_task: Mapping[str, Array]
+    """Own groups by task."""
+    earned_by_task: Mapping[str, Array]
+    """The sum of their mean rewards."""
     held_out: HeldOut
     asked: Mapping[str, Any]
     """The settings named in ASKED."""
@@ -235,6 +239,7 @@ def _run(lines: list[Line]) -> RunResults:
         names = dict.fromkeys(name for line in nodes for name in line[table])
         return {name: grid(partial(_of_table, table, name), is_known=True) for name in names}
 
+    names = dict.fromkeys(name for line in nodes for name in line.get("own_by_task", {}))
     phases = grids_of("seconds")
     if not phases:
         raise KeyError("seconds")
@@ -262,6 +267,8 @@ def _run(lines: list[Line]) -> RunResults:
         trained_external=grid(lambda line: line["metrics"].get("tokens_external")),
         external_share=grid(lambda line: line["external_share"]),
         surprisal=grid(lambda line: line["metrics"]["external_nats_per_byte"]),
+        asked_by_task={name: grid(partial(_asked, name), is_known=True) for name in names},
+        earned_by_task={name: grid(partial(_earned, name), is_known=True) for name in names},
         held_out=_held_out([line for line in lines if line["kind"] == "held_out"], len(learners)),
         asked={key: settings[key] for key in ASKED},
         versions={str(name): str(found) for name, found in lines[0].get("versions", {}).items()},
@@ -280,6 +287,15 @@ def _are_counted(nodes: Sequence[Line]) -> bool:
 
 def _of_table(table: str, name: str, line: Line) -> Any:
     return line[table].get(name, 0.0)
+
+
+def _asked(task: str, line: Line) -> int:
+    return int(line.get("own_by_task", {}).get(task, {"groups": 0})["groups"])
+
+
+def _earned(task: str, line: Line) -> float:
+    groups = _asked(task, line)
+    return groups * line["own_by_task"][task]["reward"] if groups else 0.0
 
 
 def _held_out(lines: list[Line], nodes: int) -> HeldOut:

@@ -74,6 +74,7 @@ def details(tables: Table) -> Iterator[str]:
         yield from ("## Specialists", _specialists(rows, tables["baseline"]), SPECIALISTS)
     if any(row["handed_on"] for row in rows):
         yield from ("## What others learned of each task", _handed_on(rows), HANDED_ON)
+        yield from ("## The same on own questions", _asked(rows), ASKED)
     yield from ("## Stability", _stability(rows), STABILITY)
     yield from ("## Held-out success by task, at the end", _tasks(rows))
     if tables["sweep"]:
@@ -130,6 +131,12 @@ on the tasks of the others; each task counts the same."""
 HANDED_ON = """\
 Held-out success. *Level*: mean over the task's specialists before the first round. For each configuration:
 mean over all other nodes at the end and, after the comma, the node that does worst."""
+
+ASKED = """\
+Mean reward of own completions, on questions as the swarm draws them. Held-out questions are distinct, so the
+more of them are asked, the larger the share of hard ones where a task repeats its easy questions. For each
+configuration: the task's specialists over the first tenth of the rounds and, after the arrow, all other nodes
+over the last tenth."""
 
 STABILITY = """\
 Of means over nodes. *Peak*: the highest point; *drop*: from there to the end, which is forgetting in held-out
@@ -293,6 +300,16 @@ def _handed_on(rows: list[Table]) -> str:
         for task, level in levels.items()
     ]
     return table(["", "level", *(row["label"] for row in rows)], body)
+
+
+def _asked(rows: list[Table]) -> str:
+    tasks = dict.fromkeys(task for row in rows for task in row["handed_on"])
+    body = [[task, *(_earned(row["handed_on"].get(task)) for row in rows)] for task in tasks]
+    return table(["", *(row["label"] for row in rows)], body)
+
+
+def _earned(found: Table | None) -> str:
+    return NOTHING if found is None else f"{shown(found['asked_level'])} → {shown(found['asked_others'])}"
 
 
 def _learned(found: Table | None) -> str:

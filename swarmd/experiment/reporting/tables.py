@@ -169,7 +169,7 @@ def _handed_on(results: Results, label: str) -> Table:
     return {
         task: {
             what: plain(estimate([getattr(run[task], what) for run in runs]))
-            for what in ("level", "others", "least")
+            for what in ("level", "others", "least", "asked_level", "asked_others")
         }
         for task in runs[0]
     }

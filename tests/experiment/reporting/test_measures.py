@@ -55,9 +55,33 @@ def test_an_attacker_has_no_column_and_its_speciality_is_not_looked_at() -> None
 def test_what_others_learned_of_a_task_is_told_beside_what_its_specialists_could_do() -> None:
     success = np.array([[0.8, 0.0, 0.0], [0.7, 0.2, 0.6]])
     held_out = HeldOut((0, 1), success, {"gcd": success, "everybody's": success, "nobody's": success})
-    run = replace(made_up_run([0.0]), learners=(0, 1, 2), held_out=held_out)
+    asked = np.array([[2, 0, 1]] * 9 + [[1, 1, 3]], dtype=np.float64)  # groups of gcd, by round and node
+    earned = np.array([[1.5, 0.0, 0.1]] * 9 + [[0.5, 0.2, 1.4]])
+    run = replace(
+        made_up_run([0.0] * 10),
+        learners=(0, 1, 2),
+        held_out=held_out,
+        asked_by_task={"gcd": asked},
+        earned_by_task={"gcd": earned},
+    )
     lists = [["gcd", "everybody's"], ["everybody's"], ["everybody's"]]
-    assert handed_on(run, lists) == {"gcd": HandedOn(0.8, pytest.approx(0.4), 0.2)}
+    assert handed_on(run, lists) == {
+        "gcd": HandedOn(
+            level=0.8,
+            others=pytest.approx(0.4),
+            least=0.2,
+            asked_level=0.75,  # the specialist in the first round
+            asked_others=pytest.approx(0.4),  # four groups of the other two in the last round
+        )
+    }
+
+
+def test_a_task_that_nobody_asked_has_no_reward_on_own_questions() -> None:
+    held_out = HeldOut((0, 1), TWO_NODES, {"gcd": TWO_NODES, "products": TWO_NODES})
+    run = replace(made_up_run([0.0]), learners=(0, 1), held_out=held_out)
+    never = {"products": np.zeros((1, 2))}
+    found = handed_on(replace(run, asked_by_task=never, earned_by_task=never), [["gcd", "products"], []])
+    assert np.isnan([found["gcd"].asked_level, found["products"].asked_others]).all()
 
 
 def test_what_nodes_write_is_told_of_the_first_round_and_of_the_end() -> None:

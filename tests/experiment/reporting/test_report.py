@@ -327,6 +327,8 @@ def test_specialists_are_reported_on_their_own_and_on_foreign_tasks(tmp_path) ->
         for line in lines:
             if line["kind"] == "held_out":
                 line["tasks"]["count_bits"] = {"success": line["node"] * 0.2, "questions": 4}
+            if line["kind"] == "node":
+                line["own_by_task"] = {"count_bits": {"groups": 4, "reward": 0.1 + 0.2 * line["node"]}}
         path.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
     write_report(tmp_path, with_plots=False)
     tables = json.loads((tmp_path / "report.json").read_text())
@@ -345,6 +347,8 @@ def test_specialists_are_reported_on_their_own_and_on_foreign_tasks(tmp_path) ->
     assert "What others learned of each task" in report
     handed_on = alone["handed_on"]["count_bits"]
     assert [handed_on[what]["mean"] for what in ("level", "others", "least")] == pytest.approx([0.2, 0, 0])
+    on_own_questions = "0.300 (0.300 to 0.300) → 0.100 (0.100 to 0.100)"
+    assert f"| count_bits | {on_own_questions} | {on_own_questions} |" in report
 
 
 def test_specialists_are_reported_where_some_of_them_attack(tmp_path) -> None:
