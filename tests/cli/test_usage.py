@@ -30,6 +30,21 @@ LONG = "a" * 300  # no file system takes more than 255
         (["join", "--lora", "x"], "--lora: 'x' is not r=RANK or r=RANK,alpha=ALPHA"),
         (["status", "--watch=3"], "option '--watch' does not take a value"),
         (["status", "--home", ""], "--home: the path is empty: write . for this directory"),
+        (["join", "--address-file", ""], "--address-file: the path is empty: write . for this directory"),
+        *(
+            ([*command, flag, value], f"{flag}: the value is empty: give one, or leave the option out;")
+            for *command, flag, value in (
+                ("join", "--judge", ""),
+                ("join", "--reward-model", " "),
+                ("join", "--swarm", ""),
+                ("join", "--devices", ""),
+                ("ask", "--model", ""),
+                ("eval", "--tasks", ""),
+                ("testnet", "--attack", ""),
+                ("status", "--peer", ""),
+                ("experiment", "run", "plan.toml", "--model", ""),
+            )
+        ),
         (["events", "--level", "loud"], "--level: 'loud' is not one of 'debug', 'info', 'warning', 'error';"),
         (["events", "--limit", "0"], "--limit: input should be greater than or equal to 1 (got '0')"),
         (["testnet", "-n", "x"], "--peers / -n: input should be a whole number (got 'x')"),
@@ -103,7 +118,6 @@ def test_no_whole_number_is_too_large_to_be_refused(swarmd, daemon, tmp_path, wo
             "--checkpoint .: there are no whole weights (weights.safetensors is missing)",
         ),
         (["eval", "--model", "./no"], "--model './no' is neither a directory nor a hub id"),
-        (["ask", "--model", ""], "--model is empty: use embedded"),
         (["ask", " "], "the question is empty"),
         (["join", "--from", "."], "--from .: there are no whole weights"),
         (["join", "--address-file", "."], "--address-file . is a directory: name a file in it"),
