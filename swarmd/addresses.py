@@ -15,12 +15,12 @@ from dataclasses import dataclass
 
 from protocol import PeerId, ProtocolError, public_key_from_peer_id
 from swarmd.errors import ConfigError
+from swarmd.quoting import quoted
 
 IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 PORT_MAX = 65_535  # 16 bits
 PORT_DIGITS_MAX = 20  # zeros may lead; Python does not convert thousands of digits
-SHOWN_CHARS = 100  # of a wrong address
 
 ADDRESS_CHARS_MAX = 256
 """As long as a status may carry; a relayed DNS address with two peer ids needs about 200."""
@@ -60,7 +60,7 @@ def parse_ip(text: str) -> IpAddress:
         return ipaddress.ip_address(text)
     except ValueError as error:
         raise ConfigError(
-            f"{text[:SHOWN_CHARS]!r} is not an IP address: use 0.0.0.0 (all interfaces), 127.0.0.1 or an "
+            f"{quoted(text)} is not an IP address: use 0.0.0.0 (all interfaces), 127.0.0.1 or an "
             "address of this machine; DNS names belong in network.announce"
         ) from error
 
@@ -71,7 +71,7 @@ def parse_http(text: str) -> tuple[str, int]:
     host = host.removeprefix("[").removesuffix("]")
     if not _is_port(port):
         raise ConfigError(
-            f"{text[:SHOWN_CHARS]!r} is not HOST:PORT: {port[:SHOWN_CHARS]!r} is not a port, a number from 0 "
+            f"{quoted(text)} is not HOST:PORT: {quoted(port)} is not a port, a number from 0 "
             f"to {PORT_MAX}; expected 127.0.0.1:8080"
         )
     return host or "127.0.0.1", int(port)
@@ -98,9 +98,12 @@ def parse_dnsaddr(text: str) -> tuple[str, PeerId | None] | None:
     try:
         components = _components(text)
     except _MalformedError as error:
-        raise ConfigError(f"peer address {text!r} is malformed: {error}") from error
+        raise ConfigError(f"peer address {quoted(text, ADDRESS_CHARS_MAX)} is malformed: {error}") from error
     if [name for name, _ in components] not in (["dnsaddr"], ["dnsaddr", "p2p"]):
-        raise ConfigError(f"peer address {text!r} is malformed: expected /dnsaddr/NAME[/p2p/PEER_ID]")
+        raise ConfigError(
+            f"peer address {quoted(text, ADDRESS_CHARS_MAX)} is malformed: expected "
+            "/dnsaddr/NAME[/p2p/PEER_ID]"
+        )
     return components[0][1], PeerId(components[1][1]) if len(components) > 1 else None
 
 
@@ -124,7 +127,8 @@ def parse_announced_address(text: str, peer_id: PeerId) -> PeerAddress:
         components.append(("p2p", peer_id))
     if components[-1][1] != peer_id:
         raise ConfigError(
-            f"announced address {text!r} names another peer; this peer is {peer_id}: leave /p2p/ out"
+            f"announced address {quoted(text, ADDRESS_CHARS_MAX)} names another peer; this peer is "
+            f"{peer_id}: leave /p2p/ out"
         )
     return PeerAddress(text=_join(components), peer_id=peer_id)
 
@@ -182,7 +186,9 @@ def _dialable(what: str, text: str, *, ends_in_peer_id: bool) -> list[tuple[str,
         components = _components(text)
         _require_dialable([name for name, _ in components], ends_in_peer_id=ends_in_peer_id)
     except _MalformedError as error:
-        raise ConfigError(f"{what} {text!r} is malformed: {error}; {_RIGHT_FORM}") from error
+        raise ConfigError(
+            f"{what} {quoted(text, ADDRESS_CHARS_MAX)} is malformed: {error}; {_RIGHT_FORM}"
+        ) from error
     return components
 
 
@@ -209,17 +215,17 @@ def _checked(name: str, value: str) -> str:
         return _checked_ip(name, value)
     if name in ("tcp", "udp"):
         if not _is_port(value) or int(value) == 0:
-            raise _MalformedError(f"port {value[:SHOWN_CHARS]!r} is not a number from 1 to {PORT_MAX}")
+            raise _MalformedError(f"port {quoted(value)} is not a number from 1 to {PORT_MAX}")
         return str(int(value))
     if name in ("dns", "dns4", "dns6", "dnsaddr"):
         if not DNS_NAME.fullmatch(value):
-            raise _MalformedError(f"{value!r} is not a DNS name")
+            raise _MalformedError(f"{quoted(value)} is not a DNS name")
         return value
     if name == "p2p":
         try:
             public_key_from_peer_id(PeerId(value))
         except ProtocolError as error:
-            raise _MalformedError(f"{value!r} is not an Ed25519 peer id (12D3Koo...)") from error
+            raise _MalformedError(f"{quoted(value)} is not an Ed25519 peer id (12D3Koo...)") from error
         return value
     raise _MalformedError(f"/{name} is not known here")
 
@@ -228,9 +234,9 @@ def _checked_ip(name: str, value: str) -> str:
     try:
         ip = ipaddress.ip_address(value)
     except ValueError as error:
-        raise _MalformedError(f"{value!r} is not an IP address") from error
+        raise _MalformedError(f"{quoted(value)} is not an IP address") from error
     if name != f"ip{ip.version}":
-        raise _MalformedError(f"{value!r} is not an {name} address")
+        raise _MalformedError(f"{quoted(value)} is not an {name} address")
     if ip.is_unspecified:
         raise _MalformedError(f"{value} means every address of a machine; name the one to dial")
     return str(ip)

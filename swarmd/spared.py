@@ -5,8 +5,8 @@
 - transformers imports torch's compiler, `torch._dynamo`, to mark what it should leave alone. Nothing here is
   compiled, so its functions stay unmarked.
 - typer imports rich's Markdown, a fifth of `swarmd --help`, for help written in Markdown. Ours is not.
-- transformers imports scipy for the losses of object detection. It looks whether scipy is installed, and is
-  told no during its import.
+- transformers imports scipy for the losses of object detection, and accelerate to spread a model over several
+  devices. It looks whether they are installed, and is told no during its import.
 - transformers imports torch's distributed tensors, and sympy with them. No model of ours is distributed. It
   is told for good that PyTorch cannot do that, because its functions use what its modules did not import.
 
@@ -29,8 +29,9 @@ TORCH, TRANSFORMERS = "2.13.", "5.24."
 """The releases in which what is left out was looked at."""
 MODELLING = ("masking_utils", "modeling_utils", "modeling_layers", "generation.utils")
 """The modules of transformers that import what is left out."""
-SCIPY, DISTRIBUTED = "is_scipy_available", "is_torch_distributed_available"
-"""What transformers asks itself before it imports scipy, or torch's distributed tensors."""
+SCIPY, ACCELERATE = "is_scipy_available", "is_accelerate_available"
+DISTRIBUTED = "is_torch_distributed_available"
+"""What transformers asks itself before it imports scipy, accelerate or torch's distributed tensors."""
 COMPILER = "torch._dynamo"
 
 
@@ -45,8 +46,8 @@ def spare_protocol() -> None:
 
 
 def spare_transformers() -> None:
-    """Leave out torch's compiler, scipy, sympy and the list of all models. Call this before transformers'
-    `PreTrainedModel` is imported."""
+    """Leave out torch's compiler, scipy, accelerate, sympy and the list of all models. Call this before
+    transformers' `PreTrainedModel` is imported."""
     import torch
     import transformers
 
@@ -55,7 +56,7 @@ def spare_transformers() -> None:
     _defer("transformers.models")
     tried = torch.__version__.startswith(TORCH)
     _say_no(DISTRIBUTED)
-    with _without_scipy(), _without_compiler() if tried else nullcontext():
+    with _without(SCIPY), _without(ACCELERATE), _without_compiler() if tried else nullcontext():
         for module in MODELLING:
             import_module(f"transformers.{module}")
 
@@ -110,14 +111,14 @@ def _from_compiler(name: str) -> Any:
 
 
 @contextmanager
-def _without_scipy() -> Iterator[None]:
-    """Within the block, transformers is told that scipy is not installed."""
-    found = _say_no(SCIPY)
+def _without(question: str) -> Iterator[None]:
+    """Within the block, transformers is told no when it asks itself `question`."""
+    found = _say_no(question)
     try:
         yield
     finally:
         for module, function in found:
-            setattr(module, SCIPY, function)
+            setattr(module, question, function)
 
 
 def _say_no(question: str) -> list[tuple[ModuleType, Any]]:
@@ -125,7 +126,7 @@ def _say_no(question: str) -> list[tuple[ModuleType, Any]]:
     asked = [import_module("transformers.utils"), import_module("transformers.utils.import_utils")]
     found = [(module, getattr(module, question)) for module in asked]
     for module in asked:
-        setattr(module, question, lambda: False)
+        setattr(module, question, lambda *_: False)
     return found
 
 

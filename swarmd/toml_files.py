@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from swarmd.errors import ConfigError
-
-SHOWN_CHARS = 100  # of a wrong line: it may be a whole file without line breaks
+from swarmd.quoting import quoted
 
 
 def read_toml(path: Path, *, bytes_max: int, kind: str) -> str:
@@ -42,4 +41,4 @@ def _quoted(text: str, message: str) -> str:
     if found is None or not 0 < int(found.group(1)) <= len(lines):
         return ""
     line = lines[int(found.group(1)) - 1].strip()
-    return "" if "token" in line else f": {line[:SHOWN_CHARS]!r}"
+    return "" if "token" in line else f": {quoted(line)}"

@@ -8,9 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from swarmd.errors import ConfigError
-
-SHOWN_CHARS = 200
-"""Of a path in an error: enough to recognise it. Somebody may have pasted a whole text."""
+from swarmd.quoting import PATH_CHARS_MAX, shortened
 
 
 def path_of(written: str | Path, called: str = "") -> Path:
@@ -51,4 +49,4 @@ def require_writable_file(path: Path, called: str) -> None:
 
 
 def _named(written: str | Path, called: str) -> str:
-    return f"{called} {str(written)[:SHOWN_CHARS]}".lstrip()
+    return f"{called} {shortened(str(written), PATH_CHARS_MAX)}".lstrip()

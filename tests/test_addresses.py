@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from swarmd.addresses import (
+    ADDRESS_CHARS_MAX,
     is_public,
     listen_address,
     most_public_first,
@@ -16,6 +17,7 @@ from swarmd.addresses import (
     well_formed,
 )
 from swarmd.errors import ConfigError
+from swarmd.quoting import quoted
 
 PEER = "12D3KooWDpJ7As7BWAwRMfu1VU2WCqNjvq387JEYKDBj4kx6nXTN"
 OTHER = "12D3KooWFpPiCCGDcHoRvsZk3383wv67ET5aTEE6VCteesWANveD"
@@ -69,7 +71,7 @@ def test_a_malformed_address_is_refused_with_the_fault_and_the_right_form(text: 
     with pytest.raises(ConfigError) as raised:
         parse_peer_address(text)
     message = str(raised.value)
-    assert repr(text) in message
+    assert quoted(text, ADDRESS_CHARS_MAX) in message
     assert fault in message
     assert "/ip4/ADDRESS/tcp/PORT/p2p/PEER_ID" in message
 

@@ -34,7 +34,8 @@ print(was_loaded, type(made).__name__, type(made).__module__)
 START = """
 import sys
 import swarmd.daemon.assembly
-unwanted = {"peft", "scipy", "sympy", "hivemind.averaging", "hivemind.optim", "transformers.models.bloom"}
+unwanted = {"accelerate", "peft", "scipy", "sympy"}
+unwanted |= {"hivemind.averaging", "hivemind.optim", "transformers.models.bloom"}
 unwanted |= {"torch._dynamo.eval_frame", "torch._inductor", "torch.distributed.tensor", "torch.onnx"}
 print(sorted(unwanted & set(sys.modules)))
 import hivemind, transformers

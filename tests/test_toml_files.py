@@ -12,8 +12,9 @@ from swarmd.config.loading import load_with_origins
 from swarmd.errors import ConfigError
 from swarmd.experiment.reading import read_experiment
 from swarmd.finding.signing import signed_before
+from swarmd.quoting import QUOTED_CHARS_MAX
 from swarmd.tasks.manifest import read_swarm_file
-from swarmd.toml_files import SHOWN_CHARS, parse_toml, read_toml
+from swarmd.toml_files import parse_toml, read_toml
 
 AUTHOR = KeyPair.from_seed(bytes(32)).peer_id
 
@@ -29,7 +30,7 @@ BROKEN = {
         "seed = 1\nlocal 4\n",
         "Expected '=' after a key in a key/value pair (at line 2, column 7): 'local 4'",
     ),
-    "a line too long to show": ("x" * 5_000 + "\n", f": '{'x' * SHOWN_CHARS}'"),
+    "a line too long to show": ("x" * 5_000 + "\n", f": '{'x' * QUOTED_CHARS_MAX}'…"),
     "a secret": ("http_token = 1a\n", "(at line 1, column 15)"),
     "a number of thousands of digits": (f"seed = {'1' * 5_000}\n", "Exceeds the limit"),
     "brackets without end": (f"a = {'[' * 100_000}\n", "maximum recursion depth exceeded"),

@@ -15,6 +15,7 @@ from swarmd.cli.flags import FLAGS, Given, overrides, with_settings
 from swarmd.cli.home import DEFAULT_HOME, HomeOption, home_path
 from swarmd.errors import ConfigError
 from swarmd.observe.text import printable
+from swarmd.quoting import PATH_CHARS_MAX, shortened
 
 SECRET = ("token", "password", "secret", "api_key")
 """Settings whose names end like this are secret: their values are not shown."""
@@ -80,7 +81,7 @@ def check(
             raise ConfigError(f"there is no file {chosen}: {hint}")
     except OSError as error:
         raise ConfigError(
-            f"{str(chosen)[:200]} cannot be read: {error.strerror}; name another file"
+            f"{shortened(str(chosen), PATH_CHARS_MAX)} cannot be read: {error.strerror}; name another file"
         ) from error
     _, origins = load_with_origins(path, {}, chosen)
     here = sum(origin.startswith(f"{chosen}, line ") for origin in origins.values())

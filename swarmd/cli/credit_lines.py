@@ -21,8 +21,8 @@ def given_lines(credit: Credit) -> Iterator[str]:
     ):
         of_these = [peer for peer in credit.claimed if peer.people is people]
         if of_these:
-            says = "peer says" if parties == 1 else "peers say"
-            yield f"{parties} {says} that {what} taught them (nats per answer): {_listed(of_these)}"
+            says = {0: "nobody says", 1: "1 peer says"}.get(parties, f"{parties} peers say")
+            yield f"{says} that {what} taught them (nats per answer): {_listed(of_these)}"
 
 
 def taken_lines(credit: Credit) -> Iterator[str]:

@@ -10,6 +10,7 @@ from swarmd.errors import ConfigError
 from swarmd.gossip.orders import parse_peer_id
 from swarmd.names import name_of, named
 from swarmd.observe import NoDaemonError, StartingError, ask_status
+from swarmd.quoting import quoted
 from swarmd.storage import Home
 
 ENDING_CHARS_MIN = 4  # of an id's end; fewer would match several peers of a small swarm
@@ -37,10 +38,12 @@ def find_peer(text: str, known: Iterable[str]) -> PeerId:
         return PeerId(found[0])
     if found:
         several = ", ".join(map(named, found[:SUGGESTED_MAX]))
-        raise ConfigError(f"{text!r} matches {len(found)} peers ({several}): give the end of the id")
+        raise ConfigError(f"{quoted(text)} matches {len(found)} peers ({several}): give the end of the id")
     near = difflib.get_close_matches(text, map(name_of, peers), SUGGESTED_MAX)
     hint = f"did you mean {' or '.join(dict.fromkeys(near))}?" if near else "`swarmd peers --all` lists them"
-    raise ConfigError(f"{text!r} is not a peer id, nor the name or the end of the id of a known peer: {hint}")
+    raise ConfigError(
+        f"{quoted(text)} is not a peer id, nor the name or the end of the id of a known peer: {hint}"
+    )
 
 
 def known_peers(home: Home) -> set[str]:

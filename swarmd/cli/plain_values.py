@@ -32,6 +32,8 @@ class _Simply:
             return () if param.multiple or param.nargs == -1 else None
         if described.annotation is Path and value == "":
             raise typer.BadParameter("the path is empty: write . for this directory", ctx, param)
+        if described.annotation is str and _is_option(param) and not value.strip():
+            raise typer.BadParameter("the value is empty: give one, or leave the option out", ctx, param)
         if described.parameter_info.parser is None and isinstance(value, str | Path):
             if described.annotation is str:
                 return str(value)
@@ -39,6 +41,10 @@ class _Simply:
                 return Path(value)
         param._runtime_param = None
         return param.get_runtime_param().coerce(value, param=param, ctx=ctx)
+
+
+def _is_option(param: Any) -> bool:
+    return bool(param.param_type_name == "option")
 
 
 def _passes(path: str | Path, wanted: Any) -> bool:

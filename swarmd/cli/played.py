@@ -33,7 +33,8 @@ def _credit_lines(found: Mapping[str, Any]) -> list[str]:
     taught, claimed = found["taught_claimed"], found["claimed"]
     if not claimed:
         return ["no peer has said yet what the answers did: peers measure it now and then"]
-    by = f"your answers taught {taught} {'peer' if taught == 1 else 'peers'}, as they say"
+    whom = {0: "nobody", 1: "1 peer"}.get(taught, f"{taught} peers")
+    by = f"your answers taught {whom}, as they say"
     each = [
         f"  {printable(named(peer['peer_id']))}: {peer['gain']:+.3f} nats for a held-out right answer, "
         f"over {peer['groups']} of your answers"
@@ -46,7 +47,8 @@ def _fate(answer: Mapping[str, Any]) -> str:
     match answer["state"]:
         case "published":
             peers = answer["pulled_by"]
-            return f"published, pulled by {peers} {'peer' if peers == 1 else 'peers'}"
+            whom = {0: "nobody yet", 1: "1 peer"}.get(peers, f"{peers} peers")
+            return f"published, pulled by {whom}"
         case "waiting":
             return "waits for the next round"
         case "lost":

@@ -40,6 +40,7 @@ from swarmd.config import load_config
 from swarmd.errors import ConfigError, SwarmdError
 from swarmd.names import name_of, named
 from swarmd.observe import printable
+from swarmd.quoting import quoted
 from swarmd.storage import BlobStore, Home
 from swarmd.tasks.judge_rules import judges_of
 from swarmd.tasks.outcomes import Question, Score
@@ -231,15 +232,17 @@ class _Records:
         wanted = prefix.lower()
         if not DIGEST.fullmatch(wanted):
             raise ConfigError(
-                f"{prefix!r} is not a digest: give up to 64 characters of 0-9 and a-f, as `swarmd records "
-                "list` shows them"
+                f"{quoted(prefix)} is not a digest: give up to 64 characters of 0-9 and a-f, as `swarmd "
+                "records list` shows them"
             )
         matching = [digest for digest in self._store.digests() if digest.hex().startswith(wanted)]
         if len(matching) > 1:
-            raise ConfigError(f"{len(matching)} records begin with {prefix!r}: give more characters")
+            raise ConfigError(f"{len(matching)} records begin with {quoted(prefix)}: give more characters")
         record = self._read(matching[0]) if matching else None
         if record is None:
-            raise ConfigError(f"{self._home.path} has no record {prefix!r}: `swarmd records list` shows them")
+            raise ConfigError(
+                f"{self._home.path} has no record {quoted(prefix)}: `swarmd records list` shows them"
+            )
         return record
 
     def _read(self, digest: bytes) -> Authentic | None:

@@ -10,6 +10,7 @@ from typing import Any
 import typer
 
 from swarmd.errors import ConfigError
+from swarmd.quoting import quoted
 
 
 def read_lora(text: str) -> dict[str, object]:
@@ -25,7 +26,7 @@ def read_lora(text: str) -> dict[str, object]:
         if "policy.lora_rank" in settings:
             return settings
     expected = "r=RANK or r=RANK,alpha=ALPHA, such as r=16,alpha=32"
-    raise typer.BadParameter(f"{text!r} is not {expected}", param_hint="--lora")
+    raise typer.BadParameter(f"{quoted(text)} is not {expected}", param_hint="--lora")
 
 
 def write_lora(settings: Mapping[str, object]) -> list[str]:
@@ -65,7 +66,8 @@ def read_template_args(values: Sequence[str]) -> dict[str, object]:
         name, equals, text = value.partition("=")
         if not name or not equals:
             raise typer.BadParameter(
-                f"{value!r} is not NAME=VALUE, such as enable_thinking=false", param_hint="--template-arg"
+                f"{quoted(value)} is not NAME=VALUE, such as enable_thinking=false",
+                param_hint="--template-arg",
             )
         if name in args:
             raise typer.BadParameter(f"{name} is given twice: remove one", param_hint="--template-arg")

@@ -13,6 +13,7 @@ import typer
 
 from swarmd.cli.home import DEFAULT_HOME, HomeOption, home_path
 from swarmd.errors import ConfigError
+from swarmd.quoting import quoted
 from swarmd.user_paths import require_writable_file
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def create(
 
     author = _author(key, home)
     if out is None and Path(name).name != name:
-        raise ConfigError(f"{name!r} cannot be a file name: name the file with --out FILE")
+        raise ConfigError(f"{quoted(name)} cannot be a file name: name the file with --out FILE")
     path = Path(f"{name}.toml") if out is None else out
     if os.path.lexists(path):
         raise ConfigError(f"{path} already exists: choose another name with --out FILE")

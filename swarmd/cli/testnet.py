@@ -15,6 +15,7 @@ from swarmd import exit_codes
 from swarmd.cli.flags import Given, arguments, overrides, with_settings
 from swarmd.errors import ConfigError, StorageError
 from swarmd.model_names import INSIDE, SMOLLM2
+from swarmd.quoting import quoted
 from swarmd.storage.durable import FILE, disk_error
 from swarmd.testnet.asked import ATTACKERS_MAX, PEERS_MAX, PEERS_MIN, SECONDS_MAX, Asked
 from swarmd.user_paths import path_of, require_writable_file
@@ -186,9 +187,11 @@ def _from_anywhere(model: str) -> str:
 
 
 def _parts(text: str | None) -> tuple[str, ...]:
-    parts = () if text is None else tuple(part.strip() for part in text.split(","))
+    if text is None:
+        return ()
+    parts = tuple(part.strip() for part in text.split(","))
     if "" in parts:
-        raise ConfigError(f"{text!r} contains an empty name: separate names with single commas")
+        raise ConfigError(f"{quoted(text)} contains an empty name: separate names with single commas")
     return parts
 
 

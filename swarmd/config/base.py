@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from pydantic import AfterValidator, BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict
 
 from swarmd.errors import ConfigError
 
@@ -25,6 +25,17 @@ class Flag:
     name: str
     metavar: str | None = None
     """What `--help` shows for the value; None: its choices or its type."""
+
+
+def _given(value: object) -> object:
+    """Pydantic expects a ValueError."""
+    if isinstance(value, str) and not value.strip():
+        raise ValueError("the value is empty: give one, or remove the setting")
+    return value
+
+
+NOT_EMPTY = BeforeValidator(_given)
+"""For a name or a file that may be missing: an empty one is an error, not a missing one."""
 
 
 def read_by(read: Callable[[str], object]) -> AfterValidator:

@@ -9,6 +9,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BeforeValidator, PlainSerializer
 
 from swarmd.config.frozen import FrozenMapping
+from swarmd.quoting import quoted, shortened
 
 ARGS_MAX = 16  # a chat template reads one or two
 NAME_CHARS_MAX = 64
@@ -19,7 +20,9 @@ TemplateValue = bool | int | float | str
 def _value(value: object) -> object:
     """Reject, with one error, what pydantic would reject once for each type of the union."""
     if not isinstance(value, TemplateValue) or (isinstance(value, float) and not isfinite(value)):
-        raise ValueError(f"{value!r} is no chat template argument: use true, false, a number or text")
+        raise ValueError(
+            f"{shortened(repr(value))} is no chat template argument: use true, false, a number or text"
+        )
     return value
 
 
@@ -30,7 +33,7 @@ def _args(given: Mapping[str, TemplateValue]) -> Mapping[str, TemplateValue]:
     for name in given:
         if len(name) > NAME_CHARS_MAX or not name.isidentifier():
             raise ValueError(
-                f"{name[:NAME_CHARS_MAX]!r} is not a name that a chat template can read: use at most "
+                f"{quoted(name)} is not a name that a chat template can read: use at most "
                 f"{NAME_CHARS_MAX} letters, digits and _"
             )
     return FrozenMapping(given)

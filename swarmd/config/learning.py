@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from swarmd.config.base import STEPS_MAX, Flag, Slice
+from swarmd.config.base import NOT_EMPTY, STEPS_MAX, Flag, Slice
 
 READ_BY = {
     "clip_low": ("grpo", "dr_grpo", "ppo"),
@@ -93,13 +93,13 @@ class LearningConfig(Slice):
     sampler: Annotated[Literal["uniform", "scored", "need"], Flag("--sampler")] = "uniform"
     """How external groups that have an advantage are drawn: uniform (the paper's rule), scored, or need (by
     how much this peer would learn)."""
-    judge: Annotated[str | None, Flag("--judge", "NAME|DIR|HUB_ID")] = Field(
+    judge: Annotated[str | None, NOT_EMPTY, Flag("--judge", "NAME|DIR|HUB_ID")] = Field(
         None, max_length=512, examples=["./my-judge"]
     )
     """Language model that judges here whether answers are right, in a swarm whose manifest asks for one.
     Unset: the one that the manifest names.
     """
-    reward_model: Annotated[str | None, Flag("--reward-model", "DIR|HUB_ID")] = Field(
+    reward_model: Annotated[str | None, NOT_EMPTY, Flag("--reward-model", "DIR|HUB_ID")] = Field(
         None, max_length=512, examples=["./my-reward-model"]
     )
     """Sequence classifier that judges here, in a swarm whose manifest asks for one. Unset: the manifest's."""

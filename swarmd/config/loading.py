@@ -30,6 +30,7 @@ from swarmd.config.settings import FLAGS, SETTINGS, slice_of
 from swarmd.config.slices import Config
 from swarmd.config.wording import explained
 from swarmd.errors import ConfigError
+from swarmd.quoting import quoted
 from swarmd.toml_files import parse_toml, read_toml
 from swarmd.toml_lines import line_of
 
@@ -167,7 +168,7 @@ def _require_hub_variables() -> None:
     """Raise ConfigError for variables that the hub's library reads on import and cannot use."""
     for name in HUB_NUMBERS:
         if not (given := os.environ.get(name, "0").strip()).isdecimal():
-            raise ConfigError(f"environment variable {name} is {given[:100]!r}: give seconds, or unset it")
+            raise ConfigError(f"environment variable {name} is {quoted(given)}: give seconds, or unset it")
     if not (given := os.environ.get("HF_ENDPOINT", "")):
         return
     try:
@@ -177,7 +178,7 @@ def _require_hub_variables() -> None:
         is_address = False
     if not is_address:
         raise ConfigError(
-            f"environment variable HF_ENDPOINT is {given[:100]!r}: give the address of a hub, such as "
+            f"environment variable HF_ENDPOINT is {quoted(given)}: give the address of a hub, such as "
             "https://hub.example, or unset it"
         )
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 
 from swarmd.errors import ConfigError
+from swarmd.quoting import quoted
 
 UNITS = {"KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
 _LIMIT = re.compile(r"(\d{1,15}(?:\.\d{1,15})?)\s*(%|[KMG]i?B)", re.IGNORECASE)
 """15 digits of the smallest unit are an exabyte."""
-_SHOWN_CHARS = 100  # of a wrong amount
 
 
 def memory_limit_bytes(text: str, free_bytes: int) -> int:
@@ -17,12 +17,13 @@ def memory_limit_bytes(text: str, free_bytes: int) -> int:
     found = _LIMIT.fullmatch(text.strip())
     if found is None:
         raise ConfigError(
-            f"{text[:_SHOWN_CHARS]!r} is not an amount of memory: give a size such as 6GiB or a share such "
-            "as 80%"
+            f"{quoted(text)} is not an amount of memory: give a size such as 6GiB or a share such as 80%"
         )
     number, unit = float(found[1]), found[2].upper()
     if unit != "%":
         return int(number * UNITS[unit])
     if not 0 < number <= 100:
-        raise ConfigError(f"{text!r} of the free memory cannot be used: give more than 0% and at most 100%")
+        raise ConfigError(
+            f"{quoted(text)} of the free memory cannot be used: give more than 0% and at most 100%"
+        )
     return int(free_bytes * number / 100)

@@ -12,11 +12,12 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, StringConstraints, field_validator, model_validator
 
 from swarmd.addresses import PORT_MAX, check_announced_address, check_named_address, parse_http, parse_ip
-from swarmd.config.base import STEPS_MAX, Flag, Slice, read_by
+from swarmd.config.base import NOT_EMPTY, STEPS_MAX, Flag, Slice, read_by
 from swarmd.config.chat_template import TemplateArgs
 from swarmd.config.learning import LearningConfig
 from swarmd.config.memory_limit import memory_limit_bytes
 from swarmd.config.page_token import PageToken
+from swarmd.quoting import quoted
 
 _IpAddress = Annotated[str, read_by(parse_ip)]
 _HttpAddress = Annotated[str, read_by(parse_http)]
@@ -41,7 +42,7 @@ def _stops(texts: tuple[str, ...]) -> tuple[str, ...]:
     wrong = next((text for text in texts if not 0 < len(text) <= STOP_CHARS_MAX), None)
     if wrong is not None:
         raise ValueError(
-            f"{wrong[:STOP_CHARS_MAX]!r} has {len(wrong)} characters: a stop text has 1 to {STOP_CHARS_MAX}"
+            f"{quoted(wrong)} has {len(wrong)} characters: a stop text has 1 to {STOP_CHARS_MAX}"
         )
     return texts
 
@@ -65,7 +66,7 @@ class NetworkConfig(Slice):
     """Whether to find peers on the local network and announce this one there (mDNS). --no-lan: do not."""
     announce: Annotated[tuple[_AnnouncedAddress, ...], Flag("--announce", "MULTIADDR")] = ()
     """Addresses to announce instead of the ones listened on, for a NAT or a container."""
-    address_file: Annotated[Path | None, Flag("--address-file", "FILE")] = Field(
+    address_file: Annotated[Path | None, NOT_EMPTY, Flag("--address-file", "FILE")] = Field(
         None, examples=["addresses.txt"]
     )
     """File to write this peer's addresses to, one per line. --peer @FILE reads it."""
@@ -192,7 +193,7 @@ class Config(Slice):
 
     home: Path
     """Directory that holds key, config, checkpoints and records."""
-    swarm: Annotated[str | None, Flag("--swarm", "NAME|FILE|URL|dns:NAME|ID")] = Field(
+    swarm: Annotated[str | None, NOT_EMPTY, Flag("--swarm", "NAME|FILE|URL|dns:NAME|ID")] = Field(
         None, examples=["starter"]
     )
     """Preset name, TOML manifest (path, https URL or dns:NAME), or swarm id in hex. Unset: decided by the

@@ -20,6 +20,7 @@ from pydantic import AfterValidator, Field, model_validator
 from swarmd.config import LearningConfig, PolicyConfig
 from swarmd.config.base import Slice
 from swarmd.experiment.attacks import Attack
+from swarmd.quoting import quoted
 from swarmd.storage.steps import STEPS_MAX
 
 NODES_MAX = 64  # one process holds every node's weights and optimiser in memory
@@ -234,11 +235,11 @@ class ExperimentConfig(Slice):
     def _attacks_are_possible(self) -> ExperimentConfig:
         names = [attack.name for attack in self.attacks]
         if twice := next((name for name in names if names.count(name) > 1), None):
-            raise ValueError(f"attacks: two are named {twice!r}: give each its own name")
+            raise ValueError(f"attacks: two are named {quoted(twice)}: give each its own name")
         for arm in self.configurations:
             if arm.attack is not None and arm.attack not in names:
                 raise ValueError(
-                    f"configurations: {arm.label}: attack {arm.attack[:100]!r} is not one of attacks "
+                    f"configurations: {arm.label}: attack {quoted(arm.attack)} is not one of attacks "
                     f"({', '.join(names) or 'there are none'})"
                 )
             if any(not 0 <= node < self.nodes for node in arm.attackers):
@@ -260,10 +261,10 @@ class ExperimentConfig(Slice):
         for arm in self.configurations:
             if times[arm.slug] > 1:
                 raise ValueError(
-                    f"configurations: {times[arm.slug]} are named {arm.label!r}: give each its own name"
+                    f"configurations: {times[arm.slug]} are named {quoted(arm.label)}: give each its own name"
                 )
         if self.baseline is not None and self.baseline not in {arm.label for arm in self.configurations}:
-            raise ValueError(f"baseline: no configuration is named {self.baseline[:100]!r}")
+            raise ValueError(f"baseline: no configuration is named {quoted(self.baseline)}")
         for arm in self.configurations:
             offered = (self.nodes - 1) * arm.local
             if arm.external > offered:

@@ -15,6 +15,7 @@ from swarmd.config import LearningConfig, PolicyConfig, explained
 from swarmd.errors import ConfigError
 from swarmd.experiment.attacks import Attack
 from swarmd.experiment.config import JUDGES, PER_CONFIGURATION, TASK_LISTS, Arm, ExperimentConfig
+from swarmd.quoting import quoted
 from swarmd.tasks import load_manifest
 from swarmd.toml_files import parse_toml, read_toml
 from swarmd.toml_lines import line_of
@@ -138,7 +139,7 @@ def _check_against(manifest: Manifest, config: ExperimentConfig, place: _Place) 
             for name in tasks:
                 if name not in names:
                     raise place.error(
-                        (key,), f"node {node}: {name!r} is not one of the tasks {', '.join(names)}"
+                        (key,), f"node {node}: {quoted(name)} is not one of the tasks {', '.join(names)}"
                     )
     _check_specialities(names, config, place)
     for index, arm in enumerate(config.configurations):

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from swarmd.addresses import parse_dnsaddr, parse_peer_address
 from swarmd.errors import ConfigError
 from swarmd.finding.records import LOOKUP_S, Lookup, look_up
+from swarmd.quoting import PATH_CHARS_MAX, shortened
 
 LISTED_MAX = 16  # addresses taken from one /dnsaddr list and the lists it names: as many as a start dials
 NESTED_MAX = 2  # a list can name another list; libp2p's own bootstrap nodes do so once
@@ -65,9 +66,10 @@ async def look_up_named(addresses: Sequence[str], warn: Callable[[str], None]) -
     """
     found = await look_up_addresses(addresses, warn)
     if addresses and not found:
+        given = shortened(", ".join(addresses), PATH_CHARS_MAX)
         raise ConfigError(
-            f"none of the --peer addresses can be used ({', '.join(addresses)[:300]}): see the "
-            "warnings above; check the DNS, or name a peer by its IP address"
+            f"none of the --peer addresses can be used ({given}): see the warnings above; check the "
+            "DNS, or name a peer by its IP address"
         )
     return found
 

@@ -18,6 +18,7 @@ import httpx
 
 from swarmd.errors import ConfigError
 from swarmd.finding.urls import require_https
+from swarmd.quoting import shortened
 
 BYTES_MAX = 262_144  # as large as a manifest can be
 FETCH_S = 20.0  # in total, including redirects
@@ -111,12 +112,12 @@ async def _to_public(client: httpx.AsyncClient, asked: str, at: str) -> httpx.Re
     try:
         found = await loop.getaddrinfo(url.host, url.port or PORT, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
-        raise ConfigError(f"{asked} {leads} {url.host[:100]}, which has no address: {error}") from error
+        raise ConfigError(f"{asked} {leads} {shortened(url.host)}, which has no address: {error}") from error
     addresses = [str(address[0]) for *_, address in found]
     local = [address for address in addresses if not _is_public(address)]
     if local:
         raise ConfigError(
-            f"{asked} {leads} {url.host[:100]} ({local[0]}), which is not a public address: refused, "
+            f"{asked} {leads} {shortened(url.host)} ({local[0]}), which is not a public address: refused, "
             "because a stranger must not reach into this network. If you want that address, give it directly"
         )
     return client.build_request(

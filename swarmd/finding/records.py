@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from protocol import PeerId, ProtocolError, public_key_from_peer_id
 from swarmd.addresses import DNS_NAME
 from swarmd.errors import ConfigError
+from swarmd.quoting import quoted
 
 DNS_PREFIX = "dns:"
 LOOKUP_S = 5.0  # for one name, over all of its servers
@@ -55,7 +56,7 @@ def dns_name(wanted: str) -> str:
     name = wanted.removeprefix(DNS_PREFIX)
     if not DNS_NAME.fullmatch(name):
         raise ConfigError(
-            f"{wanted[:100]!r} is not a DNS name: expected dns:NAME, such as dns:swarm.example.org"
+            f"{quoted(wanted)} is not a DNS name: expected dns:NAME, such as dns:swarm.example.org"
         )
     return name
 
@@ -66,7 +67,7 @@ def _read(place: str, text: str) -> Pointer:
         found = _WORD.fullmatch(word)
         if found is None or found[1] in words:
             raise ConfigError(
-                f"the TXT record of {place} has an unknown or repeated word, {word[:60]!r}: expected "
+                f"the TXT record of {place} has an unknown or repeated word, {quoted(word)}: expected "
                 f'"{_FIRST_WORD} url=https://... author=PEER_ID"'
             )
         words[found[1]] = found[2]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from urllib.parse import urlsplit
 
 from swarmd.errors import ConfigError
+from swarmd.quoting import PATH_CHARS_MAX, shortened
 
 
 def require_https(asked: str, at: str) -> None:
@@ -17,6 +18,6 @@ def require_https(asked: str, at: str) -> None:
     if parts.scheme != "https" or not host:
         through = "" if asked == at else f"{asked} redirects to "
         raise ConfigError(
-            f"{through}{at[:200]} is not https://, so the server cannot be authenticated: give an https "
-            "URL, or save the file and give --swarm FILE"
+            f"{through}{shortened(at, PATH_CHARS_MAX)} is not https://, so the server cannot be "
+            "authenticated: give an https URL, or save the file and give --swarm FILE"
         )

@@ -9,6 +9,7 @@ import sys
 from dataclasses import dataclass
 
 from swarmd.errors import ConfigError, SwarmdError
+from swarmd.quoting import quoted
 
 DEVICES_MAX = 64  # far more accelerators than one machine has; a longer list is a mistake
 LOOK_S = 120.0  # seconds; importing torch takes 2, waking the drivers of many GPUs far longer
@@ -66,7 +67,8 @@ def _wishes(text: str, equipment: Equipment) -> list[str]:
         wishes = [part.strip() for part in text.split(",")]
         if "" in wishes:
             raise ConfigError(
-                f"--devices {text!r} has an empty name in it: expected all, or a list such as cuda:0,cuda:1"
+                f"--devices {quoted(text)} has an empty name in it: expected all, or a list such as "
+                "cuda:0,cuda:1"
             )
         return wishes
     if not equipment.accelerators:
@@ -82,7 +84,7 @@ def _require_present(wish: str, equipment: Equipment) -> None:
         return
     there = ", ".join((*equipment.accelerators, "cpu"))
     raise ConfigError(
-        f"--devices names {wish!r}, but PyTorch sees {there} on this machine: use these names, or all"
+        f"--devices names {quoted(wish)}, but PyTorch sees {there} on this machine: use these names, or all"
     )
 
 

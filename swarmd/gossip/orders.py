@@ -8,6 +8,7 @@ from typing import Literal, get_args
 from protocol import PeerId, ProtocolError, public_key_from_peer_id
 from swarmd.errors import ConfigError
 from swarmd.gossip.events import Word
+from swarmd.quoting import quoted
 
 Order = Literal["ban", "unban", "trust", "untrust"]
 
@@ -29,7 +30,9 @@ def parse_order(text: str) -> Order:
     for order in get_args(Order):
         if order == text:
             return order  # type: ignore[no-any-return]
-    raise ConfigError(f"{text!r} is not an order about peers: expected one of {', '.join(get_args(Order))}")
+    raise ConfigError(
+        f"{quoted(text)} is not an order about peers: expected one of {', '.join(get_args(Order))}"
+    )
 
 
 def parse_peer_id(text: str) -> PeerId:
@@ -38,7 +41,7 @@ def parse_peer_id(text: str) -> PeerId:
         public_key_from_peer_id(text)
     except ProtocolError as error:
         raise ConfigError(
-            f"{text!r} is not a peer id: expected 52 characters that begin with 12D3KooW; "
+            f"{quoted(text)} is not a peer id: expected 52 characters that begin with 12D3KooW; "
             "`swarmd status --json` shows them in full"
         ) from error
     return PeerId(text)

@@ -11,9 +11,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from swarmd.errors import ConfigError
+from swarmd.quoting import quoted
 
 DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d{1,3})?")
-SHOWN_CHARS = 100  # of a wrong name
 DRIVER_FILES = ("/dev/nvidiactl", "/dev/nvidia0", "/dev/kfd", "/dev/dxg", "/proc/driver/nvidia/version")
 """Files of NVIDIA's driver, AMD's driver, and the driver in Windows' Linux subsystem."""
 
@@ -21,9 +21,7 @@ DRIVER_FILES = ("/dev/nvidiactl", "/dev/nvidia0", "/dev/kfd", "/dev/dxg", "/proc
 def require_plausible(device: str, asked_by: str) -> None:
     """Raise ConfigError if no device here can have this name. `asked_by` is the flag, such as --device."""
     if not DEVICE.fullmatch(device):
-        raise ConfigError(
-            f"{asked_by} {device[:SHOWN_CHARS]!r} is not known: use auto, cpu, mps, cuda or cuda:N"
-        )
+        raise ConfigError(f"{asked_by} {quoted(device)} is not known: use auto, cpu, mps, cuda or cuda:N")
     kind = device.partition(":")[0]
     why = why_no_cuda() if kind == "cuda" else why_no_mps() if kind == "mps" else None
     if why is not None:

@@ -19,6 +19,7 @@ from swarmd.hardware.probe import GIB, HardwareProbe
 from swarmd.hardware.rates import Rates
 from swarmd.hardware.remembered import ShrunkBudgets, ceilings
 from swarmd.hardware.shape import ModelShape
+from swarmd.quoting import quoted
 
 ACCELERATOR_FREE_BYTES_MIN = (
     2 * GIB
@@ -198,13 +199,13 @@ def _choose_device(wish: str, probe: HardwareProbe) -> tuple[str, str]:
         return "cpu", "cpu because it was asked for"
     kind, _, _ = wish.partition(":")
     if kind not in ("cuda", "mps"):
-        raise ConfigError(f"device {wish!r} is not known: use auto, cpu, mps, cuda or cuda:N")
+        raise ConfigError(f"device {quoted(wish)} is not known: use auto, cpu, mps, cuda or cuda:N")
     matching = [a for a in probe.accelerators if a.device == wish or a.device.partition(":")[0] == wish]
     if not matching:
         there = ", ".join(a.device for a in probe.accelerators) or "only the cpu"
         raise ConfigError(
-            f"device {wish!r} was asked for, but PyTorch sees {there} on this machine: use --device auto, "
-            "or install a PyTorch build (and driver) for that device"
+            f"device {quoted(wish)} was asked for, but PyTorch sees {there} on this machine: use "
+            "--device auto, or install a PyTorch build (and driver) for that device"
         )
     best = max(matching, key=lambda a: a.free_bytes)
     return best.device, f"{best.device} ({best.name}) because {wish} was asked for"

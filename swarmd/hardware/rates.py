@@ -21,10 +21,11 @@ BUDGET_S = 0.05  # per rate: far above the clock's error, and three of these are
 REPEATS_MAX = 50
 MATMUL_SIDE = {"cpu": 512, "cuda": 4096, "mps": 2048}  # large enough to keep the device busy
 READ_BYTES = {"cpu": 64 * 2**20, "cuda": 512 * 2**20, "mps": 256 * 2**20}  # more than caches hold
+READ_BYTES_MIN = 4 * 2**20  # reading less takes hardly longer than the call
 SMALLER = 2  # times, in each dimension: a smaller product that shows whether a processor supports a dtype
 SLOWER = 10  # times than float32: then it does not; being small does not make a product that much slower
 MEASUREMENTS = 3  # per device, one per start: one may hit a busy moment, but hardly all three
-CACHED_MAX = 16  # devices times thread counts of one machine
+CACHED_MAX = 16  # devices times thread counts of one machine, times a few sizes of small models
 FORMAT = 1
 
 
@@ -37,7 +38,7 @@ class Rates:
     matmul_bfloat16: float | None
     """The same in bfloat16; None if the device does not support it."""
     bandwidth: float
-    """Bytes per second while a matrix is read for one row."""
+    """Bytes per second while a matrix of `read_bytes` is read for one row."""
 
     @property
     def bfloat16_gain(self) -> float:
@@ -57,7 +58,7 @@ class Rates:
             reduced = f", {self.matmul_bfloat16 / 1e9:.0f} in bfloat16"
         return (
             f"{self.matmul_float32 / 1e9:.0f} GFLOP/s in float32{reduced}, "
-            f"{self.bandwidth / 1e9:.1f} GB/s from memory"
+            f"{self.bandwidth / 1e9:.1f} GB/s for reading weights"
         )
 
 
@@ -67,6 +68,7 @@ class _Entry(BaseModel):
     name: str
     torch: str
     threads: int
+    read_bytes: int = Field(READ_BYTES["cpu"], gt=0)  # files without it read as much for any model
     matmul_float32: float = Field(gt=0, allow_inf_nan=False)
     matmul_bfloat16: float | None = Field(gt=0, allow_inf_nan=False)
     bandwidth: float = Field(gt=0, allow_inf_nan=False)
@@ -74,7 +76,7 @@ class _Entry(BaseModel):
     """Number of measurements that these are the best of."""
 
     def same_device(self, other: _Entry) -> bool:
-        keys = ("device", "name", "torch", "threads")
+        keys = ("device", "name", "torch", "threads", "read_bytes")
         return all(getattr(self, key) == getattr(other, key) for key in keys)
 
     def rates(self) -> Rates:
@@ -93,29 +95,32 @@ def rates_of(
     cache: Path | None,
     *,
     name: str,
-    measure: Callable[[str, int], Rates] | None = None,
+    weights_bytes: int,
+    measure: Callable[[str, int, int], Rates] | None = None,
     only_reads: bool = False,
 ) -> Rates:
-    """The rates of `device` with `threads` threads: measured at the first MEASUREMENTS starts, keeping the
-    best, then taken from `cache`.
+    """The rates of `device` with `threads` threads for a model of `weights_bytes`: measured at the first
+    MEASUREMENTS starts, keeping the best, then taken from `cache`.
 
-    A different device, PyTorch version or number of threads is measured again, and so is everything if the
-    file is damaged. If the cache cannot be written, the next start only takes a fraction of a second longer.
-    With `only_reads`, nothing is written, and known rates are not measured again, because a daemon may be
-    using the device.
+    A different device, PyTorch version, number of threads or `read_bytes` is measured again, and so is
+    everything if the file is damaged. If the cache cannot be written, the next start only takes a fraction of
+    a second longer. With `only_reads`, nothing is written, and known rates are not measured again, because a
+    daemon may be using the device.
     """
     known = _read(cache)
+    size = read_bytes(device, weights_bytes)
     key = {
         "device": device,
         "name": name,
         "torch": torch.__version__,
         "threads": threads,
+        "read_bytes": size,
     }
     wanted = _Entry(**key, matmul_float32=1, matmul_bfloat16=None, bandwidth=1)
     found = next((entry for entry in known.entries if entry.same_device(wanted)), None)
     if found is not None and (only_reads or found.measurements >= MEASUREMENTS):
         return found.rates()
-    rates = (measure or measure_rates)(device, threads)
+    rates = (measure or measure_rates)(device, threads, size)
     measurements = 1
     if found is not None:
         rates = rates.best(found.rates())
@@ -126,6 +131,21 @@ def rates_of(
         kept = [entry, *others][:CACHED_MAX]
         _write(cache, _Cache(entries=kept))
     return rates
+
+
+def read_bytes(device: str, weights_bytes: int) -> int:
+    """How many bytes are read to measure a model's bandwidth: READ_BYTES, but on a CPU at most about what its
+    weights take.
+
+    Small weights stay in the processor's caches, and are read as fast as a small matrix. Holding more would
+    be a small peer's peak of memory (decision 50). Sizes are powers of two, so that models of similar size
+    share a measurement.
+    """
+    kind = torch.device(device).type
+    if kind != "cpu":
+        return READ_BYTES[kind]
+    rounded = 1 << (max(weights_bytes, READ_BYTES_MIN) - 1).bit_length()
+    return min(rounded, READ_BYTES[kind])
 
 
 def _read(cache: Path | None) -> _Cache:
@@ -143,8 +163,8 @@ def _write(path: Path, cache: _Cache) -> None:
         return
 
 
-def measure_rates(device: str, threads: int) -> Rates:
-    """Measure now. Takes some tenths of a second, and holds READ_BYTES meanwhile."""
+def measure_rates(device: str, threads: int, size: int) -> Rates:
+    """Measure now. Takes some tenths of a second. `size`: bytes that it reads, and holds meanwhile."""
     kind = torch.device(device).type
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
@@ -156,9 +176,9 @@ def measure_rates(device: str, threads: int) -> Rates:
         with suppress(RuntimeError, TypeError):  # raised by backends that lack a dtype
             bfloat16 = _bfloat16_rate(device, side, float32)
         columns = MATMUL_SIDE[kind]
-        matrix = torch.ones(READ_BYTES[kind] // (4 * columns), columns, device=device)
+        matrix = torch.ones(size // (4 * columns), columns, device=device)
         row = torch.ones(columns, device=device)
-        bandwidth = READ_BYTES[kind] / _seconds(device, lambda: torch.mv(matrix, row))
+        bandwidth = size / _seconds(device, lambda: torch.mv(matrix, row))
     finally:
         torch.set_num_threads(before)
     return Rates(float32, bfloat16, bandwidth)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from swarmd.errors import ModelError
+from swarmd.quoting import quoted
 
 if TYPE_CHECKING:
     from peft import LoraConfig
@@ -119,8 +120,7 @@ def read_adapter(folder: Path) -> AdapterStart | None:
     for name, value in (saved.model_extra or {}).items():
         if value and name not in WITHOUT_EFFECT and value != getattr(LoraConfig(), name, None):
             raise ModelError(
-                f"the adapter in {folder} cannot be trained: {name[:TOLD_CHARS_MAX]!r} is not supported: "
-                f"{MERGE}"
+                f"the adapter in {folder} cannot be trained: {quoted(name)} is not supported: {MERGE}"
             )
     settings = LoraSettings.model_validate(saved.model_dump())
     return AdapterStart(folder, saved.base_model_name_or_path, settings)
@@ -132,5 +132,5 @@ def _why(error: ValidationError) -> str:
     first = min(found, key=lambda each: each["loc"] != ("peft_type",))
     name = ".".join(map(str, first["loc"][:1])) or ADAPTER_CONFIGURATION
     no_value = first["type"] in ("missing", "json_invalid")
-    got = "" if no_value else f" (got {str(first['input'])[:TOLD_CHARS_MAX]!r})"
+    got = "" if no_value else f" (got {quoted(str(first['input']))})"
     return f"{name}: {first['msg'][:1].lower()}{first['msg'][1:]}{got}"

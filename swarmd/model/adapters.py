@@ -18,6 +18,7 @@ from transformers import PreTrainedModel
 from swarmd.errors import ModelError
 from swarmd.hardware.plan import LoraPlan
 from swarmd.model.adapter_start import AdapterStart
+from swarmd.quoting import quoted
 
 if TYPE_CHECKING:
     from peft import LoraConfig, PeftModel
@@ -83,7 +84,7 @@ def _load(adapted: PeftModel, start: AdapterStart) -> None:
     if wrong:
         raise ModelError(
             f"the adapter in {start.folder} does not fit its base {start.base}: {len(wrong)} of its weights "
-            f"are missing or do not belong there, such as {wrong[0]!r}"
+            f"are missing or do not belong there, such as {quoted(wrong[0])}"
         )
 
 

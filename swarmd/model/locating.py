@@ -16,6 +16,7 @@ from swarmd.model.sight import PREPROCESSOR, PROCESSOR
 from swarmd.model.smollm2 import smollm2_config
 from swarmd.model.third_party import third_party
 from swarmd.model_names import HUB_ID, NAMES, SMOLLM2
+from swarmd.quoting import quoted
 from swarmd.user_paths import path_of
 
 TO_PLAN = (CONFIGURATION, ADAPTER_CONFIGURATION, PREPROCESSOR, PROCESSOR)
@@ -50,11 +51,11 @@ def locate(name: str, files: tuple[str, ...] = FILES, watch: Watch | None = None
         base_folder = None if base == SMOLLM2 else _folder(base, files, watch)
     except ModelError as error:
         raise ModelError(
-            f"the adapter in {folder} belongs to the base {base!r}, which is not found ({error}): "
+            f"the adapter in {folder} belongs to the base {quoted(base)}, which is not found ({error}): "
             f"put it there, or correct base_model_name_or_path in {ADAPTER_CONFIGURATION}"
         ) from error
     if base_folder is not None and (base_folder / ADAPTER_CONFIGURATION).is_file():
-        raise ModelError(f"the adapter in {folder} belongs to another adapter, {base!r}: {MERGE}")
+        raise ModelError(f"the adapter in {folder} belongs to another adapter, {quoted(base)}: {MERGE}")
     return Located(base, base_folder, adapter)
 
 
@@ -73,7 +74,7 @@ def _folder(name: str, files: tuple[str, ...], watch: Watch | None) -> Path:
         return path
     if HUB_ID.fullmatch(name) and not name.startswith("."):
         return fetch_snapshot(name, files, watch)
-    raise ModelError(f"unknown model {name[:100]!r}: neither a directory nor a hub id; {NAMES}")
+    raise ModelError(f"unknown model {quoted(name)}: neither a directory nor a hub id; {NAMES}")
 
 
 def is_hub_id(name: str) -> bool:
@@ -85,7 +86,7 @@ def _is_directory(path: Path, name: str) -> bool:
     try:
         return path.is_dir()
     except OSError as error:  # no permission, or not a valid directory name
-        raise ModelError(f"model {name[:100]!r} cannot be read: {error.strerror}; {NAMES}") from error
+        raise ModelError(f"model {quoted(name)} cannot be read: {error.strerror}; {NAMES}") from error
 
 
 def absolute_name(name: str, trained: object = None) -> str:

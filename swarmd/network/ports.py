@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TypeVar
 
+from swarmd.addresses import PORT_MAX
 from swarmd.errors import ConfigError
 
 LATELY = 64  # ports; more than one process starts p2pd at once
@@ -24,8 +25,8 @@ class NotFreeError(ConfigError):
 
 
 def require_free_port(host: str, port: int, flag: str = "--port") -> None:
-    """Raise NotFreeError if this user cannot listen on the TCP port, and ConfigError if this machine does not
-    have the address.
+    """Raise NotFreeError if this user cannot listen on the TCP port, and ConfigError if there is no such port
+    or this machine does not have the address.
 
     Port 0 stands for any port.
     """
@@ -55,6 +56,8 @@ def held_for_p2pd(host: str, port: int) -> Iterator[None]:
 
 @contextmanager
 def _bound(host: str, port: int, flag: str = "--port") -> Iterator[socket.socket]:
+    if not 0 <= port <= PORT_MAX:
+        raise ConfigError(f"{flag}: {port} is not a port: choose 1 to {PORT_MAX}, or 0 for any free one")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         if family == socket.AF_INET6:

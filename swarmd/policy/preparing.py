@@ -12,7 +12,7 @@ from pathlib import Path
 
 from swarmd.config import PolicyConfig
 from swarmd.errors import ConfigError
-from swarmd.hardware.arrangement import Workload
+from swarmd.hardware.arrangement import FLOAT32, Workload
 from swarmd.hardware.budgets import Budgets
 from swarmd.hardware.plan import Demand, HardwarePlan, choose_placement, plan_hardware
 from swarmd.hardware.probe import HardwareProbe, probe_hardware
@@ -61,7 +61,14 @@ def prepare_plan(
     placement = choose_placement(config, probe)
     name = next((gpu.name for gpu in probe.accelerators if gpu.device == placement.device), probe.cpu)
     with out_of_memory_as_model_error("another --device"):
-        rates = rates_of(placement.device, placement.threads, rates_cache, name=name, only_reads=only_reads)
+        rates = rates_of(
+            placement.device,
+            placement.threads,
+            rates_cache,
+            name=name,
+            weights_bytes=FLOAT32 * shape.parameters,
+            only_reads=only_reads,
+        )
     demand = Demand(shape, engines, _within(work, shape.context), train_tokens, read_shrunk(remembered))
     plan = plan_hardware(config, probe=probe, demand=demand, rates=rates)
     if located.adapter is not None:

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from swarmd import exit_codes
 from swarmd.errors import ConfigError
+from swarmd.quoting import PATH_CHARS_MAX, shortened
 
 STOP_S = 300
 """Seconds that a peer has to finish its step and write its checkpoint. A large model needs minutes."""
@@ -52,8 +53,9 @@ class Wish:
             wrong.append(home)
         if wrong:
             raise ConfigError(
-                f"{ascii(wrong[0])[:200]} cannot be written to a service file: it has a control character, "
-                "is not UTF-8, or is a home that ends in a backslash or a space. Use another name or value"
+                f"{shortened(ascii(wrong[0]), PATH_CHARS_MAX)} cannot be written to a service file: it has "
+                "a control character, is not UTF-8, or is a home that ends in a backslash or a space. "
+                "Use another name or value"
             )
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from numpy import random as numpy_random  # now, or else numpy imports it lazily, again in each child
 
+from swarmd.quoting import quoted
 from swarmd.tasks.answers import FORMS, is_bounded
 from swarmd.tasks.plotting import without_plotting
 from swarmd.tasks.source import BadOptionError, UnknownDatasetError
@@ -121,13 +122,15 @@ class GymTask:
 
 def _check_options(dataset: str, config: Mapping[str, Any]) -> None:
     if dataset not in DATASETS:
-        raise UnknownDatasetError(f"reasoning_gym has no dataset {dataset!r}{_nearest(dataset, DATASETS)}")
+        raise UnknownDatasetError(
+            f"reasoning_gym has no dataset {quoted(dataset)}{_nearest(dataset, DATASETS)}"
+        )
     known = {field.name for field in dataclasses.fields(DATASETS[dataset][1])} - set(_SET_BY_SPEC)
     for option in config:
         if option in _SET_BY_SPEC:
-            raise BadOptionError(f"{dataset}: {option!r} is set for each question: remove it", option)
+            raise BadOptionError(f"{dataset}: {quoted(option)} is set for each question: remove it", option)
         if option not in known:
-            raise BadOptionError(f"{dataset} has no option {option!r}{_nearest(option, known)}", option)
+            raise BadOptionError(f"{dataset} has no option {quoted(option)}{_nearest(option, known)}", option)
 
 
 def _part(part: Any) -> DatasetSpec:

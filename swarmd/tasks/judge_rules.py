@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal, get_args
 
+from swarmd.quoting import quoted
+
 OPTION = "judges"
 JUDGES_MAX = 8  # per task: every peer holds the weights of each model judge in memory
 WEIGHT_MAX = 100
@@ -106,7 +108,7 @@ def _read(table: Any) -> JudgeRule:
     if not isinstance(table, dict) or table.get("kind") not in KINDS:
         raise ValueError(f"a judge needs a kind: {', '.join(KINDS)}")
     if unknown := sorted(table.keys() - set(_KEYS)):
-        raise ValueError(f"a judge has no key {unknown[0]!r}; keys are {', '.join(_KEYS)}")
+        raise ValueError(f"a judge has no key {quoted(unknown[0])}; keys are {', '.join(_KEYS)}")
     kind, model = table["kind"], table.get("model")
     if model is not None and kind not in WITH_MODEL:
         raise ValueError(f"model applies to {' and '.join(WITH_MODEL)} only: remove it from {kind}")

@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from protocol import InvalidLocal, Manifest, TaskFamily, TaskSpec, VerifiedCharter, canonical_json
 from swarmd.errors import ConfigError
+from swarmd.quoting import quoted
 from swarmd.tasks.judge_rules import OPTION, BadJudgeError, rules_of
 from swarmd.tasks.launch import WorkerOptions
 from swarmd.tasks.signed import SignedTable, ZonedTime, charter_of, require_signed_rules, without_signature
@@ -33,7 +34,6 @@ FILE_BYTES_MAX = 262_144  # bytes of a manifest file: the same limit as for its 
 OF_SETTINGS = frozenset({"swarm", "steps", "seed", "network", "policy", "learning", "storage", "observe"})
 """Top-level keys of a peer's config.toml that no manifest has."""
 DOTS_OF_LINE_MAX = 256  # parsing is quadratic in a key's parts; 8 addresses on one line have 60 dots
-_SHOWN_CHARS = 100  # of an invalid name, in messages
 
 
 @dataclass(frozen=True)
@@ -170,7 +170,7 @@ def _find(name_or_path: str) -> Path:
         found = path.is_file()
     except OSError as error:  # no permission, or not a valid file name
         raise ConfigError(
-            f"{name_or_path[:_SHOWN_CHARS]!r} cannot be read: {error.strerror}; name another file"
+            f"{quoted(name_or_path)} cannot be read: {error.strerror}; name another file"
         ) from error
     if found:
         return path
@@ -180,7 +180,7 @@ def _find(name_or_path: str) -> Path:
         raise ConfigError(f"there is no swarm manifest at {path}; presets are {', '.join(PRESETS)}")
     near = difflib.get_close_matches(name_or_path, PRESETS, n=1)
     hint = f"did you mean {near[0]!r}?" if near else f"presets are {', '.join(PRESETS)}"
-    raise ConfigError(f"{name_or_path!r} is neither a preset nor a file; {hint}")
+    raise ConfigError(f"{quoted(name_or_path)} is neither a preset nor a file; {hint}")
 
 
 class _Place:

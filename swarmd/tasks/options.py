@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from difflib import get_close_matches
 from typing import Any
 
+from swarmd.quoting import quoted
 from swarmd.tasks.source import BadOptionError
 
 
@@ -15,7 +16,7 @@ def check_names(dataset: str, config: Mapping[str, Any], known: Collection[str])
         if option not in known:
             near = get_close_matches(option, known, n=1)
             hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}"
-            raise BadOptionError(f"{dataset} has no option {option!r}; {hint}", option)
+            raise BadOptionError(f"{dataset} has no option {quoted(option)}; {hint}", option)
 
 
 def whole(dataset: str, config: Mapping[str, Any], option: str, default: int, low: int, high: int) -> int:

@@ -16,6 +16,7 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any, ClassVar, NamedTuple, Protocol, runtime_checkable
 
 from swarmd.errors import TaskError
+from swarmd.quoting import quoted
 from swarmd.tasks.versions import outside_versions
 
 ENTRY_POINT_GROUP = "swarmd.tasks"
@@ -50,7 +51,7 @@ class UnknownSourceError(RefusedTaskError):
         """The error for `source`, which is not among `known`."""
         if source in FROM_OUTSIDE:
             return cls(f"{source} is not installed: pip install 'swarmd[{source}]'")
-        return cls(f"no source {source!r} is installed; there are {', '.join(known)}")
+        return cls(f"no source {quoted(source)} is installed; there are {', '.join(known)}")
 
 
 class WrongVersionError(RefusedTaskError):

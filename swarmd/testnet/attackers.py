@@ -12,6 +12,7 @@ from pathlib import Path
 
 import swarmd
 from swarmd.errors import ConfigError
+from swarmd.quoting import quoted
 
 KINDS = (
     "draws-50",
@@ -48,7 +49,7 @@ def kinds(count: int, wanted: Sequence[str]) -> tuple[str, ...]:
     """
     for kind in wanted:
         if kind not in KINDS:
-            raise ConfigError(f"--attack {kind!r} is not known: use {', '.join(KINDS)}")
+            raise ConfigError(f"--attack {quoted(kind)} is not known: use {', '.join(KINDS)}")
     if wanted and not count:
         raise ConfigError("--attack names kinds of attackers, but there are none: also give --attackers K")
     if count:

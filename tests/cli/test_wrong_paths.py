@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +35,23 @@ WRITTEN_AS_TEXT = (
 
 
 def path_parameters() -> Iterator[tuple[str, ...]]:
-    """Each command with each of its parameters that takes a path, and what else it needs; `service install`
-    asks the system first."""
+    """Each command with each of its parameters that takes a path, and what else it needs."""
+    return _parameters(lambda wanted: wanted.type_descriptor.annotation is Path)
+
+
+def text_options() -> Iterator[tuple[str, ...]]:
+    """Each command with each of its options that takes one text, and what else it needs."""
+    return _parameters(
+        lambda wanted: (
+            wanted.type_descriptor.annotation is str
+            and wanted.param_type_name == "option"
+            and not wanted.multiple
+        )
+    )
+
+
+def _parameters(is_wanted: Callable[[Any], bool]) -> Iterator[tuple[str, ...]]:
+    """`service install` asks the system first."""
     for name, each in COMMANDS.items():
         command = each.load(name)
         subcommands = getattr(command, "commands", None)
@@ -45,7 +60,7 @@ def path_parameters() -> Iterator[tuple[str, ...]]:
             if name == "service":
                 continue
             for wanted in found.params:
-                if wanted.type_descriptor.annotation is not Path:
+                if not is_wanted(wanted):
                     continue
                 others = [
                     *(_given(other, "x") for other in found.params if other.required and other is not wanted)
@@ -74,6 +89,13 @@ def test_an_empty_path_is_refused_by_every_command(swarmd, daemon, command: tupl
     outcome = swarmd(*command, "")
     assert (outcome.code, daemon) == (2, [])
     assert "the path is empty: write . for this directory" in outcome.err
+
+
+@pytest.mark.parametrize("command", sorted({*text_options()}), ids=" ".join)
+def test_an_empty_text_is_not_taken_for_a_missing_one_by_any_command(swarmd, daemon, command) -> None:
+    outcome = swarmd(*command, "")
+    assert (outcome.code, daemon) == (2, [])
+    assert f"{command[-1]}: the value is empty: give one, or leave the option out" in outcome.err
 
 
 @pytest.mark.parametrize("path", ["~nosuchuser/x", "n" * 5_000, "loop/x"], ids=["nobody", "long", "loop"])

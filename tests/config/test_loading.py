@@ -124,6 +124,21 @@ def test_a_value_that_no_peer_can_have_is_refused_in_one_line(tmp_path, text: st
     assert "\n" not in message
 
 
+@pytest.mark.parametrize(
+    "setting",
+    [
+        'swarm = ""',
+        '[learning]\njudge = ""',
+        '[learning]\nreward_model = " "',
+        '[network]\naddress_file = ""',
+    ],
+)
+def test_an_empty_name_in_the_file_is_not_taken_for_a_missing_one(tmp_path: Path, setting: str) -> None:
+    (tmp_path / "config.toml").write_text(setting)
+    with pytest.raises(ConfigError, match=r"line \d.*the value is empty: give one, or remove the setting"):
+        load_config(tmp_path, {})
+
+
 def test_a_bad_value_in_the_environment_names_the_variable(tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("SWARMD_LEARNING__LOCAL", "many")
     assert refusal(tmp_path).startswith(

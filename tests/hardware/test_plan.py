@@ -63,7 +63,7 @@ def test_a_crawl_in_bfloat16_is_called_slow_and_not_zero():
     rates = Rates(1e11, 1e8, 1e10)
     chosen = plan_hardware(PolicyConfig(model=REAL), probe=LAPTOP, rates=rates)
     assert chosen.reasons[1] == "float32 because this CPU multiplies bfloat16 slowly"
-    assert str(rates) == "100 GFLOP/s in float32, 10.0 GB/s from memory"
+    assert str(rates) == "100 GFLOP/s in float32, 10.0 GB/s for reading weights"
 
 
 def test_a_device_that_could_not_multiply_bfloat16_gets_float32():

@@ -30,6 +30,16 @@ def test_a_port_that_is_not_for_everybody_comes_with_two_remedies(monkeypatch: p
         require_free_port("127.0.0.1", 443)
 
 
+@pytest.mark.parametrize("port", [-1, 65_536, 10**20])
+@pytest.mark.parametrize("host", [HOST, "::1"])
+def test_a_number_that_is_no_port_is_refused_with_the_flag_and_what_to_choose(host: str, port: int) -> None:
+    with pytest.raises(ConfigError, match=rf"--http: {port} is not a port: choose 1 to 65535, or 0 for any"):
+        require_free_port(host, port, "--http")
+    with pytest.raises(ConfigError, match=f"{port} is not a port"), held_for_p2pd(host, port):
+        pass
+    assert not ports.is_free(host, port)
+
+
 def test_a_port_is_not_given_twice_in_a_row_even_if_it_is_still_free(monkeypatch: pytest.MonkeyPatch) -> None:
     found = iter([45_861, 45_861, 45_861, 45_862])
     monkeypatch.setattr(ports, "_any_free_port", lambda _host: next(found))

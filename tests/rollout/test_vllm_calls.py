@@ -72,6 +72,7 @@ def test_it_starts_from_the_configuration_alone_and_asleep(start):
     assert llm.model_files == {"config.json"}
     assert llm.architecture == "qwen2"
     assert llm.settings["load_format"] == "dummy"
+    assert llm.settings["use_tqdm_on_load"] is False
     assert llm.settings["gpu_memory_utilization"] == 0.4
     assert llm.settings["max_model_len"] == -1, "a context longer than the cache is no reason to refuse"
     assert llm.settings["logprobs_mode"] == "processed_logprobs"

@@ -19,6 +19,7 @@ from swarmd.experiment.reporting.equal_cost import COUNTED, Basis, Cut, cut_pair
 from swarmd.experiment.reporting.markdown import NOTHING, percent, plain, shown, signed, table
 from swarmd.experiment.reporting.results import ASKED, Array, RunResults, priced, read_results
 from swarmd.experiment.reporting.statistics import PAIRS_EXACT, Estimate, estimate, gain, holm, sign_flip_p
+from swarmd.quoting import quoted
 from swarmd.user_paths import looking_at
 
 Table = dict[str, Any]
@@ -140,7 +141,7 @@ def _side(text: str) -> Side:
     if not label and len(there) == 1:
         label = there[0]
     if label not in there:
-        wrong = f"no finished runs of {label!r}" if label else "several configurations"
+        wrong = f"no finished runs of {quoted(label)}" if label else "several configurations"
         raise ConfigError(f"{text}: {wrong}: name one as {folder}:NAME, NAME out of {', '.join(there)}")
     return Side(folder, label, {run.seed: run for run in results.of(label)})
 

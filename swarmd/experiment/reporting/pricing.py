@@ -26,27 +26,33 @@ Prices = Mapping[Unit, float]
 
 Machine = Literal["smollm2-135m", "qwen2.5-0.5b"]
 
+
+def _of_a_model(generated: float, trained: float, update: float) -> Prices:
+    """Return prices from seconds per token generated, per token trained on and per update. A token costs as
+    much to train on, whoever wrote it.
+    """
+    return {
+        "decoding_steps": 0.0,
+        "tokens_generated": generated,
+        "updates": update,
+        "tokens_trained_own": trained,
+        "tokens_trained_external": trained,
+        "tokens_trained_lessons": trained,
+    }
+
+
 MACHINES: Mapping[Machine, Prices] = {
-    "smollm2-135m": {
-        "decoding_steps": 0.0,
-        "tokens_generated": 1.65 / 512,
-        "updates": 0.0593,
-        "tokens_trained_own": 3.2 / 512,
-        "tokens_trained_external": 3.2 / 512,
-        "tokens_trained_lessons": 3.2 / 512,
-    },
-    "qwen2.5-0.5b": {
-        "decoding_steps": 0.0,
-        "tokens_generated": 2.69 / 128,
-        "updates": 0.134,
-        "tokens_trained_own": 3.89 / 128,
-        "tokens_trained_external": 3.89 / 128,
-        "tokens_trained_lessons": 3.89 / 128,
-    },
+    "smollm2-135m": _of_a_model(generated=1.65 / 512, trained=3.2 / 512, update=0.0593),
+    "qwen2.5-0.5b": _of_a_model(generated=2.69 / 128, trained=3.89 / 128, update=0.134),
 }
 """Seconds per unit of a step of these models on two cores, without the parts that do not depend on the model.
 Taken from the rows "ours, float32 fixed" of docs/benchmarks.md, 8 x 64 and 4 x 32 tokens; `python -m
 benchmarks.prices` computes them from a new `python -m benchmarks.trainer --save`.
+"""
+
+EQUALLY_GOOD = 1e-10
+"""Two explanations whose remaining errors differ by less than this share of all seconds are equally good:
+rounding decides which of them looks better.
 """
 
 MACHINE_NAMES: tuple[Machine, ...] = get_args(Machine)
@@ -55,7 +61,10 @@ MACHINE_NAMES: tuple[Machine, ...] = get_args(Machine)
 def find_prices(counts: Mapping[str, Array], seconds: Mapping[str, Array]) -> dict[Unit, float]:
     """Return the price of each unit. `counts` by unit and `seconds` by phase are [rounds of nodes] each.
 
-    A unit that no node used has the price 0.
+    A unit that no node used has the price 0. So has a unit that always occurred in the same proportion as
+    earlier ones of its phase, as questions do if every round asks equally many: their costs cannot be told
+    apart, and the earlier ones are charged with all of them. Runs of the same experiment cost the same in
+    either case.
     """
     prices: dict[Unit, float] = {}
     for phase, units in UNITS_OF.items():
@@ -69,16 +78,18 @@ def non_negative_least_squares(columns: Array, target: Array) -> Array:
     """Return x >= 0 [units] that minimises ||columns x - target||; `columns` is [rows, units] with few units.
 
     The minimum has some coefficients at 0 and is an ordinary least-squares solution in the others. It is
-    therefore the best of those solutions that are not negative.
+    therefore the best of those solutions that are not negative. If several are equally good, it is the one
+    with the fewest units, and of these the one with the earliest.
     """
     units = columns.shape[1]
-    best, least = np.zeros(units), float(target @ target)
+    best, least = np.zeros(units), float(np.linalg.norm(target))
+    equal = EQUALLY_GOOD * least
     for size in range(1, units + 1):
         for chosen in combinations(range(units), size):
             part, *_ = np.linalg.lstsq(columns[:, chosen], target, rcond=None)
-            left = columns[:, chosen] @ part - target
-            if (part >= 0).all() and float(left @ left) < least:
-                best, least = np.zeros(units), float(left @ left)
+            left = float(np.linalg.norm(columns[:, chosen] @ part - target))
+            if (part >= 0).all() and left < least - equal:
+                best, least = np.zeros(units), left
                 best[list(chosen)] = part
     return best
 

@@ -3,7 +3,7 @@ import { clock, empty, h, lines, peer as peerName, plural } from "./text.js";
 
 const SKIPPED = 512;  // questions that are not asked again while this page is open
 const FATES = {
-  published: (answer) => `published, pulled by ${plural(answer.pulled_by, "peer", "peers")}`,
+  published: (answer) => `published, pulled by ${answer.pulled_by ? plural(answer.pulled_by, "peer", "peers") : "nobody yet"}`,
   waiting: () => "waits for the next round",
   lost: () => "not published: the peer stopped before its round",
   kept: () => "not published: no attempt is right",
@@ -93,7 +93,7 @@ export function playSection() {
     const by = found.claimed.map((peer) => h("li", null, peerName(peer.peer_id, { ...names, [peer.peer_id]: peer.name }, own), ` ${peer.gain >= 0 ? "+" : ""}${peer.gain.toFixed(3)} nats for a held-out right answer, over ${peer.groups} of your answers`));
     earlier.replaceChildren(
       h("h3", null, "Your answers"),
-      by.length ? h("p", null, `They taught ${plural(found.taught_claimed, "peer", "peers")}, as these say:`) : empty("No peer has said yet what they did there. Peers measure it now and then."),
+      by.length ? h("p", null, `They taught ${found.taught_claimed ? plural(found.taught_claimed, "peer", "peers") : "nobody"}, as these say:`) : empty("No peer has said yet what they did there. Peers measure it now and then."),
       h("ul", null, by),
       found.answers.length ? h("ul", null, found.answers.slice(0, 20).map(line)) : empty("None so far."));
   }

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
 
+from swarmd.quoting import quoted
 from swarmd.tasks.chance import Chance
 from swarmd.tasks.coding.families import FAMILIES
 from swarmd.tasks.coding.problem import LEVELS, Arguments, Problem
@@ -44,7 +45,7 @@ class Coding:
         if dataset not in FAMILIES:
             near = get_close_matches(dataset, FAMILIES, n=1)
             hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(FAMILIES)}"
-            raise UnknownDatasetError(f"coding has no dataset {dataset!r}; {hint}")
+            raise UnknownDatasetError(f"coding has no dataset {quoted(dataset)}; {hint}")
         check_names(dataset, config, ("level", "form", "cases"))
         level = whole(dataset, config, "level", 1, LEVELS[0], LEVELS[-1])
         form = word(dataset, config, "form", "function", FORMS)

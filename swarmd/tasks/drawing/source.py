@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
+from swarmd.quoting import quoted
 from swarmd.tasks.chance import Chance
 from swarmd.tasks.drawing.grid import EMPTY, PALETTE, Grid, Shape, likeness, read_grid, shapes_on, write_grid
 from swarmd.tasks.drawing.painter import fits, paint
@@ -50,7 +51,7 @@ class Drawing:
         Raises UnknownDatasetError and BadOptionError.
         """
         if dataset != "shapes":
-            raise UnknownDatasetError(f"drawing has no dataset {dataset!r}; there is 'shapes'")
+            raise UnknownDatasetError(f"drawing has no dataset {quoted(dataset)}; there is 'shapes'")
         check_names(dataset, config, ("size", "shapes", "kinds", "colours"))
         size = whole(dataset, config, "size", SIZE, SIZE_MIN, SIZE_MAX)
         shapes = whole(dataset, config, "shapes", SHAPES_COUNT, 1, SHAPES_COUNT_MAX)

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from swarmd.quoting import quoted
 from swarmd.tasks.games.guessing import Guessing
 from swarmd.tasks.options import check_names, whole
 from swarmd.tasks.source import UnknownDatasetError
@@ -25,7 +26,7 @@ class Games:
     def build(self, dataset: str, config: Mapping[str, Any]) -> Guessing:
         """Raises UnknownDatasetError and BadOptionError, which name the valid choices."""
         if dataset not in _GAMES:
-            raise UnknownDatasetError(f"there is no game {dataset!r}; there is {', '.join(_GAMES)}")
+            raise UnknownDatasetError(f"there is no game {quoted(dataset)}; there is {', '.join(_GAMES)}")
         game = _GAMES[dataset]
         check_names(dataset, config, game.OPTIONS)
         for option, (default, low, high) in game.OPTIONS.items():

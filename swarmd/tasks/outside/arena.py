@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 from numpy import random as numpy_random
 
 from protocol.limits import TURNS_MAX
+from swarmd.quoting import quoted
 from swarmd.tasks.answers import is_bounded
 from swarmd.tasks.options import whole
 from swarmd.tasks.outside import BY_SEED_ALONE
@@ -63,7 +64,7 @@ class TextArena:
             hint = (
                 f"did you mean {' or '.join(map(repr, near))}?" if near else "docs/environments.md lists them"
             )
-            raise UnknownDatasetError(f"textarena has no game {dataset!r}; {hint}")
+            raise UnknownDatasetError(f"textarena has no game {quoted(dataset)}; {hint}")
         with _explained(dataset):
             return _build(dataset, config)
 
@@ -95,7 +96,7 @@ def _build(dataset: str, config: Mapping[str, Any]) -> ArenaGame:
     for option in given:
         if option == "max_turns" or option not in options:
             known = ", ".join(["turns", *(name for name in options if name != "max_turns")])
-            raise BadOptionError(f"{dataset} has no option {option!r}; there are {known}", option)
+            raise BadOptionError(f"{dataset} has no option {quoted(option)}; there are {known}", option)
     if "max_turns" in options:  # so that the game reports the player's progress when the turns are over
         given["max_turns"] = turns
     try:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from protocol.limits import TURNS_MAX
+from swarmd.quoting import quoted
 from swarmd.tasks.answers import is_bounded
 from swarmd.tasks.options import whole
 from swarmd.tasks.outside.absent import NeedsError, absent
@@ -82,7 +83,7 @@ def _build(dataset: str, config: Mapping[str, Any]) -> OneAnswer | Exchange:
         env: Any = loaders.load_environment(loaders.resolve_env_config({"taskset": {**given, "id": dataset}}))
     except ModuleNotFoundError as error:
         why = error.__cause__ or error
-        raise UnknownDatasetError(f"no taskset {dataset!r} can be imported here: {why}") from error
+        raise UnknownDatasetError(f"no taskset {quoted(dataset)} can be imported here: {why}") from error
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False)[0]
         named = str(first["loc"][-1]) if first["loc"] else None

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from swarmd.quoting import quoted
 from swarmd.tasks.chance import Chance
 from swarmd.tasks.pictures.canvas import Pixels
 from swarmd.tasks.pictures.chart import chart
@@ -41,9 +42,11 @@ class Pictures:
     def build(self, dataset: str, config: Mapping[str, Any]) -> PictureTask:
         """Build a task; no dataset has options. Raises UnknownDatasetError and BadOptionError."""
         if dataset not in DATASETS:
-            raise UnknownDatasetError(f"pictures has no dataset {dataset!r}; there is {', '.join(DATASETS)}")
+            raise UnknownDatasetError(
+                f"pictures has no dataset {quoted(dataset)}; there is {', '.join(DATASETS)}"
+            )
         for option in config:
-            raise BadOptionError(f"{dataset} has no options: remove {option!r}", option)
+            raise BadOptionError(f"{dataset} has no options: remove {quoted(option)}", option)
         return PictureTask(dataset, DATASETS[dataset])
 
 

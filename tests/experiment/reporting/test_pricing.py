@@ -45,6 +45,22 @@ def test_a_price_is_never_below_nothing() -> None:
     assert non_negative_least_squares(columns, np.array([3.0, 1.0])) == pytest.approx([2.0, 0.0])
 
 
+@given(st.integers(1, 50), st.lists(st.floats(0.001, 10), min_size=2, max_size=12))
+def test_units_that_always_occur_together_are_charged_to_the_first(proportion, seconds) -> None:
+    together = np.array([[1.0, proportion, 2.0 * proportion]] * len(seconds))
+    found = non_negative_least_squares(together, np.array(seconds))
+    assert found == pytest.approx([np.mean(seconds), 0.0, 0.0])
+
+
+def test_another_order_of_the_rounds_does_not_move_a_price() -> None:
+    rng = np.random.default_rng(0)
+    rounds = rng.integers(1, 9, 200).astype(np.float64)
+    columns, seconds = np.stack([rounds, 8 * rounds], axis=1), 0.3 * rounds + rng.random(200)
+    for _ in range(20):
+        order = rng.permutation(200)
+        assert non_negative_least_squares(columns[order], seconds[order])[1] == 0.0
+
+
 def counts_of(**given: list[float]) -> dict[str, np.ndarray]:
     return {unit: np.array(given.get(unit, [0.0, 0.0, 0.0])) for unit in UNITS}
 
@@ -65,6 +81,13 @@ def test_half_of_the_questions_is_more_than_half_of_the_asking() -> None:
     seconds = {phase: np.zeros(3) for phase in UNITS_OF} | {"questions": np.array([0.018, 0.014, 0.0])}
     prices = find_prices(counts, seconds)
     assert (prices["rounds_asked"], prices["questions"]) == pytest.approx((0.01, 0.001))
+
+
+def test_a_real_model_pays_the_same_for_any_token_that_it_trains_on() -> None:
+    for prices in MACHINES.values():
+        trained = {prices[unit] for unit in UNITS_OF["training"] if unit != "updates"}
+        assert len(trained) == 1
+        assert prices.keys() == {*UNITS_OF["generating"], *UNITS_OF["training"]}
 
 
 def test_another_model_changes_what_models_do_and_nothing_else() -> None:
