@@ -53,9 +53,9 @@ ALONE = 16
 JOIN_S = 6.0
 """Seconds after which one that joined has found the others."""
 
-ALONE_S = 720.0
-"""Seconds for which they are left alone: longer than the ten minutes after which p2pd asks for the peers in
-each part of its routing table again.
+ALONE_S = 1_320.0
+"""Seconds for which they are left alone: longer than the twenty minutes in which p2pd looks up its own id
+twice, and once an id in each part of its routing table (`kademlia.py`).
 """
 
 PORT = 4001
