@@ -19,9 +19,13 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.scale.kademlia import Cost, Lookup, Nodes, mean
+from benchmarks.scale.kademlia import Cost, Lookup, Nodes, mean, refresh
 
 SIZES = (8, 16, 32)
+LARGER = (16, 100, 1_000, 10_000)
+DRAWS, CONNECTED = 50, 40
+"""Simulated lookups and refreshes of each size, and connections of a peer before a refresh."""
+
 TRIES = 12
 """Lookups of each kind."""
 
@@ -65,9 +69,10 @@ class Measured:
 
 
 def main() -> None:
-    """Print what real lookups cost, and what the fitted costs say."""
+    """Print how lookups grow with the swarm, what real ones cost, and what the fitted costs say."""
     import uvloop
 
+    _grow()
     measured = [each for size in SIZES for each in uvloop.run(_measure(size))]
     fitted = fit(measured)
     _write("| p2pd | lookups | asked, dialled, named (simulated) | KB measured | KB by the fitted costs |")
@@ -77,6 +82,27 @@ def main() -> None:
         said = _said(each.counted, *fitted)
         _write(f"| {each.size} | {each.kind} | {counted} | {each.bytes / 1e3:.1f} | {said / 1e3:.1f} |")
     _write("To ask one peer costs {:.0f} bytes, to dial it {:.0f}.".format(*fitted))
+
+
+def _grow() -> None:
+    """Print what a lookup and a refresh do in swarms of several sizes, by simulation."""
+    _write("| peers | a lookup asks, and is named | lookups in 20 minutes of refresh | asked, dialled | KB |")
+    _write("|---|---|---|---|---|")
+    for size in LARGER:
+        nodes, rng = Nodes(size, 1), random.Random(1)
+        everybody = set(range(size))
+        one = mean([Lookup(nodes, rng.randrange(size), key, rng, everybody).run() for key in _keys(rng)])
+        linked = [set(rng.sample(range(size), min(size, CONNECTED))) for _ in range(DRAWS)]
+        several = [refresh(nodes, rng.randrange(size), rng, some) for some in linked]
+        cost, lookups = mean([cost for cost, _ in several]), sum(count for _, count in several) / DRAWS
+        _write(
+            f"| {size:,} | {one.asked:.0f}, {one.named:.0f} | {lookups:.0f} "
+            f"| {cost.asked:.0f}, {cost.dialled:.0f} | {bytes_of(cost) / 1e3:.0f} |"
+        )
+
+
+def _keys(rng: random.Random) -> list[int]:
+    return [rng.getrandbits(64) for _ in range(DRAWS)]
 
 
 def fit(measured: Sequence[Measured]) -> tuple[float, float]:
