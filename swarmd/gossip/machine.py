@@ -150,7 +150,8 @@ class Gossip:
                 budget = self._shards.fair_share(
                     self._contacts.size(now), self._manifest.records_per_round_max
                 )
-                wait_s = self._rng.random() * self._shards.spread_s
+                spread_s = self._shards.spread_s
+                wait_s = self._rng.uniform(0.0, spread_s) if spread_s else 0.0
                 return self._publisher.publish(event, self._shards.publish, budget, now, wait_s)
             case OwnStatus():
                 self._telling.own = event
