@@ -152,10 +152,10 @@ class GossipLimits:
 
 
 def status_shards_in(swarm_size: int) -> int:
-    """Return the number of shards of the statuses of a swarm of this size: all that the protocol allows, once
-    it allows more than the fewest.
+    """Return the number of shards of the statuses of a swarm of this size: as many as have room for all of
+    them, but no fewer and no more than the protocol allows.
 
-    The more keys there are, the more nodes next to them share the publications and reads of all peers.
+    The number of nodes next to their keys thus grows with the swarm, and a node serves no more peers.
     """
-    large = 2 * MEMBERSHIP_SHARDS * SHARD_ENTRIES_MAX
-    return MEMBERSHIP_SHARDS if swarm_size < large else MEMBERSHIP_SHARDS_MAX
+    full = max(1, swarm_size // SHARD_ENTRIES_MAX)
+    return min(MEMBERSHIP_SHARDS_MAX, max(MEMBERSHIP_SHARDS, 1 << (full.bit_length() - 1)))

@@ -126,8 +126,8 @@ def test_a_large_swarm_is_read_fast_only_until_enough_peers_are_listed_for_the_f
 
 
 def test_the_shards_of_the_statuses_grow_with_the_swarm_and_are_bounded():
-    shards = [status_shards_in(size) for size in (1, 100, 2_047, 2_048, 10_000, 10**9)]
-    assert shards == [16, 16, 16, 64, 64, 64]
+    shards = [status_shards_in(size) for size in (1, 100, 2_047, 2_048, 4_095, 4_096, 10_000, 10**9)]
+    assert shards == [16, 16, 16, 32, 32, 64, 64, 64]
 
 
 def test_all_shards_that_are_believed_in_use_are_read_in_turn_and_no_others():
@@ -164,7 +164,7 @@ def test_a_goodbye_replaces_the_status_before_it_wherever_that_is():
     telling = Telling(OWN, MANIFEST, LIMITS, random.Random(1), NamesakeWatch())
     assert telling.goodbye(START) is None
     telling.own = make_own_status(OWN)
-    for now, size, shards in ((START, 3_000, 64), (START + 4 * 3_600, 10, 16)):
+    for now, size, shards in ((START, 3_000, 32), (START + 4 * 3_600, 10, 16)):
         assert published(telling, now, size) == [shards]
         last = telling.goodbye(now + 1)
         assert last is not None
