@@ -2,7 +2,8 @@
 
 Runs the swarms in simulated time and prints tables. `--short` takes a fifth of the time. `--real` instead
 starts real peers without models on loopback, with real p2pd, and prints what they did next to a simulation of
-equal size. `--wire` measures what a call and a connection add on the wire, and what p2pd sends by itself.
+equal size. `--wire` measures what a call and a connection add on the wire, and what p2pd sends by itself;
+`--lookups` what the lookups of its own DHT cost.
 """
 
 from __future__ import annotations
@@ -16,9 +17,10 @@ from dataclasses import replace
 
 import structlog
 
+from benchmarks.scale.kademlia import steady
 from benchmarks.scale.load import load_of
 from benchmarks.scale.report import Result, flatness, purposes, table
-from benchmarks.scale.simulated import Setting, simulate
+from benchmarks.scale.simulated import Setting, median, simulate
 
 SIZES = (100, 1_000, 10_000)
 FULL = Setting(0, started_within_s=240.0)
@@ -28,7 +30,10 @@ SHORT = Setting(0, real=6, newcomers=2, started_within_s=60.0, warm_s=240.0, mea
 def result_of(setting: Setting) -> Result:
     began = time.process_time()
     outcome = simulate(setting)
-    return Result(outcome, load_of(outcome), time.process_time() - began)
+    opened = sum(tally.connections.total() for tally in outcome.tallies)
+    dials = opened / setting.machines / setting.measured_s * 60
+    p2pd = steady(setting.size, dials, round(median(outcome.connections)), setting.seed)
+    return Result(outcome, load_of(outcome), p2pd, time.process_time() - began)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -42,12 +47,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--seconds", type=float, default=180.0, help="length of the measurement with --real (default: 180)"
     )
     parser.add_argument("--wire", action="store_true", help="measure calls and connections on the wire")
+    parser.add_argument("--lookups", action="store_true", help="measure the lookups of p2pd's own DHT")
     options = parser.parse_args(arguments)
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
-    if options.real or options.wire:
+    if options.real or options.wire or options.lookups:
         from benchmarks.scale import real
 
-        return real.main(options.real or (), options.seconds, wire=options.wire)
+        return real.main(options.real or (), options.seconds, wire=options.wire, lookups=options.lookups)
     setting = SHORT if options.short else FULL
     setting = replace(setting, seed=options.seed, real=options.machines or setting.real)
     results = []

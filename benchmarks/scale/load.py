@@ -28,6 +28,8 @@ from swarmd.network.handing_over import REPLICAS
 
 Numbers = NDArray[np.float64]
 
+MINUTE_S = 60.0
+
 CALL_BYTES = 505.0
 """What one call adds on the wire in each direction, besides its message: a stream with its handshake, a
 frame, TCP and IP. Measured by `--wire`.
@@ -63,7 +65,7 @@ class Load:
     stored_calls: Numbers
     """Requests to store something, among those answered."""
     served_in_a_minute: Numbers
-    """Calls answered in the last round, when all announce under the keys of that round."""
+    """Calls answered in the minute in which the busiest node answered most."""
 
     @property
     def wire(self) -> Numbers:
@@ -98,11 +100,12 @@ def load_of(outcome: Outcome) -> Load:
             [float(tally.connections.total()) for tally in outcome.tallies],
         )
     )
-    rounds = MANIFEST.round_at(int(outcome.ended - seconds)), MANIFEST.round_at(int(outcome.ended))
+    since = outcome.ended - seconds
     served_calls, asked, answered, stored = (
-        each / seconds for each in _Served(outcome, rng, *rounds).by_node()
+        each / seconds for each in _Served(outcome, rng, since, outcome.ended).by_node()
     )
-    in_a_minute = _Served(outcome, rng, rounds[1], rounds[1]).by_node()[0] / seconds
+    starts = np.arange(since, max(since, outcome.ended - MINUTE_S) + 1.0, MINUTE_S / 2)
+    minutes = [_Served(outcome, rng, start, start + MINUTE_S).by_node()[0] / seconds for start in starts]
     return Load(
         received=received + asked,
         sent=sent + answered,
@@ -112,15 +115,17 @@ def load_of(outcome: Outcome) -> Load:
         served_calls=served_calls,
         served_bytes=answered,
         stored_calls=stored,
-        served_in_a_minute=in_a_minute,
+        served_in_a_minute=max(minutes, key=np.max),
     )
 
 
 class _Served:
-    """What each node serves, if all that was announced was announced from the `first` to the `last` round."""
+    """What each node serves, if all was announced and read from `since` to `until` that was in the whole
+    measured time. Unix seconds.
+    """
 
-    def __init__(self, outcome: Outcome, rng: np.random.Generator, first: int, last: int) -> None:
-        self._outcome, self._rng, self._first, self._last = outcome, rng, first, last
+    def __init__(self, outcome: Outcome, rng: np.random.Generator, since: float, until: float) -> None:
+        self._outcome, self._rng, self._since, self._until = outcome, rng, since, until
         size = outcome.setting.size
         self._factor = size / outcome.setting.machines
         self._calls, self._asked, self._answered, self._stored = (np.zeros(size) for _ in range(4))
@@ -144,33 +149,42 @@ class _Served:
                     self._anywhere(flow, stores=to in (To.KEEPER, To.FRIEND))
         return self._calls, self._asked, self._answered, self._stored
 
-    def _keys(self, purpose: Purpose) -> dict[int, float]:
-        """Return the keys among which a peer chooses, each with a time at which what it holds is counted."""
+    def _keys(self, purpose: Purpose) -> dict[int, tuple[float, float]]:
+        """Return the keys among which a peer chooses, each with how often in relation to the others, and a
+        time at which what it holds is counted.
+        """
         outcome = self._outcome
         if purpose in (Purpose.MEMBERS, Purpose.STATUS):
             believed = sorted(outcome.sizes_believed)[len(outcome.sizes_believed) // 2]
-            return {status_key(shard): outcome.ended for shard in range(status_shards_in(believed))}
-        if purpose not in (Purpose.READ, Purpose.ANNOUNCE):
-            return {}
-        back = GossipLimits().read_rounds_back if purpose is Purpose.READ else 0
+            return {status_key(shard): (1.0, outcome.ended) for shard in range(status_shards_in(believed))}
+        rounds: Mapping[int, float] = {}
+        if purpose is Purpose.ANNOUNCE:
+            rounds = outcome.publications.stored_in(self._since, self._until)
+        elif purpose is Purpose.READ:
+            first = MANIFEST.round_at(int(self._since)) - GossipLimits().read_rounds_back
+            rounds = dict.fromkeys(range(first, MANIFEST.round_at(int(self._until) - 1) + 1), 1.0)
         shards = range(sorted(outcome.shards)[len(outcome.shards) // 2])
         return {
-            announcements_key(round_, task.task_id, shard): min(
-                outcome.ended, MANIFEST.round_start(round_ + 2)
+            announcements_key(round_, task.task_id, shard): (
+                often,
+                min(outcome.ended, MANIFEST.round_start(round_ + 2)),
             )
-            for round_ in range(self._first - back, self._last + 1)
+            for round_, often in rounds.items()
             for task in MANIFEST.tasks
             for shard in shards
         }
 
-    def _at_keys(self, keys: Mapping[int, float], flow: Flow, nodes: int, *, stores: bool) -> None:
-        """Assign a flow to the nodes nearest to keys, all keys with equal frequency."""
+    def _at_keys(
+        self, keys: Mapping[int, tuple[float, float]], flow: Flow, nodes: int, *, stores: bool
+    ) -> None:
+        """Assign a flow to the nodes nearest to keys."""
         if not flow.calls:
             return
         outcome = self._outcome
-        live = np.array([len(outcome.publications.live(key, at)) + 1e-9 for key, at in keys.items()])
+        often = np.array([often for often, _ in keys.values()])
+        live = often * [len(outcome.publications.live(key, at)) + 1e-9 for key, (_, at) in keys.items()]
         found = flow.found * self._factor * live / live.sum()
-        times = self._rng.poisson(flow.calls * self._factor / len(keys), len(keys))
+        times = self._rng.poisson(flow.calls * self._factor * often / often.sum())
         for key, calls, bytes_found in zip(keys, times, found, strict=True):
             near = list(outcome.crowd.nearest(key, NEAR)[:nodes])
             self._add(near, np.full(len(near), calls / len(near)), flow, stores=stores)

@@ -28,7 +28,6 @@ from swarmd.network.dht_ids import node_id_of
 from swarmd.network.doors import Doors
 from swarmd.network.guard import Guard
 from swarmd.network.handing_over import Packed
-from swarmd.network.hivemind import READ_KEYS
 from swarmd.network.in_touch import InTouch
 from swarmd.network.interface import (
     BodyProvider,
@@ -52,6 +51,7 @@ from swarmd.network.shares import Source
 from swarmd.network.shelf import Held, Shelf, told
 from swarmd.network.simulation import simulated_wall_clock
 from swarmd.network.streams import BODY_PROTOCOL, as_it_travels
+from swarmd.network.traversals import READ_KEYS
 
 HANDSHAKE_TRIPS = 3.0
 """Round trips of a new connection: TCP, Noise, the muxer."""

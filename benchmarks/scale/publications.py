@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from bisect import insort
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -15,6 +15,7 @@ from benchmarks.scale.workload import MANIFEST, ROUND_S, STEP_S, group, own_stat
 from protocol import (
     MEMBERSHIP_SHARDS_MAX,
     SHARD_ENTRIES_MAX,
+    SHARDS_MAX,
     Placement,
     announcement_key,
     dht_id,
@@ -36,6 +37,9 @@ LIFETIME_S = 300.0
 """Of an announcement."""
 
 ROUNDS_BACK = int(LIFETIME_S // ROUND_S) + 1
+
+ROUNDS_REMEMBERED = 12
+"""As many as are measured, and those whose announcements are still stored."""
 
 STORED_AFTER_S = 1.3
 """Seconds from a group to its announcement on other peers' shelves: gossip's batch, a walk, a store."""
@@ -62,6 +66,8 @@ class Entry:
     """The round of an announcement, or the number of a status."""
     width: int = 0
     """Number of shards over which its publisher spreads announcements."""
+    waits: float = 0.0
+    """Seconds that an announcement waited before it was stored."""
 
 
 class Publications:
@@ -157,6 +163,11 @@ class Publications:
         self._stored[number, key] = before | {subkey: held}
         return True
 
+    def stored_in(self, since: float, until: float) -> Counter[int]:
+        """Return how many announcements were stored then, by round, as far as rounds are remembered."""
+        entries = chain.from_iterable(own.values() for own in self._own.values())
+        return Counter(entry.about for _, entry in entries if since <= entry.since < until)
+
     def news(self, round_: int) -> list[tuple[float, int, bytes]]:
         """Return what machines are to store in a round, in order: when, which machine, the announcement."""
         found = []
@@ -169,7 +180,7 @@ class Publications:
     def published_at(self, digest: bytes) -> float | None:
         """Return when a record was made, if a machine saw its announcement."""
         entry = self._entry_of.get(digest)
-        return entry.since - STORED_AFTER_S if entry else None
+        return _made_at(entry) if entry else None
 
     def body(self, digest: bytes) -> bytes | None:
         """Return a record whose announcement a machine saw."""
@@ -184,7 +195,7 @@ class Publications:
         """Free what has expired."""
         self._signed = {entry: made for entry, made in self._signed.items() if entry.expires > now}
         self._stored = {place: held for place in self._stored if (held := self.stored(*place, now))}
-        oldest = MANIFEST.round_at(int(now)) - ROUNDS_BACK
+        oldest = MANIFEST.round_at(int(now)) - ROUNDS_REMEMBERED
         self._rounds = {round_: keys for round_, keys in self._rounds.items() if round_ >= oldest}
         self._own = {round_: own for round_, own in self._own.items() if round_ >= oldest}
 
@@ -207,7 +218,9 @@ class Publications:
                 key = announcements_key(
                     round_, task_id, shard_of(self._crowd.nodes[number].name, task_id, width)
                 )
-                entry = Entry(at + STORED_AFTER_S, number, at + LIFETIME_S - 1.0, round_, width)
+                waits = spread_s(width) * self._group_rng(number, -round_).random()
+                since = at + waits + STORED_AFTER_S
+                entry = Entry(since, number, at + LIFETIME_S - 1.0, round_, width, waits)
                 insort(by_key.setdefault(key, []), entry)
                 own[number] = key, entry
             self._rounds[round_], self._own[round_] = by_key, own
@@ -218,7 +231,7 @@ class Publications:
 
     def _record(self, entry: Entry) -> Publisher:
         """Return the record's publisher, which can announce it; the record is among the bodies."""
-        at = entry.since - STORED_AFTER_S
+        at = _made_at(entry)
         publisher = Publisher(self._crowd.nodes[entry.publisher].key, MANIFEST, LIMITS, dialable=True)
         publisher.start_round(entry.about)
         made = group(self._group_rng(entry.publisher, entry.about), entry.about)
@@ -259,6 +272,16 @@ class Publications:
         status = own_status((node.full_address,), entry.about % 1_000)
         envelope = sign_own_status(node.key, MANIFEST, LIMITS, status, entry.since)[0]
         return _placed(place_status(envelope, manifest=MANIFEST, now=entry.since))
+
+
+def _made_at(entry: Entry) -> float:
+    """Return when the record was made that an entry announces."""
+    return entry.since - STORED_AFTER_S - entry.waits
+
+
+def spread_s(width: int) -> float:
+    """Return the seconds over which a peer spreads its announcements that uses so many shards."""
+    return LIMITS.spread_rounds * ROUND_S if width == SHARDS_MAX else 0.0
 
 
 def _placed(placement: Placement) -> tuple[bytes, Held]:

@@ -53,15 +53,15 @@ ALONE = 16
 JOIN_S = 6.0
 """Seconds after which one that joined has found the others."""
 
-ALONE_S = 720.0
-"""Seconds for which they are left alone: longer than the ten minutes after which p2pd asks for the peers in
-each part of its routing table again.
+ALONE_S = 1_320.0
+"""Seconds for which they are left alone: longer than the twenty minutes in which p2pd looks up its own id
+twice, and once an id in each part of its routing table (`kademlia.py`).
 """
 
 PORT = 4001
 
 
-def main(sizes: Sequence[int], seconds: float, *, wire: bool) -> int:
+def main(sizes: Sequence[int], seconds: float, *, wire: bool, lookups: bool) -> int:
     """Print tables. The process replaces itself with one in its own namespace, if this machine allows
     that.
     """
@@ -69,6 +69,10 @@ def main(sizes: Sequence[int], seconds: float, *, wire: bool) -> int:
         _enter_namespace()
     if wire:
         uvloop.run(_wire())
+    if lookups:
+        from benchmarks.scale import lookups as of_p2pd
+
+        of_p2pd.main()
     if sizes:
         _write(
             "| real peers | KB/s received, messages: real, simulated | calls a second: real, simulated "
@@ -147,10 +151,10 @@ async def measure(size: int, seconds: float) -> Real:
             await asyncio.sleep(WARM_S)
             counted.clear()
             restarts = sum(peer.network.statistics().restarts for peer in peers)
-            before, since = _loopback_bytes(), time.time()
+            before, since = loopback_bytes(), time.time()
             pulled = sum(peer.gossip.statistics().groups_pulled for peer in peers)
             await asyncio.sleep(seconds)
-            wire = _loopback_bytes() - before
+            wire = loopback_bytes() - before
             pulled = sum(peer.gossip.statistics().groups_pulled for peer in peers) - pulled
             restarts = sum(peer.network.statistics().restarts for peer in peers) - restarts
             for task in running:
@@ -199,10 +203,10 @@ async def _wire() -> None:
     with TemporaryDirectory() as name:
         one, two = (peer.network for peer in await _start(2, Path(name), Ledger()))
         await asyncio.sleep(2.0)
-        before = _loopback_bytes()
+        before = loopback_bytes()
         await asyncio.sleep(IDLE_S)
-        quiet = (_loopback_bytes() - before) / IDLE_S
-        before, began = _loopback_bytes(), time.monotonic()
+        quiet = (loopback_bytes() - before) / IDLE_S
+        before, began = loopback_bytes(), time.monotonic()
         answered = 0
         for _ in range(GREETINGS):
             await asyncio.sleep(GREETING_S)
@@ -212,7 +216,7 @@ async def _wire() -> None:
             except NetworkError:
                 continue
         took = time.monotonic() - began
-        call = (_loopback_bytes() - before - quiet * took) / max(1, answered)
+        call = (loopback_bytes() - before - quiet * took) / max(1, answered)
         await asyncio.gather(one.close(), two.close())
     _write(
         f"Both directions together: a greeting {call:.0f} bytes, a new connection {opening:.0f} bytes, "
@@ -234,21 +238,21 @@ async def _connections() -> tuple[float, float]:
     from swarmd.network.p2pd import control_of, stop
 
     with TemporaryDirectory() as name:
-        ends = [await _bare(number, Path(name)) for number in (1, 2)]
-        one, (peer, address) = control_of(ends[0]), _at(2)
+        ends = [await bare(number, Path(name)) for number in (1, 2)]
+        one, (peer, address) = control_of(ends[0]), at(2)
         await one.dial(peer, [address])
         await asyncio.sleep(SETTLE_S)
-        before = _loopback_bytes()
+        before = loopback_bytes()
         await asyncio.sleep(IDLE_S)
-        idle = (_loopback_bytes() - before) / IDLE_S
-        before, began = _loopback_bytes(), time.monotonic()
+        idle = (loopback_bytes() - before) / IDLE_S
+        before, began = loopback_bytes(), time.monotonic()
         for _ in range(CONNECTIONS):
             await one.hang_up(peer)
             await asyncio.sleep(SETTLE_S / 2)
             await one.dial(peer, [address])
             await asyncio.sleep(SETTLE_S / 2)
         took = time.monotonic() - began
-        opening = (_loopback_bytes() - before - idle * took) / CONNECTIONS
+        opening = (loopback_bytes() - before - idle * took) / CONNECTIONS
         await asyncio.gather(*map(stop, ends))
     return opening, idle
 
@@ -260,21 +264,21 @@ async def _left_alone() -> tuple[float, float]:
     from swarmd.network.p2pd import control_of, stop
 
     with TemporaryDirectory() as name:
-        ends = [await _bare(number, Path(name)) for number in range(1, ALONE + 1)]
-        before = _loopback_bytes()
+        ends = [await bare(number, Path(name)) for number in range(1, ALONE + 1)]
+        before = loopback_bytes()
         for number, end in enumerate(ends[1:], 1):
-            before = _loopback_bytes()
-            peer, address = _at(number)
+            before = loopback_bytes()
+            peer, address = at(number)
             await control_of(end).dial(peer, [address])
             await asyncio.sleep(JOIN_S)
-        joining, before = _loopback_bytes() - before, _loopback_bytes()
+        joining, before = loopback_bytes() - before, loopback_bytes()
         await asyncio.sleep(ALONE_S)
-        each = (_loopback_bytes() - before) / ALONE / ALONE_S
+        each = (loopback_bytes() - before) / ALONE / ALONE_S
         await asyncio.gather(*map(stop, ends))
     return joining, each
 
 
-async def _bare(number: int, directory: Path) -> Any:
+async def bare(number: int, directory: Path) -> Any:
     """Start a p2pd without a peer on top."""
     from swarmd.network.p2pd import P2PSettings, spawn
 
@@ -283,7 +287,7 @@ async def _bare(number: int, directory: Path) -> Any:
     return await spawn(P2PSettings(identity, f"127.1.0.{number}", PORT))
 
 
-def _at(number: int) -> tuple[bytes, bytes]:
+def at(number: int) -> tuple[bytes, bytes]:
     """Return the id and the address of such a p2pd."""
     from swarmd.network.binary_addresses import write_address
     from swarmd.network.peer_ids import write_peer_id
@@ -333,7 +337,7 @@ def _enter_namespace() -> None:
     os.execve(unshare, command, os.environ | {NAMESPACE: "1"})  # noqa: S606  our own interpreter
 
 
-def _loopback_bytes() -> int:
+def loopback_bytes() -> int:
     for line in Path("/proc/net/dev").read_text(encoding="ascii").splitlines():
         name, _, rest = line.partition(":")
         if name.strip() == "lo":

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from benchmarks.scale.kademlia import Cost, Steady
 from benchmarks.scale.load import Load, Numbers
+from benchmarks.scale.lookups import bytes_of
 from benchmarks.scale.simulated import Outcome, median
 from benchmarks.scale.tally import Purpose, together
 from benchmarks.scale.workload import GROUPS_USED
@@ -26,6 +28,8 @@ class Result:
 
     outcome: Outcome
     load: Load
+    p2pd: Steady
+    """What its own DHT does in addition."""
     cpu_s: float
 
     @property
@@ -104,8 +108,17 @@ ROWS: tuple[Row, ...] = (
         "new connections a minute",
         lambda r: f"{per_minute(r, sum(t.connections.total() for t in r.outcome.tallies)):.1f}",
     ),
+    ("p2pd: part of all peers whose addresses it knows", lambda r: f"{r.p2pd.known:.2f}"),
+    ("p2pd: peers looked up a minute", lambda r: f"{r.p2pd.lookups:.1f}"),
+    ("p2pd: KB/s on the wire for that", lambda r: f"{kb_per_s(r.p2pd.search):.2f}"),
+    ("p2pd: KB/s on the wire for its refresh", lambda r: f"{kb_per_s(r.p2pd.refresh):.2f}"),
     ("CPU s of the simulation", lambda r: f"{r.cpu_s:.0f}"),
 )
+
+
+def kb_per_s(in_a_minute: Cost) -> float:
+    """A peer receives as much as it causes, on average."""
+    return bytes_of(in_a_minute) / KB / 60
 
 
 def per_minute(result: Result, count: float) -> float:

@@ -17,9 +17,11 @@ class GossipLimits:
     # Publishing
     record_lifetime_rounds: int = 4  # a group older than a few rounds is far from every peer's policy
     record_lifetime_s_min: float = 300.0  # a slow peer draws every few minutes and must still find groups
-    shard_entries_target: int = (
-        16  # a quarter of SHARD_ENTRIES_MAX: publishers disagree about the size of the swarm
-    )
+    # a fifth of SHARD_ENTRIES_MAX: publishers disagree about the size of the swarm, by a factor of three
+    shard_entries_target: int = 12
+    # Where all shards are in use, a record is announced at a random time within so many rounds: half of what
+    # it lives.
+    spread_rounds: float = 2.0
     announce_batch_s: float = 1.0  # own groups of one step are announced together
     # Twice what a peer can publish in that time. A receiver's 64 tokens per second (network/rates.py) pay for
     # 26 announcements, and a newcomer is handed the values that it should hold at the same time.

@@ -129,8 +129,7 @@ class Gossip:
         timers = [self._membership.read_timer, self._membership.connect_timer, self._telling.timer]
         longest = self._limits.tick_s_unheard if self._unheard else self._limits.tick_s_max
         wishes = [self._now + longest, *(t.at for t in timers if t.at > self._now)]
-        if self._publisher.has_waiting:
-            wishes.append(self._now + self._limits.announce_batch_s)
+        wishes.append(max(self._now + self._limits.announce_batch_s, self._publisher.next_due))
         if self._wanting:
             wishes.append(self._reader.timer.at)
         if len(self._puller.candidates):
@@ -151,7 +150,9 @@ class Gossip:
                 budget = self._shards.fair_share(
                     self._contacts.size(now), self._manifest.records_per_round_max
                 )
-                return self._publisher.publish(event, self._shards.publish, budget, now)
+                spread_s = self._shards.spread_s
+                wait_s = self._rng.uniform(0.0, spread_s) if spread_s else 0.0
+                return self._publisher.publish(event, self._shards.publish, budget, now, wait_s)
             case OwnStatus():
                 self._telling.own = event
             case AddressesRemembered(peers):

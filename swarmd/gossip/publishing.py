@@ -6,6 +6,7 @@ right, the offer decides.
 
 from __future__ import annotations
 
+import math
 import unicodedata
 from collections import Counter, deque
 from collections.abc import Mapping
@@ -56,6 +57,8 @@ class Unpublished(StrEnum):
 class _Announced:
     envelope: bytes
     expires: int
+    due: float
+    """Unix seconds before which it is not announced in the DHT."""
 
 
 class Publisher:
@@ -91,9 +94,9 @@ class Publisher:
         return dict(self._unpublished)
 
     @property
-    def has_waiting(self) -> bool:
-        """Whether something is to be announced at the next tick."""
-        return bool(self._waiting) and not self._offered
+    def next_due(self) -> float:
+        """Unix time from which something is to be announced; infinite if nothing waits."""
+        return math.inf if self._offered else min((a.due for a in self._waiting), default=math.inf)
 
     @property
     def per_round(self) -> int:
@@ -105,8 +108,12 @@ class Publisher:
             self._last_round = self._this_round if round_ == self._round + 1 else 0
             self._round, self._this_round = round_, 0
 
-    def publish(self, group: GroupOffer, shards: int, budget: int, now: float) -> list[Command]:
-        """Sign `group` if it teaches and the round's `budget` allows. It is announced at the next tick."""
+    def publish(
+        self, group: GroupOffer, shards: int, budget: int, now: float, wait_s: float = 0.0
+    ) -> list[Command]:
+        """Sign `group` if it teaches and the round's `budget` allows. It is announced at the first tick after
+        `wait_s`.
+        """
         refusal = self._refusal(group, budget)
         if refusal is not None:
             self._unpublished[refusal.value] += 1
@@ -116,7 +123,7 @@ class Publisher:
             envelope = sign_record(self._key, record)
             # other peers refuse what we would refuse
             verify_record(envelope, manifest=self._manifest, now=now)
-            announcement = self._announce(record, envelope, shards)
+            announcement = self._announce(record, envelope, shards, now + wait_s)
         except (InvalidLocal, RejectedRecord) as error:
             self._unpublished[Unpublished.INVALID.value] += 1
             self.last_invalid = str(error)
@@ -139,9 +146,9 @@ class Publisher:
                 return None
             self.answered(0)
         self._offered_at = now
-        waiting = [a for a in self._waiting if a.expires > now]
-        most = self._limits.announce_batch_max
-        self._waiting, self._offered = waiting[:-most], waiting[-most:]
+        live = [a for a in self._waiting if a.expires > now]
+        self._offered = [a for a in live if a.due <= now][-self._limits.announce_batch_max :]
+        self._waiting = [a for a in live if a not in self._offered]
         return Announce(tuple(a.envelope for a in self._offered)) if self._offered else None
 
     def answered(self, stored: int) -> None:
@@ -189,7 +196,7 @@ class Publisher:
             tokenizer=group.tokenizer,
         )
 
-    def _announce(self, record: AnyRecord, envelope: bytes, shards: int) -> _Announced:
+    def _announce(self, record: AnyRecord, envelope: bytes, shards: int, due: float) -> _Announced:
         task_id = record.task.task_id
         announcement = Announcement(
             swarm=record.swarm,
@@ -203,7 +210,7 @@ class Publisher:
             tokenizer=record.tokenizer,
             expires=min(record.expires, self._manifest.announced_until(record.round) - 1),
         )
-        return _Announced(sign_announcement(self._key, announcement), announcement.expires)
+        return _Announced(sign_announcement(self._key, announcement), announcement.expires, due)
 
 
 def fit(text: str, bytes_max: int) -> str:

@@ -21,6 +21,7 @@ class ShardCount:
 
     def __init__(self, manifest: Manifest, limits: GossipLimits) -> None:
         self._limits = limits
+        self._round_s = manifest.round_seconds
         self._largest_task_share = max(t.weight for t in manifest.tasks) / sum(
             t.weight for t in manifest.tasks
         )
@@ -30,6 +31,11 @@ class ShardCount:
         self._keys_read = 0
         self.publish = 1
         """The number of shards that this peer publishes to."""
+
+    @property
+    def spread_s(self) -> float:
+        """Seconds over which this peer spreads its announcements: none while more shards spread them."""
+        return self._limits.spread_rounds * self._round_s if self.publish == SHARDS_MAX else 0.0
 
     def observe(self, load: int) -> None:
         """A key was read. `load`: the number of announcements that more shards could have spread."""

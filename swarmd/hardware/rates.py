@@ -138,7 +138,7 @@ def read_bytes(device: str, weights_bytes: int) -> int:
     weights take.
 
     Small weights stay in the processor's caches, and are read as fast as a small matrix. Holding more would
-    be a small peer's peak of memory (decision 50). Sizes are powers of two, so that models of similar size
+    be a small peer's peak of memory (decision 49). Sizes are powers of two, so that models of similar size
     share a measurement.
     """
     kind = torch.device(device).type

@@ -22,9 +22,6 @@ from protocol import (
     MEMBERSHIP_SHARDS,
     KeyPair,
     PeerId,
-    Place,
-    Placement,
-    body_key,
     place_announcement,
     place_body,
     publisher_key,
@@ -46,7 +43,6 @@ from swarmd.network.interface import (
     Report,
     StandingOf,
 )
-from swarmd.network.messages import FIND_KEYS_MAX, STORE_ITEMS_MAX
 from swarmd.network.neighbourhood import Neighbourhood
 from swarmd.network.own_announcements import OwnAnnouncements
 from swarmd.network.p2pd import P2PSettings, is_running_elsewhere
@@ -56,9 +52,9 @@ from swarmd.network.places import STREAM_SECONDS
 from swarmd.network.ports import on_free_port
 from swarmd.network.pulling import BodyPuller
 from swarmd.network.reach.reachability import Reaching
-from swarmd.network.rules import KnownManifest, StorageRules, place_all, place_among
+from swarmd.network.rules import KnownManifest, StorageRules, place_among
 from swarmd.network.searching import Holding
-from swarmd.network.session import TRAVERSE_SECONDS, Session
+from swarmd.network.session import Session
 from swarmd.network.shelf import Shelf
 from swarmd.network.streams import (
     CHARTER_PROTOCOL,
@@ -75,14 +71,9 @@ from swarmd.network.streams import (
     ask,
 )
 from swarmd.network.supervisor import Supervisor
+from swarmd.network.traversals import Traversals
 
 log = structlog.get_logger(__name__)
-
-CALLS_AT_ONCE = 4
-"""Concurrent DHT walks. More would only queue up in p2pd."""
-
-READ_KEYS = 4 * FIND_KEYS_MAX
-"""Keys read in one walk."""
 
 
 class HivemindNetwork:
@@ -113,8 +104,8 @@ class HivemindNetwork:
         self._guard = Guard(time.monotonic, self._puller.delivered)
         self._server = StreamServer(self._guard.relies_on)
         self._asked = AskedStreams()
-        self._calls = asyncio.Semaphore(CALLS_AT_ONCE)
         self._supervisor = Supervisor(self._open_session)
+        self._traversals = Traversals(self._supervisor, swarm, clock)
         announced = [parse_announced_address(text, key.peer_id) for text in config.announce]
         self._doors = Doors()
         self._pauses = Pauses(time.monotonic, time.time)
@@ -230,12 +221,13 @@ class HivemindNetwork:
         return await self._ask(session, peer.peer_id, MANIFEST_PROTOCOL)
 
     async def announce(self, envelopes: Sequence[bytes]) -> int:
-        placements = place_all(place_announcement, envelopes, manifest=self._swarm(), now=self._clock())
+        placements = self._traversals.place(place_announcement, envelopes)
         self._own.add(placements)
-        return (await self._store(placements)).held
+        return (await self._traversals.store(placements)).held
 
     async def publish_status(self, envelope: bytes, shards: int = MEMBERSHIP_SHARDS) -> bool:
-        return await self._publish(place_among(shards), [envelope]) == Holding(held=1, crowded=0)
+        placements = self._traversals.place(place_among(shards), [envelope])
+        return await self._traversals.store(placements) == Holding(held=1, crowded=0)
 
     async def ping(self, peer_id: PeerId) -> float:
         if self._guard.shuns(peer_id):
@@ -260,10 +252,10 @@ class HivemindNetwork:
         return await self._ask(await self._supervisor.session(), peer_id, VERSIONS_PROTOCOL)
 
     async def store_body(self, envelope: bytes) -> bool:
-        return (await self._publish(place_body, [envelope])).held == 1
+        return (await self._traversals.store(self._traversals.place(place_body, [envelope]))).held == 1
 
     async def read_announcements(self, keys: Sequence[bytes]) -> list[bytes]:
-        return await self._read(keys)
+        return await self._traversals.read(keys)
 
     async def announcements_of(self, peer_id: PeerId) -> list[bytes]:
         manifest = self._swarm()
@@ -273,7 +265,7 @@ class HivemindNetwork:
         return await session.told_under(publisher_key(manifest.swarm_id, peer_id), peer_id)
 
     async def read_statuses(self, keys: Sequence[bytes]) -> list[bytes]:
-        return await self._read(keys)
+        return await self._traversals.read(keys)
 
     async def pull(self, peer_id: PeerId, digest: bytes, size: int) -> Pulled:
         async def from_peer(protocol: str, bytes_max: int) -> tuple[bytes, str | None]:
@@ -283,7 +275,9 @@ class HivemindNetwork:
             body = await self._ask(session, peer_id, protocol, digest, bytes_max)
             return body, self._neighbourhood.connections.get(peer_id)
 
-        return await self._puller.pull(peer_id, digest, size, from_peer, lambda: self._find_body(digest))
+        return await self._puller.pull(
+            peer_id, digest, size, from_peer, lambda: self._traversals.body(digest)
+        )
 
     def statistics(self) -> NetworkStatistics:
         connections, hearing = self._neighbourhood.connections, self._guard.hearing
@@ -355,38 +349,6 @@ class HivemindNetwork:
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("network failed", exc_info=error)
             self._supervisor.fail(error)
-
-    async def _publish(self, place: Place, envelopes: Sequence[bytes]) -> Holding:
-        return await self._store(place_all(place, envelopes, manifest=self._swarm(), now=self._clock()))
-
-    async def _store(self, placements: Sequence[Placement]) -> Holding:
-        held = crowded = 0
-        for start in range(0, len(placements), STORE_ITEMS_MAX):
-            batch = placements[start : start + STORE_ITEMS_MAX]
-            session = await self._supervisor.session()
-            async with self._calls, session.call("storing in the DHT", TRAVERSE_SECONDS):
-                some = await session.searcher.hold(batch)
-            held, crowded = held + some.held, crowded + some.crowded
-        return Holding(held, crowded)
-
-    async def _read(self, keys: Sequence[bytes]) -> list[bytes]:
-        values: dict[bytes, None] = {}
-        wanted = list(dict.fromkeys(keys))
-        for start in range(0, len(wanted), READ_KEYS):
-            session = await self._supervisor.session()
-            async with self._calls, session.call("reading from the DHT", TRAVERSE_SECONDS):
-                some = await session.searcher.entries(wanted[start : start + READ_KEYS])
-            values.update(dict.fromkeys(some))
-        return list(values)
-
-    async def _find_body(self, digest: bytes) -> bytes | None:
-        manifest = self._swarm()
-        if manifest is None:
-            return None
-        session = await self._supervisor.session()
-        async with self._calls, session.call("reading from the DHT", TRAVERSE_SECONDS):
-            body: bytes | None = await session.searcher.plain(body_key(manifest.swarm_id, digest))
-        return body
 
     async def _ask(
         self,

@@ -11,6 +11,7 @@ from hivemind.proto import dht_pb2
 
 from benchmarks.scale import sizes
 from benchmarks.scale.crowd import NEAR, Crowd
+from benchmarks.scale.kademlia import steady
 from benchmarks.scale.load import load_of
 from benchmarks.scale.publications import Publications, announcements_key
 from benchmarks.scale.real import LOOPBACK_S, WARM_S, measure
@@ -18,7 +19,7 @@ from benchmarks.scale.report import Result, flatness, purposes, table
 from benchmarks.scale.simulated import Outcome, Setting, simulate
 from benchmarks.scale.tally import Purpose
 from benchmarks.scale.workload import MANIFEST, RECORD_BYTES, demand, group, key_of
-from protocol import SHARD_ENTRIES_MAX, check_stored
+from protocol import SHARD_ENTRIES_MAX, SHARDS_MAX, check_stored
 from swarmd import gossip as g
 from swarmd.network.dht_storage import packed_dictionary
 from swarmd.network.packing import write_bin
@@ -136,6 +137,24 @@ def test_a_crowd_serves_as_much_as_its_peers_ask(small: Outcome):
     assert load.served_calls.max() < 20 * load.served_calls.mean()
 
 
+def test_announcements_of_peers_that_use_all_shards_are_stored_over_two_rounds():
+    crowd = Crowd(40, 1)
+    shards = {width: Publications(crowd, 0, 1, lambda width=width: width) for width in (1, SHARDS_MAX)}
+    began = MANIFEST.round_start(100)
+    for each in shards.values():
+        for round_ in (99, 100, 101):
+            each.news(round_)
+    early = {width: each.stored_in(began, began + 60.0) for width, each in shards.items()}
+    assert early[1][100] > 35, "all of a round in its minute"
+    assert 5 < early[SHARDS_MAX][100] < 20, "a quarter of them"
+    assert early[SHARDS_MAX][99] > early[SHARDS_MAX][100], "and more of the round before"
+
+
+def test_a_minute_is_at_least_as_busy_as_all_of_the_time(small: Outcome):
+    load = load_of(small)
+    assert load.served_in_a_minute.max() >= 0.9 * load.served_calls.max()
+
+
 def test_real_machines_pull_from_the_crowd_what_their_trainers_use_and_newcomers_too(small: Outcome):
     pulled = small.pulled / len(small.tallies) / SMALL.measured_s * 60
     assert 8 <= pulled <= 40
@@ -145,7 +164,8 @@ def test_real_machines_pull_from_the_crowd_what_their_trainers_use_and_newcomers
 
 
 def test_the_report_has_a_column_for_each_size(small: Outcome, whole: Outcome):
-    results = [Result(whole, load_of(whole), 1.0), Result(small, load_of(small), 1.0)]
+    p2pd = steady(120, 5.0, 40, 1, draws=5)
+    results = [Result(each, load_of(each), p2pd, 1.0) for each in (whole, small)]
     for text in (table(results), purposes(results)):
         assert text.splitlines()[0].endswith("| 5 peers | 120 peers |")
         assert {line.count("|") for line in text.splitlines()} == {4}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from dataclasses import replace
 
@@ -9,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protocol import KeyPair, Manifest, outside_of_names, verify_announcement, verify_record
+from protocol import SHARDS_MAX, KeyPair, Manifest, outside_of_names, verify_announcement, verify_record
 from swarmd import gossip as g
 from swarmd.gossip.limits import GossipLimits
-from swarmd.gossip.publishing import fit
+from swarmd.gossip.publishing import Publisher, fit
 from tests.gossip.making import START, completion, key, make_group, make_manifest
 
 OWN = key(1)
@@ -94,6 +95,58 @@ def test_groups_of_one_step_are_announced_together_and_once():
     assert len(announce.envelopes) == 4
     gossip.handle(g.Announced(4), START + 1)
     assert not of_type(gossip.handle(g.Tick(1), START + 2), g.Announce)
+
+
+def announced_at(gossip: g.Gossip, seconds: range) -> list[int]:
+    """The seconds after START at which each announcement is made, while groups are offered at START."""
+    found: list[int] = []
+    for second in seconds:
+        for announce in of_type(gossip.handle(g.Tick(1), START + second), g.Announce):
+            found += [second] * len(announce.envelopes)
+            gossip.handle(g.Announced(len(announce.envelopes)), START + second)
+    return found
+
+
+def in_all_shards() -> g.Gossip:
+    """Two peers' worth of records, as many of one task as need all shards."""
+    limits = GossipLimits(shard_entries_target=1, announce_batch_max=64)
+    manifest = make_manifest(tasks=1)
+    gossip = g.Gossip(key=OWN, manifest=manifest, rng=random.Random(1), limits=limits)
+    for number in range(64):
+        gossip.handle(make_group(manifest, number), START)
+    assert gossip.statistics().shards == SHARDS_MAX
+    return gossip
+
+
+def test_where_all_shards_are_in_use_announcing_is_spread_over_two_rounds():
+    gossip = in_all_shards()
+    seconds = announced_at(gossip, range(1, 60))
+    assert len(seconds) == 64, "each is announced once"
+    spread_s = LIMITS.spread_rounds * MANIFEST.round_seconds
+    late = [second for second in seconds if second > 1]
+    assert max(late) <= spread_s + 1
+    assert len(set(late)) > spread_s / 3
+
+
+def test_nobody_is_woken_for_an_announcement_that_is_not_due():
+    publisher = Publisher(OWN, MANIFEST, LIMITS, dialable=True)
+    publisher.start_round(MANIFEST.round_at(int(START)))
+    assert publisher.next_due == math.inf
+    publisher.publish(make_group(MANIFEST, 1), SHARDS_MAX, 64, START, wait_s=20.0)
+    assert publisher.next_due == START + 20.0
+    assert publisher.batch(START + 19.0) is None
+    assert publisher.batch(START + 20.0) is not None
+
+
+def test_a_restart_does_not_hurry_what_is_not_due():
+    publisher = Publisher(OWN, MANIFEST, LIMITS, dialable=True)
+    publisher.start_round(MANIFEST.round_at(int(START)))
+    publisher.publish(make_group(MANIFEST, 1), SHARDS_MAX, 64, START)
+    publisher.publish(make_group(MANIFEST, 2), SHARDS_MAX, 64, START, wait_s=20.0)
+    publisher.announce_again(START + 1.0)
+    batch = publisher.batch(START + 2.0)
+    assert batch is not None
+    assert len(batch.envelopes) == 1
 
 
 def test_a_group_with_equal_rewards_is_not_published():
