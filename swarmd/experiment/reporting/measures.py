@@ -118,9 +118,13 @@ def last_rounds(values: Array) -> Array:
     return last
 
 
+FIRST_ROUNDS = 5
+"""Rounds in which nodes are about as they started: the default warm-up of the learning rate."""
+
+
 def first_rounds(values: Array) -> Array:
-    """Return as many rounds at the start."""
-    return values[: len(last_rounds(values))]
+    """Return the rounds in which nodes are about as they started."""
+    return values[:FIRST_ROUNDS]
 
 
 def length(tokens: Array, completions: Array) -> float:
@@ -211,9 +215,9 @@ class HandedOn:
     least: float
     """Of the other node that does worst."""
     asked_level: float
-    """Mean reward of the specialists' own completions over the first rounds (`END_SHARE` of all)."""
+    """Mean reward of the specialists' own completions in the first rounds."""
     asked_others: float
-    """The same of all other nodes over the last rounds."""
+    """The same of all other nodes at the end."""
 
 
 def handed_on(run: RunResults, specialities: Sequence[Sequence[str]]) -> dict[str, HandedOn]:

@@ -135,8 +135,8 @@ mean over all other nodes at the end and, after the comma, the node that does wo
 ASKED = """\
 Mean reward of own completions, on questions as the swarm draws them. Held-out questions are distinct, so the
 more of them are asked, the larger the share of hard ones where a task repeats its easy questions. For each
-configuration: the task's specialists over the first tenth of the rounds and, after the arrow, all other nodes
-over the last tenth."""
+configuration: the task's specialists in the first five rounds and, after the arrow, all other nodes over the
+last tenth of the rounds."""
 
 STABILITY = """\
 Of means over nodes. *Peak*: the highest point; *drop*: from there to the end, which is forgetting in held-out

@@ -70,7 +70,7 @@ def test_what_others_learned_of_a_task_is_told_beside_what_its_specialists_could
             level=0.8,
             others=pytest.approx(0.4),
             least=0.2,
-            asked_level=0.75,  # the specialist in the first round
+            asked_level=0.75,  # the specialist in the first five rounds
             asked_others=pytest.approx(0.4),  # four groups of the other two in the last round
         )
     }
