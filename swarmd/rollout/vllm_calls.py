@@ -156,7 +156,7 @@ def start_vllm(model_config: Any, *, dtype: str, memory_share: float) -> LoadedV
                 logprobs_mode="processed_logprobs",
                 generation_config="vllm",
                 seed=0,
-                use_tqdm_on_load=False,  # nor while it captures graphs: the daemon's stderr is a log
+                use_tqdm_on_load=False,  # the daemon's stderr is a log; vLLM 0.26 still draws bars for graphs
             )
             llm.sleep(level=DISCARD_WEIGHTS)
         except torch.OutOfMemoryError:
