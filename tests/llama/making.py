@@ -77,8 +77,8 @@ def decode(engine, prompts=PROMPTS, copies=3, greedily=False, uniforms=None, **m
 
 
 def same(ours, theirs):
-    """The same rows. Of a hundred, one may leave the other's where a draw is on the border between two tokens:
-    there rounding decides, which differs between processors."""
+    """The same rows. Of a hundred, one may part from the other's where a draw is on the border between two
+    tokens: there rounding decides, which differs between processors."""
     assert len(ours) == len(theirs)
     pairs = list(zip(ours, theirs, strict=True))
     apart = [(one, other) for one, other in pairs if one.token_ids != other.token_ids]
