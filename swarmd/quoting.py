@@ -6,17 +6,14 @@ Somebody may have pasted a whole file into a flag, and a peer or a server may se
 from __future__ import annotations
 
 QUOTED_CHARS_MAX = 100  # about a line of a terminal
-PATH_CHARS_MAX = 200  # of a path or a URL: its beginning tells where it is, and its end what it is
+PATH_CHARS_MAX = 200  # of a path or a URL, whose end tells more than its beginning
 
 
 def quoted(text: str, most: int = QUOTED_CHARS_MAX) -> str:
-    """Return at most `most` characters of `text` in quotes, on one line. An ellipsis shows a cut in the
-    middle.
-    """
-    return repr(shortened(text, most))
+    """Return at most `most` characters of `text` in quotes, on one line. An ellipsis shows a cut."""
+    return repr(text) if len(text) <= most else f"{text[:most]!r}…"
 
 
 def shortened(text: str, most: int = QUOTED_CHARS_MAX) -> str:
-    """Return at most `most` characters of `text` as it is. An ellipsis shows a cut in the middle."""
-    half = most // 2
-    return text if len(text) <= most else f"{text[:half]}…{text[-half:]}"
+    """Return at most `most` characters of `text` as it is. An ellipsis shows a cut."""
+    return text if len(text) <= most else f"{text[:most]}…"

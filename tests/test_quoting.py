@@ -28,22 +28,9 @@ def test_a_short_text_is_quoted_whole_and_on_one_line() -> None:
 
 def test_a_long_text_is_cut_and_says_so() -> None:
     assert quoted("x" * QUOTED_CHARS_MAX) == repr("x" * QUOTED_CHARS_MAX)
-    assert quoted("x" * (QUOTED_CHARS_MAX + 1)) == f"'{'x' * 50}…{'x' * 50}'"
+    assert quoted("x" * (QUOTED_CHARS_MAX + 1)) == f"{'x' * QUOTED_CHARS_MAX!r}…"
     assert shortened("short") == "short"
-    assert shortened("x" * 1_000, PATH_CHARS_MAX) == "x" * 100 + "…" + "x" * 100
-
-
-def test_a_path_that_is_cut_still_shows_where_it_begins_and_which_file_it_is() -> None:
-    long = "/home/somebody/" + "deep/" * 100 + "swarm.toml"
-    for shown in (shortened(long, PATH_CHARS_MAX), quoted(long)):
-        assert "/home/somebody/" in shown
-        assert "swarm.toml" in shown
-
-
-def test_a_swarm_file_with_an_ordinary_long_path_is_named_whole() -> None:
-    name = "a" * 150 + " of mine"
-    with pytest.raises(ConfigError, match=name):
-        read_swarm_file(name)
+    assert shortened("x" * 1_000, PATH_CHARS_MAX) == "x" * PATH_CHARS_MAX + "…"
 
 
 @pytest.mark.parametrize(

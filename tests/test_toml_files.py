@@ -30,7 +30,7 @@ BROKEN = {
         "seed = 1\nlocal 4\n",
         "Expected '=' after a key in a key/value pair (at line 2, column 7): 'local 4'",
     ),
-    "a line too long to show": ("x" * 5_000 + "\n", f": '{'x' * (QUOTED_CHARS_MAX // 2)}…x"),
+    "a line too long to show": ("x" * 5_000 + "\n", f": '{'x' * QUOTED_CHARS_MAX}'…"),
     "a secret": ("http_token = 1a\n", "(at line 1, column 15)"),
     "a number of thousands of digits": (f"seed = {'1' * 5_000}\n", "Exceeds the limit"),
     "brackets without end": (f"a = {'[' * 100_000}\n", "maximum recursion depth exceeded"),
