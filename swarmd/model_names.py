@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from swarmd.errors import ConfigError
-from swarmd.quoting import quoted
+from swarmd.quoting import PATH_CHARS_MAX, quoted
 
 EMBEDDED = "embedded"
 EMBEDDED_VISUAL = "embedded-visual"
@@ -35,15 +35,15 @@ def require_plausible(name: str, asked_by: str = "--model") -> None:
         return
     if not name.strip():
         raise ConfigError(f"{asked_by} is empty: {NAMES}")
-    path = Path(name)
+    path, shown = Path(name), quoted(name, PATH_CHARS_MAX)
     try:
         path = path.expanduser()
         is_directory, is_file = path.is_dir(), path.is_file()
         is_model = is_directory and any((path / file).is_file() for file in OF_A_MODEL)
     except RuntimeError as error:
-        raise ConfigError(f"{asked_by} {quoted(name)}: there is no such user; {NAMES}") from error
+        raise ConfigError(f"{asked_by} {shown}: there is no such user; {NAMES}") from error
     except OSError as error:  # no permission to look there, or no name a directory could have
-        raise ConfigError(f"{asked_by} {quoted(name)} cannot be read: {error.strerror}; {NAMES}") from error
+        raise ConfigError(f"{asked_by} {shown} cannot be read: {error.strerror}; {NAMES}") from error
     if is_directory:
         if not is_model:
             raise ConfigError(f"{asked_by} {name}: the directory holds no model: config.json is missing")
@@ -51,7 +51,7 @@ def require_plausible(name: str, asked_by: str = "--model") -> None:
     if is_file:
         raise ConfigError(f"{asked_by} {name} is a file: give the directory that it is in")
     if name.startswith((".", "/", "~")) or not HUB_ID.fullmatch(name):
-        raise ConfigError(f"{asked_by} {quoted(name)} is neither a directory nor a hub id: {NAMES}")
+        raise ConfigError(f"{asked_by} {shown} is neither a directory nor a hub id: {NAMES}")
 
 
 def _require_smollm2(asked_by: str) -> None:

@@ -6,7 +6,7 @@ Somebody may have pasted a whole file into a flag, and a peer or a server may se
 from __future__ import annotations
 
 QUOTED_CHARS_MAX = 100  # about a line of a terminal
-PATH_CHARS_MAX = 200  # of a path or a URL, whose end tells more than its beginning
+PATH_CHARS_MAX = 200  # of a path or a URL: most are shown whole, with the name of the file at the end
 
 
 def quoted(text: str, most: int = QUOTED_CHARS_MAX) -> str:

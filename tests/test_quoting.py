@@ -33,6 +33,12 @@ def test_a_long_text_is_cut_and_says_so() -> None:
     assert shortened("x" * 1_000, PATH_CHARS_MAX) == "x" * PATH_CHARS_MAX + "…"
 
 
+def test_a_swarm_file_with_an_ordinary_long_path_is_named_whole() -> None:
+    name = "a" * 150 + " of mine"
+    with pytest.raises(ConfigError, match=name):
+        read_swarm_file(name)
+
+
 @pytest.mark.parametrize(
     "read",
     [

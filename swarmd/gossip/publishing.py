@@ -147,8 +147,9 @@ class Publisher:
             self.answered(0)
         self._offered_at = now
         live = [a for a in self._waiting if a.expires > now]
-        self._offered = [a for a in live if a.due <= now][-self._limits.announce_batch_max :]
-        self._waiting = [a for a in live if a not in self._offered]
+        due = [a for a in live if a.due <= now]
+        most = self._limits.announce_batch_max
+        self._offered, self._waiting = due[-most:], [*due[:-most], *(a for a in live if a.due > now)]
         return Announce(tuple(a.envelope for a in self._offered)) if self._offered else None
 
     def answered(self, stored: int) -> None:

@@ -9,7 +9,7 @@ names.
 
 from __future__ import annotations
 
-from protocol import SHARD_ENTRIES_MAX, SHARDS_MAX, Manifest
+from protocol import RECORD_LIFETIME_S_MAX, SHARD_ENTRIES_MAX, SHARDS_MAX, Manifest
 from swarmd.gossip.limits import GossipLimits
 
 CROWDED = SHARD_ENTRIES_MAX // 2  # a key this full in a finished round: the count must double
@@ -21,7 +21,7 @@ class ShardCount:
 
     def __init__(self, manifest: Manifest, limits: GossipLimits) -> None:
         self._limits = limits
-        self._round_s = manifest.round_seconds
+        self._spread_s = min(limits.spread_rounds * manifest.round_seconds, RECORD_LIFETIME_S_MAX / 2)
         self._largest_task_share = max(t.weight for t in manifest.tasks) / sum(
             t.weight for t in manifest.tasks
         )
@@ -34,8 +34,10 @@ class ShardCount:
 
     @property
     def spread_s(self) -> float:
-        """Seconds over which this peer spreads its announcements: none while more shards spread them."""
-        return self._limits.spread_rounds * self._round_s if self.publish == SHARDS_MAX else 0.0
+        """Seconds over which this peer spreads its announcements: none while more shards spread them,
+        and never more than half of what a record lives.
+        """
+        return self._spread_s if self.publish == SHARDS_MAX else 0.0
 
     def observe(self, load: int) -> None:
         """A key was read. `load`: the number of announcements that more shards could have spread."""

@@ -16,7 +16,7 @@ from swarmd.model.sight import PREPROCESSOR, PROCESSOR
 from swarmd.model.smollm2 import smollm2_config
 from swarmd.model.third_party import third_party
 from swarmd.model_names import HUB_ID, NAMES, SMOLLM2
-from swarmd.quoting import quoted
+from swarmd.quoting import PATH_CHARS_MAX, quoted
 from swarmd.user_paths import path_of
 
 TO_PLAN = (CONFIGURATION, ADAPTER_CONFIGURATION, PREPROCESSOR, PROCESSOR)
@@ -74,7 +74,9 @@ def _folder(name: str, files: tuple[str, ...], watch: Watch | None) -> Path:
         return path
     if HUB_ID.fullmatch(name) and not name.startswith("."):
         return fetch_snapshot(name, files, watch)
-    raise ModelError(f"unknown model {quoted(name)}: neither a directory nor a hub id; {NAMES}")
+    raise ModelError(
+        f"unknown model {quoted(name, PATH_CHARS_MAX)}: neither a directory nor a hub id; {NAMES}"
+    )
 
 
 def is_hub_id(name: str) -> bool:
@@ -86,7 +88,9 @@ def _is_directory(path: Path, name: str) -> bool:
     try:
         return path.is_dir()
     except OSError as error:  # no permission, or not a valid directory name
-        raise ModelError(f"model {quoted(name)} cannot be read: {error.strerror}; {NAMES}") from error
+        raise ModelError(
+            f"model {quoted(name, PATH_CHARS_MAX)} cannot be read: {error.strerror}; {NAMES}"
+        ) from error
 
 
 def absolute_name(name: str, trained: object = None) -> str:

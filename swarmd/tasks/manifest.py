@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from protocol import InvalidLocal, Manifest, TaskFamily, TaskSpec, VerifiedCharter, canonical_json
 from swarmd.errors import ConfigError
-from swarmd.quoting import quoted
+from swarmd.quoting import PATH_CHARS_MAX, quoted
 from swarmd.tasks.judge_rules import OPTION, BadJudgeError, rules_of
 from swarmd.tasks.launch import WorkerOptions
 from swarmd.tasks.signed import SignedTable, ZonedTime, charter_of, require_signed_rules, without_signature
@@ -170,7 +170,7 @@ def _find(name_or_path: str) -> Path:
         found = path.is_file()
     except OSError as error:  # no permission, or not a valid file name
         raise ConfigError(
-            f"{quoted(name_or_path)} cannot be read: {error.strerror}; name another file"
+            f"{quoted(name_or_path, PATH_CHARS_MAX)} cannot be read: {error.strerror}; name another file"
         ) from error
     if found:
         return path
@@ -180,7 +180,7 @@ def _find(name_or_path: str) -> Path:
         raise ConfigError(f"there is no swarm manifest at {path}; presets are {', '.join(PRESETS)}")
     near = difflib.get_close_matches(name_or_path, PRESETS, n=1)
     hint = f"did you mean {near[0]!r}?" if near else f"presets are {', '.join(PRESETS)}"
-    raise ConfigError(f"{quoted(name_or_path)} is neither a preset nor a file; {hint}")
+    raise ConfigError(f"{quoted(name_or_path, PATH_CHARS_MAX)} is neither a preset nor a file; {hint}")
 
 
 class _Place:

@@ -14,6 +14,7 @@ from protocol import SHARDS_MAX, KeyPair, Manifest, outside_of_names, verify_ann
 from swarmd import gossip as g
 from swarmd.gossip.limits import GossipLimits
 from swarmd.gossip.publishing import Publisher, fit
+from swarmd.gossip.shards import ShardCount
 from tests.gossip.making import START, completion, key, make_group, make_manifest
 
 OWN = key(1)
@@ -126,6 +127,22 @@ def test_where_all_shards_are_in_use_announcing_is_spread_over_two_rounds():
     late = [second for second in seconds if second > 1]
     assert max(late) <= spread_s + 1
     assert len(set(late)) > spread_s / 3
+
+
+@pytest.mark.parametrize("round_seconds", [60, 5_400, 86_400])
+def test_every_record_is_announced_before_half_of_its_life_is_over(round_seconds: int) -> None:
+    manifest = make_manifest(tasks=1).model_copy(update={"round_seconds": round_seconds})
+    shards = ShardCount(manifest, LIMITS)
+    shards.update(1, swarm_size=100_000, own_per_round=1)
+    assert shards.publish == SHARDS_MAX
+    publisher = Publisher(OWN, manifest, LIMITS, dialable=True)
+    publisher.start_round(manifest.round_at(int(START)))
+    publisher.publish(make_group(manifest, 1), SHARDS_MAX, 64, START, wait_s=shards.spread_s)
+    due = publisher.next_due
+    batch = publisher.batch(due)
+    assert batch is not None
+    announced = verify_announcement(batch.envelopes[0], manifest=manifest, now=due).announcement
+    assert due - START <= announced.expires - due + 1
 
 
 def test_nobody_is_woken_for_an_announcement_that_is_not_due():
