@@ -15,7 +15,6 @@ from benchmarks.scale.workload import MANIFEST, ROUND_S, STEP_S, group, own_stat
 from protocol import (
     MEMBERSHIP_SHARDS_MAX,
     SHARD_ENTRIES_MAX,
-    SHARDS_MAX,
     Placement,
     announcement_key,
     dht_id,
@@ -27,6 +26,7 @@ from protocol import (
 from swarmd import gossip as g
 from swarmd.gossip.limits import status_shards_in
 from swarmd.gossip.publishing import Publisher
+from swarmd.gossip.shards import spread_s
 from swarmd.gossip.status import sign_own_status
 from swarmd.network.handing_over import REPLICAS
 from swarmd.network.shelf import Held
@@ -218,7 +218,7 @@ class Publications:
                 key = announcements_key(
                     round_, task_id, shard_of(self._crowd.nodes[number].name, task_id, width)
                 )
-                waits = spread_s(width) * self._group_rng(number, -round_).random()
+                waits = spread_s(width, ROUND_S, LIMITS) * self._group_rng(number, -round_).random()
                 since = at + waits + STORED_AFTER_S
                 entry = Entry(since, number, at + LIFETIME_S - 1.0, round_, width, waits)
                 insort(by_key.setdefault(key, []), entry)
@@ -277,11 +277,6 @@ class Publications:
 def _made_at(entry: Entry) -> float:
     """Return when the record was made that an entry announces."""
     return entry.since - STORED_AFTER_S - entry.waits
-
-
-def spread_s(width: int) -> float:
-    """Return the seconds over which a peer spreads its announcements that uses so many shards."""
-    return LIMITS.spread_rounds * ROUND_S if width == SHARDS_MAX else 0.0
 
 
 def _placed(placement: Placement) -> tuple[bytes, Held]:

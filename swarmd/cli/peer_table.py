@@ -72,3 +72,8 @@ def _cut(text: str) -> str:
     """Return the name without its owner or directory, cut to its column."""
     name = text.rpartition("/")[2] or text
     return name if len(name) <= MODEL_CHARS else f"{name[: MODEL_CHARS - 1]}…"
+
+
+def counted_peers(count: int) -> str:
+    """Return "1 peer" or "3 peers"."""
+    return f"{count} peer" if count == 1 else f"{count} peers"

@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from swarmd.cli.peer_table import short_age
+from swarmd.cli.peer_table import counted_peers, short_age
 from swarmd.names import named
 from swarmd.observe import printable
 
@@ -33,7 +33,7 @@ def _credit_lines(found: Mapping[str, Any]) -> list[str]:
     taught, claimed = found["taught_claimed"], found["claimed"]
     if not claimed:
         return ["no peer has said yet what the answers did: peers measure it now and then"]
-    whom = {0: "nobody", 1: "1 peer"}.get(taught, f"{taught} peers")
+    whom = counted_peers(taught) if taught else "nobody"
     by = f"your answers taught {whom}, as they say"
     each = [
         f"  {printable(named(peer['peer_id']))}: {peer['gain']:+.3f} nats for a held-out right answer, "
@@ -47,7 +47,7 @@ def _fate(answer: Mapping[str, Any]) -> str:
     match answer["state"]:
         case "published":
             peers = answer["pulled_by"]
-            whom = {0: "nobody yet", 1: "1 peer"}.get(peers, f"{peers} peers")
+            whom = counted_peers(peers) if peers else "nobody yet"
             return f"published, pulled by {whom}"
         case "waiting":
             return "waits for the next round"

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from swarmd.cli.credit_lines import given_lines, taken_lines
-from swarmd.cli.peer_table import peer_table
+from swarmd.cli.peer_table import counted_peers, peer_table
 from swarmd.names import named
 from swarmd.observe import Hearing, Helping, Learning, ReachView, StatusSnapshot, printable
 from swarmd.observe.words import MEGABYTE, duration, sparkline, squeezed
@@ -102,7 +102,7 @@ def _helping(helping: Helping) -> Iterable[str]:
         if not helping.groups_trained_on_claimed:
             return
     else:
-        yield f"{published}, pulled {helping.pulls} times by {_peers(helping.pulled_by)}"
+        yield f"{published}, pulled {helping.pulls} times by {counted_peers(helping.pulled_by)}"
     users = [peer for peer in helping.peers if peer.groups_trained_on_claimed]
     if not users:
         yield "no peer says yet that it trained on one"
@@ -110,7 +110,7 @@ def _helping(helping: Helping) -> Iterable[str]:
     names = [f"{named(peer.peer_id)} {peer.groups_trained_on_claimed}" for peer in users[:NAMED]]
     many = helping.trained_on_by_claimed != 1
     yield (
-        f"{_peers(helping.trained_on_by_claimed)} {'say' if many else 'says'} that "
+        f"{counted_peers(helping.trained_on_by_claimed)} {'say' if many else 'says'} that "
         f"{'they' if many else 'it'} trained on {helping.groups_trained_on_claimed} of them:"
     )
     yield _list(names, helping.trained_on_by_claimed)
@@ -120,7 +120,7 @@ def _hearing(hearing: Hearing) -> Iterable[str]:
     if not hearing.groups_used:
         yield "learned from nobody yet"
         return
-    yield f"learned from {_groups(hearing.groups_used)} of {_peers(hearing.taught_by)}:"
+    yield f"learned from {_groups(hearing.groups_used)} of {counted_peers(hearing.taught_by)}:"
     names = [
         f"{named(peer.peer_id)} {peer.groups_used}{' (gone)' if peer.gone else ''}"
         for peer in hearing.peers[:NAMED]
@@ -137,7 +137,7 @@ def _reached(reach: ReachView) -> Iterable[str]:
         came = [f"{ways.get('direct', 0)} directly", f"{ways.get('relay', 0)} through relays"]
         yield f"groups came: {', '.join(came)}, {ways.get('inline', 0)} from the DHT"
     if reach.places:
-        yield f"relays for {_peers(reach.places)}: {reach.relayed_bytes / MEGABYTE:.1f} MB so far"
+        yield f"relays for {counted_peers(reach.places)}: {reach.relayed_bytes / MEGABYTE:.1f} MB so far"
 
 
 def _list(names: list[str], count: int) -> str:
@@ -147,7 +147,3 @@ def _list(names: list[str], count: int) -> str:
 
 def _groups(count: int) -> str:
     return f"{count} group" if count == 1 else f"{count} groups"
-
-
-def _peers(count: int) -> str:
-    return f"{count} peer" if count == 1 else f"{count} peers"

@@ -16,12 +16,19 @@ CROWDED = SHARD_ENTRIES_MAX // 2  # a key this full in a finished round: the cou
 SPARSE = SHARD_ENTRIES_MAX // 16  # no key fuller than this: half the count is enough
 
 
+def spread_s(shards: int, round_s: float, limits: GossipLimits) -> float:
+    """Return the seconds over which a peer that publishes to so many shards spreads its announcements: none
+    while more shards spread them, and never more than half of what a record lives.
+    """
+    return min(limits.spread_rounds * round_s, RECORD_LIFETIME_S_MAX / 2) if shards == SHARDS_MAX else 0.0
+
+
 class ShardCount:
     """Follows the size of the swarm and the fullest key that was read, both as estimated from contacts."""
 
     def __init__(self, manifest: Manifest, limits: GossipLimits) -> None:
         self._limits = limits
-        self._spread_s = min(limits.spread_rounds * manifest.round_seconds, RECORD_LIFETIME_S_MAX / 2)
+        self._round_s = manifest.round_seconds
         self._largest_task_share = max(t.weight for t in manifest.tasks) / sum(
             t.weight for t in manifest.tasks
         )
@@ -34,10 +41,8 @@ class ShardCount:
 
     @property
     def spread_s(self) -> float:
-        """Seconds over which this peer spreads its announcements: none while more shards spread them,
-        and never more than half of what a record lives.
-        """
-        return self._spread_s if self.publish == SHARDS_MAX else 0.0
+        """Seconds over which this peer spreads its announcements."""
+        return spread_s(self.publish, self._round_s, self._limits)
 
     def observe(self, load: int) -> None:
         """A key was read. `load`: the number of announcements that more shards could have spread."""
