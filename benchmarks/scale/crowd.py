@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from benchmarks.scale.workload import key_of
 from protocol import KeyPair, PeerId
+from swarmd.network.binary_addresses import write_address
 from swarmd.network.dht import BUCKET_SIZE, NAMED
 from swarmd.network.dht_ids import node_id_of
 from swarmd.network.peer_ids import read_peer_id, write_peer_id
@@ -42,6 +43,9 @@ class Node:
     name: PeerId
     address: str
     """Its multiaddr; each has its own address group."""
+
+    binary: bytes
+    """The same as messages have it."""
 
     @property
     def full_address(self) -> str:
@@ -70,7 +74,8 @@ class Crowd:
         key = key_of(self._seed, number)
         peer = PeerID(write_peer_id(key.peer_id))
         address = f"/ip4/{20 + (number >> 14)}.{number >> 6 & 255}.{(number & 63) * 4}.1/tcp/4001"
-        node = Node(key, peer, int(node_id_of(peer)), read_peer_id(peer.to_bytes()), address)
+        name = read_peer_id(peer.to_bytes())
+        node = Node(key, peer, int(node_id_of(peer)), name, address, write_address(address))
         self.nodes.append(node)
         self.number_of[node.name] = number
         return number

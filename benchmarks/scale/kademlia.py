@@ -225,9 +225,12 @@ class Steady:
     refresh: Cost
 
 
-def steady(size: int, dials: float, connections: int, seed: int, *, draws: int = 100) -> Steady:
+def steady(
+    size: int, dials: float, connections: int, seed: int, *, unaided: float = 1.0, draws: int = 100
+) -> Steady:
     """Return the steady state of a swarm in which each peer has so many connections, and dials so many peers
-    a minute that it is not connected to, any with equal probability.
+    a minute that it is not connected to, any with equal probability. `unaided`: the part of these dials for
+    which p2pd is given no address.
 
     Addresses are remembered from connections, which either end may have opened, and from answers. What is
     remembered makes lookups shorter and rarer, and so fewer addresses are learned.
@@ -244,7 +247,7 @@ def steady(size: int, dials: float, connections: int, seed: int, *, draws: int =
     for _ in range(ROUNDS):
         found = [_search(nodes, asker, linked, known, rng) for asker, linked in askers]
         unknown = [each for each in found if each is not None]
-        lookups = dials * (1 - known) * len(unknown) / draws
+        lookups = dials * unaided * (1 - known) * len(unknown) / draws
         search = mean(unknown) * lookups
         met = 2 * (dials + search.dialled + regular.dialled)
         heard = search.heard + regular.heard

@@ -22,6 +22,8 @@ from benchmarks.scale.publications import Publications
 from benchmarks.scale.tally import Purpose, Served, Tally, To
 from benchmarks.scale.workload import MANIFEST
 from protocol import PEER_ID_BYTES, PeerId, Place, Placement, place_announcement
+from swarmd.addresses import PeerAddress
+from swarmd.network.address_book import AddressBook
 from swarmd.network.bucket_checks import BucketChecks
 from swarmd.network.dht import BUCKET_SIZE, NAMED, Answer
 from swarmd.network.dht_ids import node_id_of
@@ -45,7 +47,7 @@ from swarmd.network.own_announcements import OwnAnnouncements
 from swarmd.network.packing import read_bin
 from swarmd.network.pauses import Pauses
 from swarmd.network.peer_ids import read_peer_id
-from swarmd.network.rules import place_all, place_among
+from swarmd.network.rules import announcer_of, place_all, place_among
 from swarmd.network.searching import Holding, Searcher
 from swarmd.network.shares import Source
 from swarmd.network.shelf import Held, Shelf, told
@@ -87,6 +89,7 @@ class SimulatedNetwork:
         self._own = OwnAnnouncements(self.node.name, lambda: MANIFEST)
         self._pulled: dict[PeerId, int] = {}
         self._guard = Guard(loop.time, lambda peer: self._pulled.get(peer, 0))
+        self._book = AddressBook(self._guard.standing, loop.time)
         self._searcher = Searcher(
             self,  # type: ignore[arg-type]
             self._guard,
@@ -96,6 +99,8 @@ class SimulatedNetwork:
         )
         self._connected: dict[int, None] = {}
         """Nodes that it is connected to."""
+        self._introduced: dict[int, None] = {}
+        """Nodes that were just dialled at a known address."""
         self._in_touch = InTouch(
             self,  # type: ignore[arg-type]
             self,  # type: ignore[arg-type]
@@ -137,7 +142,7 @@ class SimulatedNetwork:
         names = {PeerId(address.rpartition("/")[2]) for address in addresses} - {self.peer_id}
         for name in names:
             other = self._crowd.number_of[name]
-            await self._trip(other)
+            await self._trip(other, at=self._crowd.nodes[other].full_address)
             self._count(Purpose.GREET, To.ANYBODY, sizes.PING_REQUEST, sizes.PING_ANSWER, other)
             self._enter(other)
         if len(names) > 1 or len(self._connected) < MANY or self._look_is_due:
@@ -240,6 +245,7 @@ class SimulatedNetwork:
         for other in self._crowd.table(self.number):
             peer = self._crowd.nodes[other].peer
             self.routing_table.add_or_update_node(node_id_of(peer), peer)
+            self._was_asked_by(other)
 
     # What `InTouch` needs of the supervisor, the session and the neighbourhood --------------------------
 
@@ -248,6 +254,7 @@ class SimulatedNetwork:
 
     async def locate(self, _session: object) -> None:
         self._guard.located(self.connections)
+        self._book.located(self.connections, (self.node.full_address,))
 
     @property
     def connections(self) -> dict[PeerId, str]:
@@ -280,7 +287,8 @@ class SimulatedNetwork:
             held = sizes.dictionary((len(subkey), len(each.value)) for subkey, each in entries.items())
             answers.append(Answer(entries, None, tuple(neighbours)))
             bare.append(sizes.result(len(neighbours), 0))
-            found += sizes.result(len(neighbours), held) - bare[-1]
+            publishers = self._note_addresses(other, neighbours, entries)
+            found += sizes.result(len(neighbours), held, publishers) - bare[-1]
             near |= other in self._crowd.nearest(key, NEAR)
             if purpose is Purpose.READ:
                 self.tally.copies += len(entries)
@@ -299,6 +307,25 @@ class SimulatedNetwork:
         self._count(purpose_now.get(), to, asked, sizes.store_answer(len(things)), other)
         self._enter(other)
         return [self._put(other, *thing) for thing in things]
+
+    def _note_addresses(self, namer: int, neighbours: Sequence[PeerID], entries: Mapping[bytes, Held]) -> int:
+        """Learn the addresses of a node's answer, and return of how many publishers. A statistical node knows
+        all: its neighbours and the publishers were connected to it.
+        """
+        by, machine = self._crowd.nodes[namer].name, self._machines.get(namer)
+        publishers = [publisher for publisher in map(announcer_of, entries) if publisher is not None]
+        for name in map(read_peer_id, map(PeerID.to_bytes, neighbours)):
+            binary = self._crowd.nodes[self._crowd.number_of[name]].binary
+            self._book.named(name, binary if machine is None else machine._book.address_of(name), by)
+        for name in publishers:
+            self._book.named(name, self._crowd.nodes[self._crowd.number_of[name]].binary, by)
+        return len(publishers)
+
+    def _was_asked_by(self, other: int) -> None:
+        """A request states the address of its sender, who is connected."""
+        node = self._crowd.nodes[other]
+        self._book.stated(node.name, node.binary)
+        self._book.located(self.connections | {node.name: node.address}, (self.node.full_address,))
 
     def _look_up(self, other: int, key: int) -> tuple[Mapping[bytes, Held], list[PeerID]]:
         """Return a node's answer: what it holds, and which nodes it names."""
@@ -348,6 +375,7 @@ class SimulatedNetwork:
         self.tally.keys[purpose] += keys
 
     def _greet(self, other: int) -> None:
+        self._introduce(other, self._book.to_dial(self._crowd.nodes[other].name))
         self._count(Purpose.GREET, To.ANYBODY, sizes.PING_REQUEST, sizes.PING_ANSWER, other)
 
     def _count(
@@ -359,6 +387,7 @@ class SimulatedNetwork:
         self.tally.flows[purpose, to].add(asked, answered, found)
         machine = self._machines.get(other)
         if machine is not None:
+            machine._was_asked_by(self.number)
             machine.served.calls += 1
             machine.served.received += asked
             machine.served.sent += answered + found
@@ -366,11 +395,14 @@ class SimulatedNetwork:
             machine._guard.hearing.asked(self.peer_id)
         if other not in self._connected:
             self.tally.connections[purpose] += 1
+            self.tally.looked_up += other not in self._introduced
             self._connect(other)
+        self._introduced.pop(other, None)
         self._guard.hearing.answered(self._crowd.nodes[other].name)
         caller = self._rng.randrange(self._crowd.size)
         if caller not in self._machines and purpose is not Purpose.GREET:
             self._connect(caller)
+            self._was_asked_by(caller)
             self._guard.hearing.asked(self._crowd.nodes[caller].name)
             self._enter(caller)
 
@@ -394,10 +426,18 @@ class SimulatedNetwork:
     def _silent_s(self, peer: PeerID) -> float:
         return self._guard.hearing.unanswering_s(read_peer_id(peer.to_bytes()))
 
-    async def _trip(self, other: int) -> None:
-        """Wait for a round trip, after a handshake if there is no connection."""
+    async def _trip(self, other: int, at: str | None = None) -> None:
+        """Wait for a round trip, after a handshake if there is no connection. `at`: a known address."""
+        name = self._crowd.nodes[other].name
+        addresses = self._book.to_dial(name) if at is None else (PeerAddress(at, name),)
         trips = 1.0 if other in self._connected else 1.0 + HANDSHAKE_TRIPS
         await asyncio.sleep(2 * trips * self._latency_s * self._rng.uniform(0.5, 1.5))
+        self._introduce(other, addresses)
+
+    def _introduce(self, other: int, addresses: Sequence[PeerAddress]) -> None:
+        if addresses:
+            self._introduced[other] = None
+            self._book.reached(self._crowd.nodes[other].name, addresses)
 
 
 def _placed(place: Place, envelopes: Sequence[bytes]) -> list[Placement]:

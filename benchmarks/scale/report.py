@@ -108,6 +108,10 @@ ROWS: tuple[Row, ...] = (
         "new connections a minute",
         lambda r: f"{per_minute(r, sum(t.connections.total() for t in r.outcome.tallies)):.1f}",
     ),
+    (
+        "of these: to peers whose address we do not know",
+        lambda r: f"{per_minute(r, sum(t.looked_up for t in r.outcome.tallies)):.1f}",
+    ),
     ("p2pd: part of all peers whose addresses it knows", lambda r: f"{r.p2pd.known:.2f}"),
     ("p2pd: peers looked up a minute", lambda r: f"{r.p2pd.lookups:.1f}"),
     ("p2pd: KB/s on the wire for that", lambda r: f"{kb_per_s(r.p2pd.search):.2f}"),

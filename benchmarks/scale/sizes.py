@@ -10,11 +10,17 @@ from collections.abc import Iterable
 PLACE = 24
 """The sender's own DHT id."""
 
-KEY = 22
-NEIGHBOUR = 62
-"""A node id of 20 bytes and a peer id of 38, each with its tag."""
+ADDRESS = 11
+"""An IPv4 address and a TCP port."""
 
-PING_REQUEST, PING_ANSWER = PLACE, PLACE + 9
+SENDER = PLACE + ADDRESS
+"""What a request states of its sender."""
+
+KEY = 22
+NEIGHBOUR = 62 + ADDRESS
+"""A node id of 20 bytes and a peer id of 38, each with its tag, and an address."""
+
+PING_REQUEST, PING_ANSWER = SENDER, PLACE + 9
 DICTIONARY = 19
 """Overhead of a dictionary besides its entries: an array of three, two floats."""
 
@@ -43,7 +49,7 @@ def packed(length: int) -> int:
 
 
 def find_request(keys: int) -> int:
-    return PLACE + KEY * keys
+    return SENDER + KEY * keys
 
 
 def dictionary(entries: Iterable[tuple[int, int]]) -> int:
@@ -53,10 +59,10 @@ def dictionary(entries: Iterable[tuple[int, int]]) -> int:
     return inside + (3 if inside < 2**8 else 4 if inside < 2**16 else 6) if each else 0
 
 
-def result(neighbours: int, dictionary_bytes: int) -> int:
-    """Return the bytes of a find answer's part about one key."""
+def result(neighbours: int, dictionary_bytes: int, publishers: int = 0) -> int:
+    """Return the bytes of a find answer's part about one key. `publishers`: those with an address."""
     value = 2 + field(dictionary_bytes) + EXPIRES if dictionary_bytes else 0
-    return field(NEIGHBOUR * neighbours + value)
+    return field((NEIGHBOUR * neighbours) + value + ADDRESS * publishers)
 
 
 def find_answer(results: Iterable[int]) -> int:
@@ -65,7 +71,7 @@ def find_answer(results: Iterable[int]) -> int:
 
 def store_request(things: Iterable[tuple[int, int]]) -> int:
     """`things`: the lengths of the packed subkey and the packed value of each."""
-    return PLACE + 4 + sum(ITEM + field(subkey) + field(value) for subkey, value in things)
+    return SENDER + 4 + sum(ITEM + field(subkey) + field(value) for subkey, value in things)
 
 
 def store_answer(things: int) -> int:

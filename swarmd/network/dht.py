@@ -26,6 +26,7 @@ from hivemind.dht.routing import DHTID
 from hivemind.p2p import P2P, PeerID
 from hivemind.proto import dht_pb2
 
+from swarmd.network.address_book import AddressBook
 from swarmd.network.bucket_checks import BucketChecks
 from swarmd.network.control import P2PD_ERRORS, Control, Handler
 from swarmd.network.dht_ids import node_id_of, peer_of
@@ -34,13 +35,18 @@ from swarmd.network.dht_storage import Clock, packed_dictionary
 from swarmd.network.guard import Guard
 from swarmd.network.handing_over import REPLICAS, HandingOver, Packed, messages_of
 from swarmd.network.interface import News
+from swarmd.network.introducing import introduce
 from swarmd.network.malformed import MessageError
 from swarmd.network.messages import (
+    ADDRESS,
     FIND_ANSWER_BYTES_MAX,
     NEIGHBOURS_MAX,
     PING_BYTES_MAX,
+    PUBLISHER_ADDRESS,
     STORE_ANSWER_BYTES_MAX,
     Found,
+    Sender,
+    add_addresses,
     read_find_answer,
     read_find_request,
     read_ping_answer,
@@ -51,7 +57,7 @@ from swarmd.network.messages import (
 from swarmd.network.own_announcements import OwnAnnouncements
 from swarmd.network.packing import write_bin
 from swarmd.network.peer_ids import read_peer_id
-from swarmd.network.rules import StorageRules
+from swarmd.network.rules import StorageRules, announcer_of
 from swarmd.network.shelf import Held, Shelf
 from swarmd.network.streams import BusyError
 from swarmd.network.walk import BEAM
@@ -98,11 +104,13 @@ class SwarmDHT(DHTProtocol):  # type: ignore[misc]  # hivemind is untyped
     _control: Control
     _keeping: Keeping
     _guard: Guard
+    _book: AddressBook
     _clock: Clock
     _tasks: set[asyncio.Task[Any]]
     _own: OwnAnnouncements
     _bucket_checks: BucketChecks
     _handing_over: HandingOver
+    _hidden: bool
 
     @classmethod
     async def open(
@@ -113,6 +121,7 @@ class SwarmDHT(DHTProtocol):  # type: ignore[misc]  # hivemind is untyped
         shelf: Shelf,
         own: OwnAnnouncements,
         guard: Guard,
+        book: AddressBook,
         clock: Clock,
     ) -> SwarmDHT:
         node_id = node_id_of(p2p.peer_id)
@@ -128,9 +137,9 @@ class SwarmDHT(DHTProtocol):  # type: ignore[misc]  # hivemind is untyped
             client_mode=True,
         )
         self._control, self._shelf, self._guard, self._clock = control, shelf, guard, clock
-        self._own = own
+        self._own, self._book = own, book
         self._keeping = Keeping(rules, shelf, guard, clock)
-        self.node_info = dht_pb2.NodeInfo(node_id=node_id.to_bytes())
+        self._hidden = False
         self._tasks = set()
         self._bucket_checks = BucketChecks(self.routing_table, time.monotonic)
         self._handing_over = HandingOver(node_id, self.routing_table, shelf, clock, self._store)
@@ -148,7 +157,7 @@ class SwarmDHT(DHTProtocol):  # type: ignore[misc]  # hivemind is untyped
 
     def hide(self) -> None:
         """From now on, send requests without our DHT place (SPEC section 7.6.3)."""
-        self.node_info = dht_pb2.NodeInfo()
+        self._hidden = True
 
     def end(self) -> None:
         """Cancel the background tasks."""
@@ -159,19 +168,19 @@ class SwarmDHT(DHTProtocol):  # type: ignore[misc]  # hivemind is untyped
 
     def _on_ping(self, data: bytes, sender: bytes) -> bytes:
         self._met(sender, read_ping_request(data))
-        return self._packed(dht_pb2.PingResponse(peer=self.node_info, dht_time=self._clock()))
+        return self._packed(dht_pb2.PingResponse(peer=self._place(), dht_time=self._clock()))
 
     def _on_store(self, data: bytes, sender: bytes) -> bytes:
         request = read_store_request(data)
-        self._met(sender, request.place)
+        self._met(sender, request.sender)
         kept = self._keeping.keep(request.items, sender)
-        return self._packed(dht_pb2.StoreResponse(store_ok=kept, peer=self.node_info))
+        return self._packed(dht_pb2.StoreResponse(store_ok=kept, peer=self._place()))
 
     def _on_find(self, data: bytes, sender: bytes) -> bytes:
         request = read_find_request(data)
-        self._met(sender, request.place)
+        self._met(sender, request.sender)
         results = [self._found(key, peer_of(sender)) for key in request.keys]
-        return self._packed(dht_pb2.FindResponse(results=results, peer=self.node_info))
+        return self._packed(dht_pb2.FindResponse(results=results, peer=self._place()))
 
     def _found(self, name: bytes, caller: PeerID) -> dht_pb2.FindResult:
         now = self._clock()
@@ -179,16 +188,22 @@ class SwarmDHT(DHTProtocol):  # type: ignore[misc]  # hivemind is untyped
             return _with_entries(dht_pb2.FindResult(type=dht_pb2.NOT_FOUND), told)
         key = DHTID.from_bytes(name)
         nearest = self.routing_table.get_nearest_neighbors(key, k=NAMED, exclude=node_id_of(caller))
+        names = [read_peer_id(peer.to_bytes()) for _, peer in nearest]
         result = dht_pb2.FindResult(
             type=dht_pb2.NOT_FOUND,
             nearest_node_ids=[node_id.to_bytes() for node_id, _ in nearest],
             nearest_peer_ids=[peer.to_bytes() for _, peer in nearest],
         )
+        add_addresses(result, ADDRESS, list(map(self._book.address_of, names)))
         if (plain := self._shelf.plain(name, now)) is not None:
             result.type, result.expiration_time = dht_pb2.FOUND_REGULAR, plain.expires
             result.value = write_bin(plain.value)
             return result
-        return _with_entries(result, self._shelf.answer(name, read_peer_id(caller.to_bytes()), now))
+        entries = self._shelf.answer(name, read_peer_id(caller.to_bytes()), now)
+        publishers = list(map(announcer_of, entries))
+        addresses = [self._book.address_of(each) if each is not None else b"" for each in publishers]
+        add_addresses(result, PUBLISHER_ADDRESS, addresses)
+        return _with_entries(result, entries)
 
     @staticmethod
     def _packed(answer: Any) -> bytes:
@@ -206,6 +221,7 @@ class SwarmDHT(DHTProtocol):  # type: ignore[misc]  # hivemind is untyped
         hearing.used(name)
         try:
             async with self.rpc_semaphore, asyncio.timeout(self.wait_timeout):
+                await introduce(self._control, self._book, name)
                 answer = await self._control.call(
                     peer.to_bytes(), protocol, request.SerializeToString(), bytes_max
                 )
@@ -228,7 +244,7 @@ class SwarmDHT(DHTProtocol):  # type: ignore[misc]  # hivemind is untyped
         None if it does not answer, or its answer is malformed.
         """
         asked = self._clock()
-        answer = await self._call(peer, PING, dht_pb2.PingRequest(peer=self.node_info), PING_BYTES_MAX)
+        answer = await self._call(peer, PING, dht_pb2.PingRequest(peer=self._sender()), PING_BYTES_MAX)
         if answer is None:
             return None
         try:
@@ -257,7 +273,7 @@ class SwarmDHT(DHTProtocol):  # type: ignore[misc]  # hivemind is untyped
             values=values,
             expiration_time=expires,
             in_cache=[False] * len(batch),
-            peer=self.node_info,
+            peer=self._sender(),
         )
         answer = await self._call(peer, STORE, request, STORE_ANSWER_BYTES_MAX)
         if answer is None:
@@ -276,7 +292,7 @@ class SwarmDHT(DHTProtocol):  # type: ignore[misc]  # hivemind is untyped
 
     async def find(self, peer: PeerID, keys: Sequence[bytes]) -> list[Answer] | None:
         """Return what `peer` knows about each of at most FIND_KEYS_MAX keys. None if it does not answer."""
-        request = dht_pb2.FindRequest(keys=keys, peer=self.node_info)
+        request = dht_pb2.FindRequest(keys=keys, peer=self._sender())
         answer = await self._call(peer, FIND, request, FIND_ANSWER_BYTES_MAX)
         if answer is None:
             return None
@@ -290,9 +306,33 @@ class SwarmDHT(DHTProtocol):  # type: ignore[misc]  # hivemind is untyped
 
     def _believed(self, peer: PeerID, found: Found) -> Answer:
         entries, plain = self._keeping.believed(found, peer.to_bytes())
-        named = map(peer_of, found.neighbours)
+        named = list(map(peer_of, found.neighbours))
+        self._note_addresses(peer, named, found, entries)
         others = (other for other in named if other != self.p2p.peer_id and not self._shunned(other))
         return Answer(entries, plain, tuple(others))
+
+    def _note_addresses(
+        self, namer: PeerID, named: Sequence[PeerID], found: Found, entries: Mapping[bytes, Held]
+    ) -> None:
+        """Remember where `namer` says that its neighbours are, and the publishers of sound announcements."""
+        by = read_peer_id(namer.to_bytes())
+        for other, address in zip(named, found.neighbour_addresses, strict=False):
+            self._book.named(read_peer_id(other.to_bytes()), address, by)
+        for item, address in zip(found.items, found.publisher_addresses, strict=False):
+            publisher = announcer_of(item.subkey) if item.subkey in entries else None
+            if publisher is not None:
+                self._book.named(publisher, address, by)
+
+    def _place(self) -> dht_pb2.NodeInfo:
+        """This node's DHT id for a message: none if it is hidden."""
+        return dht_pb2.NodeInfo(node_id=b"" if self._hidden else self.node_id.to_bytes())
+
+    def _sender(self) -> dht_pb2.NodeInfo:
+        """The same for a request, with this peer's address."""
+        me = self._place()
+        if not self._hidden:
+            add_addresses(me, ADDRESS, [self._book.own])
+        return me
 
     # The routing table -------------------------------------------------------------------------------
 
@@ -305,14 +345,15 @@ class SwarmDHT(DHTProtocol):  # type: ignore[misc]  # hivemind is untyped
         """The `count` peers in the routing table that are nearest to `key`."""
         return [peer for _, peer in self.routing_table.get_nearest_neighbors(DHTID(key), count)]
 
-    def _met(self, sender: bytes, place: bytes) -> None:
-        """Handle the sender of a request. `place`: the DHT id that it states; a visitor states none."""
+    def _met(self, sender: bytes, stated: Sender) -> None:
+        """Handle the sender of a request, and what it states about itself; a visitor states no DHT id."""
         peer, hearing = peer_of(sender), self._guard.hearing
-        if not place:
+        if not stated.place:
             hearing.visits(read_peer_id(sender))
             self._forget(peer)
-        elif place == node_id_of(peer).to_bytes():
+        elif stated.place == node_id_of(peer).to_bytes():
             hearing.stays(read_peer_id(sender))
+            self._book.stated(read_peer_id(sender), stated.address)
             self._enter(peer)
 
     def _shunned(self, peer: PeerID) -> bool:

@@ -43,6 +43,11 @@ before do not count.
 NEVER_MET = Rate(12 / 60, 12)
 """Dials for peers never met: 12 per minute, enough for 4 new peers with all their addresses."""
 
+NAMED = Rate(1.0, 64)
+"""Dials for peers never met at addresses that DHT nodes named: 60 per minute, more than a peer of a swarm of
+ten thousand needs. For the rest, p2pd looks for an address itself.
+"""
+
 BACK_OFF_S = 30.0
 """Seconds before an address that did not answer is dialled again; doubled after each failure ..."""
 
@@ -131,6 +136,12 @@ class Dialling:
                 refused.append(why)
         return Choice(tuple(dial), tuple(refused))
 
+    def may_dial_named(
+        self, address: PeerAddress, *, own: Sequence[str], standing: Standing, now: float
+    ) -> bool:
+        """Whether to dial an address that a DHT node named together with a peer."""
+        return self._why_not(address, own, standing, now, chosen=0, near=False, strangers=NAMED) is None
+
     def failed(self, address: PeerAddress, now: float) -> None:
         """Nobody answered at this address, or a different peer did."""
         failure = self._failures.pop(address.text, None) or _Failure(0, now)
@@ -150,6 +161,7 @@ class Dialling:
         *,
         chosen: int,
         near: bool,
+        strangers: Rate = NEVER_MET,
     ) -> Refused | None:
         target = _target_of(address.transport)
         if target is None:
@@ -162,17 +174,17 @@ class Dialling:
         failure = self._failures.get(address.text)
         if failure is not None and now < failure.until:
             return Refused.BACK_OFF
-        if chosen >= AT_ONCE_MAX or not self._may_dial(address.peer_id, ip, standing, now):
+        if chosen >= AT_ONCE_MAX or not self._may_dial(address.peer_id, ip, standing, now, strangers):
             return Refused.OFTEN
         return None
 
-    def _may_dial(self, peer: PeerId, ip: Address, standing: Standing, now: float) -> bool:
+    def _may_dial(self, peer: PeerId, ip: Address, standing: Standing, now: float, strangers: Rate) -> bool:
         if not self._dials.take(("peer", peer), PEER, 1.0, now):
             return False
         if standing >= Standing.MET:
             return True
         return self._dials.take(("target", ip), TARGET, 1.0, now) and self._dials.take(
-            "never met", NEVER_MET, 1.0, now
+            strangers, strangers, 1.0, now
         )
 
 

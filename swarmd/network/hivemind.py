@@ -29,6 +29,7 @@ from protocol import (
 from swarmd.addresses import parse_announced_address, parse_peer_address, tcp_port
 from swarmd.config import NetworkConfig
 from swarmd.errors import ConfigError, NetworkError
+from swarmd.network.address_book import AddressBook
 from swarmd.network.control import IncomingStream, StreamHandler
 from swarmd.network.dht_storage import Clock
 from swarmd.network.doors import Doors
@@ -109,8 +110,9 @@ class HivemindNetwork:
         announced = [parse_announced_address(text, key.peer_id) for text in config.announce]
         self._doors = Doors()
         self._pauses = Pauses(time.monotonic, time.time)
+        self._book = AddressBook(self._guard.standing, time.monotonic)
         self._neighbourhood = Neighbourhood(
-            self._supervisor, key.peer_id, announced, self._guard, self._doors
+            self._supervisor, key.peer_id, announced, self._guard, self._doors, self._book
         )
         self._known_since: float | None = None
         self._task: asyncio.Task[None] | None = None
@@ -326,7 +328,7 @@ class HivemindNetwork:
             **self._reaching.handlers(),
         }
         session = await Session.open(
-            *(self._settings, self._rules, self._shelf, self._own, self._guard),
+            *(self._settings, self._rules, self._shelf, self._own, self._guard, self._book),
             *(self._clock, self._pauses, streams),
         )
         session.dht.news_by(lambda envelope: self._news(envelope))

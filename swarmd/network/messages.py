@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from google.protobuf.message import DecodeError, Message  # type: ignore[import-untyped]  # comes with hivemind
+from google.protobuf.unknown_fields import UnknownFieldSet  # type: ignore[import-untyped]
 from hivemind.proto import dht_pb2
 
 from protocol import RECORD_BYTES_MAX
@@ -28,6 +29,7 @@ from swarmd.network.packing import (
     read_dictionary,
 )
 from swarmd.network.peer_ids import read_peer_id
+from swarmd.network.varint import write_varint
 
 DHT_ID_BYTES = 20
 """Bytes of a SHA-1, as in hivemind."""
@@ -59,39 +61,63 @@ STORE_ANSWER_BYTES_MAX = 512
 FIND_ANSWER_BYTES_MAX = FIND_KEYS_MAX * (DICTIONARY_BYTES_MAX + 2_048) + 512
 """Four full shards of the largest entries (1.03 MiB), each with 20 neighbours of 62 bytes."""
 
+ADDRESS_BYTES_MAX = 24
+"""Bytes of the multiaddr that a node states, or names with a peer: /ip6/.../udp/.../quic-v1 takes 23."""
+
+ADDRESS, PUBLISHER_ADDRESS = 16, 17
+"""Our own protobuf fields. hivemind's end at 7, and it ignores others."""
+
+OWN_FIELDS_MAX = 128
+"""Fields of one message that hivemind does not know; 20 neighbours and 64 publishers have 84 addresses."""
+
+_LENGTH_DELIMITED = 2  # protobuf's wire type
 _PACKED_NONE = b"\xc0"
 
 M = TypeVar("M", bound=Message)
 
 
 @dataclass(frozen=True, slots=True)
+class Sender:
+    """What the sender of a request states about itself: b"" for what it leaves out."""
+
+    place: bytes
+    """Its DHT id."""
+    address: bytes
+    """The binary multiaddr at which it can be dialled."""
+
+
+@dataclass(frozen=True, slots=True)
 class StoreRequest:
-    """Items to store, with None for each malformed one. `place`: the sender's own DHT id, if given."""
+    """Items to store, with None for each malformed one."""
 
     items: tuple[Item | None, ...]
-    place: bytes
+    sender: Sender
 
 
 @dataclass(frozen=True, slots=True)
 class FindRequest:
     keys: tuple[bytes, ...]
-    place: bytes
+    sender: Sender
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """One node's answer about one key: unverified values, and libp2p ids of peers nearer to the key."""
+    """One node's answer about one key: unverified values, and libp2p ids of peers nearer to the key.
+
+    The addresses are binary multiaddrs, one for each neighbour or item, or none at all.
+    """
 
     items: tuple[Item, ...]
     neighbours: tuple[bytes, ...]
+    neighbour_addresses: tuple[bytes, ...] = ()
+    publisher_addresses: tuple[bytes, ...] = ()
 
 
 # The DHT's messages ----------------------------------------------------------------------------------
 
 
-def read_ping_request(data: bytes) -> bytes:
-    """Return the sender's DHT id, or b"" if it gives none."""
-    return _place(_parsed(dht_pb2.PingRequest, data, PING_BYTES_MAX))
+def read_ping_request(data: bytes) -> Sender:
+    return _sender(_parsed(dht_pb2.PingRequest, data, PING_BYTES_MAX))
 
 
 def read_ping_answer(data: bytes) -> float:
@@ -106,7 +132,7 @@ def read_store_request(data: bytes) -> StoreRequest:
     count = len(request.keys)
     if not 0 < count <= STORE_ITEMS_MAX or {len(entries) for entries in lists} != {count}:
         raise MessageError(Malformed.COUNT, "the lists must have equal lengths from 1 to 64")
-    return StoreRequest(tuple(map(_store_item, *lists)), _place(request))
+    return StoreRequest(tuple(map(_store_item, *lists)), _sender(request))
 
 
 def read_store_answer(data: bytes, count: int) -> tuple[bool, ...]:
@@ -121,7 +147,7 @@ def read_find_request(data: bytes) -> FindRequest:
     request = _parsed(dht_pb2.FindRequest, data, FIND_REQUEST_BYTES_MAX)
     if not 0 < len(request.keys) <= FIND_KEYS_MAX:
         raise MessageError(Malformed.COUNT, f"{len(request.keys)} keys in one request")
-    return FindRequest(tuple(map(_dht_id, request.keys)), _place(request))
+    return FindRequest(tuple(map(_dht_id, request.keys)), _sender(request))
 
 
 def read_find_answer(data: bytes, keys: Sequence[bytes]) -> tuple[Found, ...]:
@@ -138,7 +164,13 @@ def _found(key: bytes, result: Any) -> Found:
         raise MessageError(Malformed.COUNT, f"{len(ids)} ids for {len(peers)} neighbours")
     for node_id in ids:
         _dht_id(node_id)
-    return Found(_found_items(key, result), tuple(map(_neighbour, peers)))
+    items, neighbours = _found_items(key, result), tuple(map(_neighbour, peers))
+    return Found(
+        items,
+        neighbours,
+        _addresses(result, ADDRESS, len(neighbours)),
+        _addresses(result, PUBLISHER_ADDRESS, len(items)),
+    )
 
 
 def _found_items(key: bytes, result: Any) -> tuple[Item, ...]:
@@ -162,9 +194,10 @@ def _store_item(key: bytes, subkey: bytes, value: bytes, expires: float) -> Item
         return None
 
 
-def _place(request: Any) -> bytes:
+def _sender(request: Any) -> Sender:
     place: bytes = request.peer.node_id
-    return _dht_id(place) if place else b""
+    address = _own_fields(request.peer, ADDRESS)
+    return Sender(_dht_id(place) if place else b"", address[0] if address else b"")
 
 
 def _parsed(kind: type[M], data: bytes, bytes_max: int) -> M:
@@ -174,6 +207,33 @@ def _parsed(kind: type[M], data: bytes, bytes_max: int) -> M:
         return kind.FromString(data)  # type: ignore[no-any-return]
     except DecodeError as error:
         raise MessageError(Malformed.PROTOBUF, f"not a {kind.__name__}") from error
+
+
+def add_addresses(message: Message, field: int, addresses: Sequence[bytes]) -> None:
+    """Put `addresses` into one of our own fields of hivemind's message, unless all are unknown (b"")."""
+    if any(addresses):
+        tag = write_varint(field << 3 | _LENGTH_DELIMITED)
+        message.MergeFromString(b"".join(tag + write_varint(len(each)) + each for each in addresses))
+
+
+def _addresses(result: Any, field: int, count: int) -> tuple[bytes, ...]:
+    """Return one address for each of `count` peers, b"" where none is known, or no addresses at all."""
+    addresses = _own_fields(result, field)
+    if addresses and len(addresses) != count:
+        raise MessageError(Malformed.COUNT, f"{len(addresses)} addresses of {count} peers")
+    return addresses
+
+
+def _own_fields(message: Any, field: int) -> tuple[bytes, ...]:
+    """Return the values of one of our own fields, in order."""
+    unknown = UnknownFieldSet(message)
+    if len(unknown) > OWN_FIELDS_MAX:
+        raise MessageError(Malformed.COUNT, f"{len(unknown)} unknown fields")
+    found = [each for each in unknown if each.field_number == field]
+    for each in found:
+        if each.wire_type != _LENGTH_DELIMITED or len(each.data) > ADDRESS_BYTES_MAX:
+            raise MessageError(Malformed.ADDRESS, f"an address of more than {ADDRESS_BYTES_MAX} bytes")
+    return tuple(bytes(each.data) for each in found)
 
 
 def _dht_id(data: bytes) -> bytes:

@@ -17,8 +17,8 @@ import structlog
 from protocol import ADDRESSES_MAX, CLOCK_SKEW_S_MAX, PeerId
 from swarmd.addresses import PeerAddress, is_public, is_relayed, most_public_first, parse_peer_address
 from swarmd.errors import ConfigError, NetworkError
+from swarmd.network.address_book import AddressBook
 from swarmd.network.clocks import Clocks, clock_problem
-from swarmd.network.dialling import Dialling
 from swarmd.network.doors import Doors
 from swarmd.network.guard import Guard
 from swarmd.network.interface import ClockSkewError, NetworkClosedError
@@ -68,11 +68,13 @@ class Neighbourhood:
         announced: Sequence[PeerAddress],
         guard: Guard,
         doors: Doors,
+        book: AddressBook,
     ) -> None:
         self._supervisor = supervisor
         self._guard = guard
         self._doors = doors
-        self._dialling = Dialling()
+        self._book = book
+        self._dialling = book.dialling
         self._clocks = Clocks()
         self._now = time.monotonic
         self._looked_at = float("-inf")
@@ -174,6 +176,7 @@ class Neighbourhood:
         while len(self.came_by_relay) > RELAYED_MAX:
             self.came_by_relay.popitem(last=False)
         self._guard.located(self.connections)
+        self._book.located(self.connections, self.addresses)
         if met:
             self._met = tuple(met[:MET_MAX])
 

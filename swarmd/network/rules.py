@@ -75,6 +75,13 @@ def place_among(shards: int) -> Place:
     return place
 
 
+def announcer_of(subkey: bytes | None) -> PeerId | None:
+    """Return the publisher of a sound announcement; None for a status or a plain value."""
+    if subkey is None or len(subkey) <= PEER_ID_BYTES:
+        return None
+    return PeerId(subkey[:PEER_ID_BYTES].decode())
+
+
 def signer_of(subkey: bytes | None, value: bytes) -> PeerId:
     """Return the signer of an entry that passed the rules. Its peer id starts the subkey, or else the
     envelope contains its key.

@@ -18,12 +18,14 @@ from hivemind.p2p import PeerID
 from protocol import PeerId, dht_id
 from swarmd.addresses import PeerAddress
 from swarmd.errors import NetworkError
+from swarmd.network.address_book import AddressBook
 from swarmd.network.binary_addresses import read_address, write_address
 from swarmd.network.control import P2PD_ERRORS, StreamHandler
 from swarmd.network.dht import SwarmDHT
 from swarmd.network.dht_storage import Clock
 from swarmd.network.guard import Guard
 from swarmd.network.interface import LocalFailureError
+from swarmd.network.introducing import introduce
 from swarmd.network.malformed import MessageError
 from swarmd.network.own_announcements import OwnAnnouncements
 from swarmd.network.p2pd import P2PSettings, control_of, kill, spawn, stop
@@ -55,8 +57,11 @@ CONNECTIONS_MAX = 2_048
 class Session:
     """A running p2pd with a DHT node over it."""
 
-    def __init__(self, p2p: Any, dht: SwarmDHT, searcher: Searcher, pauses: Pauses) -> None:
+    def __init__(
+        self, p2p: Any, dht: SwarmDHT, searcher: Searcher, book: AddressBook, pauses: Pauses
+    ) -> None:
         self._p2p = p2p
+        self._book = book
         self._pauses = pauses
         self._control = control_of(p2p)
         self.dht = dht
@@ -72,6 +77,7 @@ class Session:
         shelf: Shelf,
         own: OwnAnnouncements,
         guard: Guard,
+        book: AddressBook,
         clock: Clock,
         pauses: Pauses,
         streams: Mapping[str, StreamHandler],
@@ -81,10 +87,10 @@ class Session:
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
                 control = control_of(p2p)
-                dht = await SwarmDHT.open(p2p, control, rules, shelf, own, guard, clock)
+                dht = await SwarmDHT.open(p2p, control, rules, shelf, own, guard, book, clock)
                 p2p._start_listening()
                 await control.serve(guard, dht.handlers, dict(streams))
-                session = cls(p2p, dht, Searcher(dht, guard, shelf, clock), pauses)
+                session = cls(p2p, dht, Searcher(dht, guard, shelf, clock), book, pauses)
         except BaseException as error:
             await stop(p2p)
             if isinstance(error, (TimeoutError, *P2PD_ERRORS)):
@@ -241,6 +247,7 @@ class Session:
     ) -> AsyncIterator[Any]:
         """A byte stream (reader, writer) to the peer's handler. Raises NetworkError."""
         async with self.call(what, seconds):
+            await introduce(self._control, self._book, peer_id)
             reader, writer = await self._control.open_stream(write_peer_id(peer_id), protocol_id)
             try:
                 yield reader, writer

@@ -21,7 +21,9 @@ from benchmarks.scale.tally import Purpose
 from benchmarks.scale.workload import MANIFEST, RECORD_BYTES, demand, group, key_of
 from protocol import SHARD_ENTRIES_MAX, SHARDS_MAX, check_stored
 from swarmd import gossip as g
+from swarmd.network.binary_addresses import write_address
 from swarmd.network.dht_storage import packed_dictionary
+from swarmd.network.messages import ADDRESS, PUBLISHER_ADDRESS, add_addresses
 from swarmd.network.packing import write_bin
 from swarmd.network.shelf import Held
 from swarmd.network.simulation import EPOCH_S
@@ -29,6 +31,9 @@ from swarmd.network.simulation import EPOCH_S
 SMALL = Setting(size=120, real=3, newcomers=1, warm_s=25.0, measured_s=20.0)
 WHOLE = Setting(size=5, real=5, newcomers=0, warm_s=20.0, measured_s=20.0)
 NODE = dht_pb2.NodeInfo(node_id=bytes(20))
+SENDER = dht_pb2.NodeInfo(node_id=bytes(20))
+BINARY = write_address("/ip4/192.0.2.7/tcp/41000")
+add_addresses(SENDER, ADDRESS, [BINARY])
 
 
 @pytest.fixture(scope="module")
@@ -50,13 +55,15 @@ def test_answers_are_as_long_as_the_real_encoders_write_them(entries: int):
         assert dictionary == len(packed_dictionary(held))
         result.type, result.value = dht_pb2.FOUND_DICTIONARY, packed_dictionary(held)
         result.expiration_time = 2e9
+    add_addresses(result, ADDRESS, [BINARY] * 8)
+    add_addresses(result, PUBLISHER_ADDRESS, [BINARY] * entries)
     answer = dht_pb2.FindResponse(results=[result] * 2, peer=NODE).SerializeToString()
-    assert sizes.find_answer([sizes.result(8, dictionary)] * 2) == len(answer)
+    assert sizes.find_answer([sizes.result(8, dictionary, entries)] * 2) == len(answer)
 
 
 @pytest.mark.parametrize("count", [1, 4])
 def test_requests_are_as_long_as_the_real_encoders_write_them(count: int):
-    find = dht_pb2.FindRequest(keys=[bytes(20)] * count, peer=NODE)
+    find = dht_pb2.FindRequest(keys=[bytes(20)] * count, peer=SENDER)
     assert sizes.find_request(count) == len(find.SerializeToString())
     subkey, value = write_bin(bytes(60)), write_bin(bytes(358))
     store = dht_pb2.StoreRequest(
@@ -65,7 +72,7 @@ def test_requests_are_as_long_as_the_real_encoders_write_them(count: int):
         values=[value] * count,
         expiration_time=[2e9] * count,
         in_cache=[False] * count,
-        peer=NODE,
+        peer=SENDER,
     )
     assert sizes.store_request([(len(subkey), len(value))] * count) == len(store.SerializeToString())
     answer = dht_pb2.StoreResponse(store_ok=[True] * count, peer=NODE)

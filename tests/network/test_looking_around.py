@@ -11,6 +11,7 @@ import pytest
 
 from swarmd.addresses import parse_peer_address
 from swarmd.errors import NetworkError
+from swarmd.network.address_book import AddressBook
 from swarmd.network.doors import Doors
 from swarmd.network.guard import Guard
 from swarmd.network.interface import NetworkClosedError
@@ -73,7 +74,8 @@ class FakeSupervisor:
 def neighbourhood_of(session: FakeSession) -> tuple[Neighbourhood, FakeSupervisor]:
     loop, supervisor = asyncio.get_running_loop(), FakeSupervisor(session)
     guard = Guard(loop.time)
-    found = Neighbourhood(cast(Any, supervisor), key(0).peer_id, (), guard, Doors())
+    book = AddressBook(guard.standing, loop.time)
+    found = Neighbourhood(cast(Any, supervisor), key(0).peer_id, (), guard, Doors(), book)
     found._now = loop.time
     return found, supervisor
 

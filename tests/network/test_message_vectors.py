@@ -59,6 +59,29 @@ def test_messages_are_those_of_hivemind(case: dict[str, Any]) -> None:
     assert message.SerializeToString(deterministic=True).hex() == case["bytes"]
 
 
+@pytest.mark.parametrize("case", MESSAGES["with_addresses"], ids=lambda case: case["message"])
+def test_hivemind_ignores_addresses_and_we_write_and_read_them(case: dict[str, Any]) -> None:
+    from hivemind.proto import dht_pb2
+
+    from swarmd.network import messages
+
+    data, at = bytes.fromhex(case["bytes"]), bytes.fromhex(case["address"])
+    message = getattr(dht_pb2, case["message"]).FromString(bytes.fromhex(case["without"]))
+    seen = type(message).FromString(data)
+    seen.DiscardUnknownFields()
+    assert seen == message
+    if case["message"] == "FindRequest":
+        messages.add_addresses(message.peer, messages.ADDRESS, [at])
+        assert messages.read_find_request(data).sender.address == at
+    else:
+        messages.add_addresses(message.results[0], messages.ADDRESS, [at, b""])
+        messages.add_addresses(message.results[0], messages.PUBLISHER_ADDRESS, [at])
+        (found,) = messages.read_find_answer(data, [bytes(20)])
+        assert found.neighbour_addresses == (at, b"")
+        assert found.publisher_addresses == (at,)
+    assert message.SerializeToString(deterministic=True) == data
+
+
 def test_frames_are_those_of_the_libp2p_daemon() -> None:
     from hivemind.proto import p2pd_pb2
 

@@ -240,3 +240,77 @@ def test_a_streams_reply_of_unknown_kind_or_too_long_is_refused() -> None:
     assert refusal(read_reply_header, b"\x09\0\0\0\0", 5) == Malformed.STATUS
     assert refusal(read_reply_header, b"\0\0\0\0\x06", 5) == Malformed.SIZE
     assert refusal(read_reply_header, b"\0", 5) == Malformed.SIZE
+
+
+def with_addresses(message: Any, field: int, addresses: list[bytes]) -> Any:
+    messages.add_addresses(message, field, addresses)
+    return message
+
+
+def neighbours(count: int) -> dict[str, Any]:
+    peers = [write_peer_id(KeyPair.from_seed(bytes([number]) * 32).peer_id) for number in range(count)]
+    return {"nearest_node_ids": [KEY] * count, "nearest_peer_ids": peers}
+
+
+def test_addresses_of_neighbours_and_publishers_come_in_their_order() -> None:
+    at = [write_address("/ip4/192.0.2.7/tcp/41000"), b"", write_address("/ip6/2001:db8::1/udp/1/quic-v1")]
+    entries = [(b"one", b"1", 2e9), (b"two", b"2", 2e9)]
+    result = pb.FindResult(type=2, value=dictionary(entries), expiration_time=2e9, **neighbours(3))
+    with_addresses(result, messages.ADDRESS, at)
+    with_addresses(result, messages.PUBLISHER_ADDRESS, [b"", at[0]])
+    got = find(pb.FindResponse(results=[result]).SerializeToString())
+    assert got.neighbour_addresses == tuple(at)
+    assert [item.subkey for item in got.items] == [b"one", b"two"]
+    assert got.publisher_addresses == (b"", at[0])
+    assert hivemind_sees(result) == pb.FindResult(
+        type=2, value=dictionary(entries), expiration_time=2e9, **neighbours(3)
+    )
+
+
+def hivemind_sees(message: Any) -> Any:
+    seen = type(message).FromString(message.SerializeToString())
+    seen.DiscardUnknownFields()
+    return seen
+
+
+def test_unknown_addresses_take_no_bytes() -> None:
+    result = pb.FindResult(**neighbours(3))
+    before = result.SerializeToString()
+    assert with_addresses(result, messages.ADDRESS, [b""] * 3).SerializeToString() == before
+    assert find(pb.FindResponse(results=[result]).SerializeToString()).neighbour_addresses == ()
+
+
+def test_a_sender_states_its_address() -> None:
+    me = with_addresses(pb.NodeInfo(node_id=KEY), messages.ADDRESS, [b"\x04\x08\x08\x08\x08\x06\x0f\xa1"])
+    sender = messages.read_ping_request(pb.PingRequest(peer=me).SerializeToString())
+    assert sender == messages.Sender(KEY, b"\x04\x08\x08\x08\x08\x06\x0f\xa1")
+    assert (
+        messages.read_find_request(pb.FindRequest(keys=[KEY], peer=me).SerializeToString()).sender == sender
+    )
+    old = pb.NodeInfo(node_id=KEY)
+    assert messages.read_ping_request(pb.PingRequest(peer=old).SerializeToString()) == messages.Sender(
+        KEY, b""
+    )
+
+
+@pytest.mark.parametrize(
+    ("field", "addresses", "reason"),
+    [
+        (16, [b"a"] * 2, Malformed.COUNT),
+        (16, [b"a"] * 4, Malformed.COUNT),
+        (17, [b"a"], Malformed.COUNT),
+        (16, [bytes(25)] * 3, Malformed.ADDRESS),
+        (99, [b"a"] * 129, Malformed.COUNT),
+    ],
+)
+def test_addresses_are_bounded_and_one_for_each_name(
+    field: int, addresses: list[bytes], reason: Malformed
+) -> None:
+    result = with_addresses(pb.FindResult(**neighbours(3)), field, addresses)
+    assert refusal(find, pb.FindResponse(results=[result]).SerializeToString()) is reason
+
+
+def test_an_address_that_is_a_number_is_refused() -> None:
+    result = pb.FindResult(**neighbours(1))
+    result.MergeFromString(b"\x80\x01\x07")  # field 16 as a varint
+    assert refusal(find, pb.FindResponse(results=[result]).SerializeToString()) is Malformed.ADDRESS

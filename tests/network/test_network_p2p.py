@@ -172,6 +172,7 @@ def test_a_key_that_ran_a_moment_ago_may_start_again(p2p: Any) -> None:
 
 
 def test_whoever_meets_public_peers_and_has_no_public_address_is_not_dialable(p2p: Any) -> None:
+    from swarmd.network.address_book import AddressBook
     from swarmd.network.doors import Doors
     from swarmd.network.guard import Guard
     from swarmd.network.neighbourhood import Neighbourhood
@@ -187,7 +188,10 @@ def test_whoever_meets_public_peers_and_has_no_public_address_is_not_dialable(p2
             (relayed, [public], True),
         ]:
             guard, announced = Guard(time.monotonic), [parse_peer_address(own)]
-            guess = Neighbourhood(Supervisor(world.peer), world.key(1).peer_id, announced, guard, Doors())
+            book = AddressBook(guard.standing, time.monotonic)
+            guess = Neighbourhood(
+                Supervisor(world.peer), world.key(1).peer_id, announced, guard, Doors(), book
+            )
             guess._met = tuple(map(parse_peer_address, met))
             assert guess.seems_dialable == dialable
         peer = await world.peer(3, dialable=False)

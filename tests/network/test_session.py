@@ -32,7 +32,7 @@ def test_a_p2pd_whose_connection_ends_before_its_exit_is_noticed_has_died_as_usu
             control = SimpleNamespace(_read_task=group.create_task(asyncio.sleep(0)))
             p2p = SimpleNamespace(_child=DyingChild(-9), _client=SimpleNamespace(control=control))
             pauses = Pauses(time.monotonic, time.time)
-            assert await Session(p2p, None, None, pauses).wait_for_death() == -9
+            assert await Session(p2p, None, None, None, pauses).wait_for_death() == -9
 
     asyncio.run(scenario())
 

@@ -31,6 +31,7 @@ def messages_file() -> Json:
         },
         "dictionaries": {"valid": _dictionaries(), "invalid": _refused_dictionaries()},
         "messages": _messages(),
+        "with_addresses": _with_addresses(),
         "frames": _frames(),
     }
 
@@ -224,6 +225,42 @@ def _messages() -> list[Json]:
         ),
     ]
     return [{"message": kind, "name": name, "bytes": data.hex()} for kind, name, data in messages]
+
+
+def _with_addresses() -> list[Json]:
+    """`without`: the same as read by a node that does not know the addresses."""
+    alice, bob = p.dht_id(_binary_peer_id(ALICE)), p.dht_id(_binary_peer_id(BOB))
+    at = bytes.fromhex("04c0000207") + bytes.fromhex("06a028")  # /ip4/192.0.2.7/tcp/41000
+    announced = p.place_announcement(p.sign_announcement(ALICE, ANNOUNCEMENT), manifest=MANIFEST, now=NOW)
+    assert announced.subkey is not None
+    packed = packed_dictionary([(announced.subkey, announced.value, announced.expires)])
+    found = b"\x08\x02" + _field(2, packed) + _double(3, announced.expires)
+    two = (
+        _field(4, bob)
+        + _field(4, alice)
+        + _field(5, _binary_peer_id(BOB))
+        + _field(5, _binary_peer_id(ALICE))
+    )
+    told = _field(16, at) + _field(16, b"") + _field(17, at)
+    key = _field(2, p.dht_id(announced.key))
+    cases = [
+        (
+            "FindRequest",
+            "the sender states its address",
+            key + _field(3, _field(1, alice) + _field(16, at)),
+            key + _field(3, _field(1, alice)),
+        ),
+        (
+            "FindResponse",
+            "two neighbours, the first with its address, and an announcement with its publisher's",
+            _field(2, found + two + told) + _field(3, _field(1, bob)),
+            _field(2, found + two) + _field(3, _field(1, bob)),
+        ),
+    ]
+    return [
+        {"message": kind, "name": name, "bytes": data.hex(), "without": without.hex(), "address": at.hex()}
+        for kind, name, data, without in cases
+    ]
 
 
 def _frames() -> Json:

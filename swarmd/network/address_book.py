@@ -1,0 +1,169 @@
+"""Where peers can be dialled: what they state themselves, and what other nodes name with them. Pure.
+
+If p2pd does not know the address of a peer, it looks the peer up in a DHT of its own, which in a swarm of
+thousands costs more than everything else (docs/decisions/0050-addresses-in-answers.md). So a node tells the
+addresses of the peers that it names, and whoever follows a name dials there.
+
+An address can be false. A node tells one only if it is connected to the peer there, and the peer either
+states it or was dialled at it. A named address is dialled only within the bounds of `dialling.py`, and is
+charged to the node that named it until the peer is reached. If nobody answers there, p2pd looks the peer up
+as before.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+
+from protocol import PeerId
+from swarmd.addresses import PeerAddress, parse_peer_address
+from swarmd.errors import ConfigError
+from swarmd.network.binary_addresses import read_address, write_address
+from swarmd.network.dialling import Dialling
+from swarmd.network.interface import Standing
+from swarmd.network.malformed import MessageError
+from swarmd.network.newest import put_newest
+from swarmd.network.rates import Buckets, Rate
+
+PEERS_MAX = 4_096
+"""Peers in each table, about 200 bytes each: a routing table has a few hundred, an hour in a swarm of ten
+thousand meets two thousand.
+"""
+
+NAMERS_MAX = 4
+"""Addresses remembered for one peer, from as many nodes. p2pd dials all at once, and one right one suffices.
+"""
+
+CREDIT = Rate(1 / 600, 2.0)
+"""Addresses from one node that are tried before the first has led to its peer: two, and one more every ten
+minutes. A false one can keep p2pd from reaching the peer for five seconds.
+"""
+
+NODES_MAX = 4_096
+"""Nodes whose credit is remembered. Whoever is forgotten has full credit again."""
+
+
+_DIRECT = re.compile(r"/ip[46]/[^/]+/(tcp/\d+|udp/\d+/quic-v1)")
+
+
+class AddressBook:
+    """The addresses known to one peer. Multiaddrs are without /p2p/; those of messages are binary."""
+
+    def __init__(self, standing: Callable[[PeerId], Standing], monotonic: Callable[[], float]) -> None:
+        self.dialling = Dialling()
+        """Bounds all dials at addresses that strangers claim."""
+        self._standing = standing
+        self._now = monotonic
+        self._own: tuple[str, ...] = ()
+        self._connections: dict[PeerId, str] = {}
+        self._claimed: OrderedDict[PeerId, frozenset[str]] = OrderedDict()
+        """What a peer states, and where it was dialled."""
+        self._proven: OrderedDict[PeerId, str] = OrderedDict()
+        self._named: OrderedDict[PeerId, dict[PeerId, PeerAddress]] = OrderedDict()
+        """Peer -> node that named it -> address."""
+        self._credit = Buckets(NODES_MAX)
+        self._charged: OrderedDict[PeerId, tuple[PeerId, ...]] = OrderedDict()
+        """Peers being dialled at named addresses, and the nodes that named these."""
+
+    # What is told to other nodes ---------------------------------------------------------------------
+
+    @property
+    def own(self) -> bytes:
+        """The address at which this peer says that it can be dialled: b"" if it knows none."""
+        return next(filter(None, map(_binary, self._own)), b"")
+
+    def address_of(self, peer: PeerId) -> bytes:
+        """Return the address to name with a peer, or b"" if none is known for certain."""
+        return _binary(self._proven.get(peer, ""))
+
+    # What is learned ---------------------------------------------------------------------------------
+
+    def located(self, connections: Mapping[PeerId, str], own: Sequence[str]) -> None:
+        """Update the connected peers, each with the multiaddr of the other end, and this peer's own
+        multiaddrs, best first.
+        """
+        self._connections = dict(connections)
+        self._own = tuple(address.partition("/p2p/")[0] for address in own)
+        for peer, address in connections.items():
+            self._prove(peer, address)
+
+    def stated(self, peer: PeerId, address: bytes) -> None:
+        """The peer itself says that it can be dialled at `address`, if anywhere."""
+        direct = _direct(address, peer)
+        if direct is None:
+            return
+        put_newest(self._claimed, peer, frozenset([direct.transport]), PEERS_MAX)
+        self._prove(peer, self._connections.get(peer, ""))
+
+    def _prove(self, peer: PeerId, address: str) -> None:
+        if address in self._claimed.get(peer, ()):
+            put_newest(self._proven, peer, address, PEERS_MAX)
+
+    def named(self, peer: PeerId, address: bytes, namer: PeerId) -> None:
+        """A node named `address` together with a peer."""
+        if peer in self._connections or peer in self._proven:
+            return
+        direct = _direct(address, peer)
+        if direct is None:
+            return
+        by_namer = self._named.get(peer, {})
+        if namer in by_namer or len(by_namer) < NAMERS_MAX:
+            put_newest(self._named, peer, by_namer | {namer: direct}, PEERS_MAX)
+
+    # Dialling ----------------------------------------------------------------------------------------
+
+    def to_dial(self, peer: PeerId) -> tuple[PeerAddress, ...]:
+        """Return where to dial a peer before it is asked something: nowhere if it is connected, or if p2pd
+        has to find it.
+
+        Say `reached` or `missed` afterwards.
+        """
+        if peer in self._connections:
+            return ()
+        if peer in self._proven:
+            return (PeerAddress(f"{self._proven[peer]}/p2p/{peer}", peer),)
+        chosen = {
+            namer: address
+            for namer, address in self._named.pop(peer, {}).items()
+            if self._may_try(namer, address)
+        }
+        if chosen:
+            put_newest(self._charged, peer, tuple(chosen), PEERS_MAX)
+        return tuple(dict.fromkeys(chosen.values()))
+
+    def reached(self, peer: PeerId, addresses: Sequence[PeerAddress]) -> None:
+        """The peer is connected after it was dialled at these addresses, whether there or elsewhere."""
+        self._connections.setdefault(peer, "")
+        put_newest(self._claimed, peer, frozenset(address.transport for address in addresses), PEERS_MAX)
+        for namer in self._charged.pop(peer, ()):
+            self._credit.charge(namer, CREDIT, -1.0, self._now())
+
+    def missed(self, peer: PeerId, addresses: Sequence[PeerAddress]) -> None:
+        """The peer was not reached at these addresses."""
+        self._proven.pop(peer, None)
+        self._charged.pop(peer, None)
+        for address in addresses:
+            self.dialling.failed(address, self._now())
+
+    def _may_try(self, namer: PeerId, address: PeerAddress) -> bool:
+        now, standing = self._now(), self._standing(address.peer_id)
+        if not self._credit.take(namer, CREDIT, 1.0, now):
+            return False
+        if self.dialling.may_dial_named(address, own=self._own, standing=standing, now=now):
+            return True
+        self._credit.charge(namer, CREDIT, -1.0, now)
+        return False
+
+
+def _direct(address: bytes, peer: PeerId) -> PeerAddress | None:
+    """Return an IP address with a TCP or QUIC port; None for anything else."""
+    try:
+        parsed = parse_peer_address(f"{read_address(address)}/p2p/{peer}") if address else None
+    except (MessageError, ConfigError):
+        return None
+    return parsed if parsed is not None and _DIRECT.fullmatch(parsed.transport) else None
+
+
+def _binary(transport: str) -> bytes:
+    return write_address(transport) if _DIRECT.fullmatch(transport) else b""
