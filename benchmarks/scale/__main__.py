@@ -32,7 +32,7 @@ def result_of(setting: Setting) -> Result:
     outcome = simulate(setting)
     opened = sum(tally.connections.total() for tally in outcome.tallies)
     dials = opened / setting.machines / setting.measured_s * 60
-    unaided = sum(tally.looked_up for tally in outcome.tallies) / max(1, opened)
+    unaided = sum(tally.unaided.total() for tally in outcome.tallies) / max(1, opened)
     connections = round(median(outcome.connections))
     p2pd = steady(setting.size, dials, connections, setting.seed, unaided=unaided)
     return Result(outcome, load_of(outcome), p2pd, time.process_time() - began)

@@ -321,6 +321,11 @@ class SimulatedNetwork:
             self._book.named(name, self._crowd.nodes[self._crowd.number_of[name]].binary, by)
         return len(publishers)
 
+    def store_for(self, publisher: int, envelope: bytes) -> None:
+        """A statistical peer asks this one to store an announcement, which is read from `Publications`."""
+        self._was_asked_by(publisher)
+        self.news(envelope)
+
     def _was_asked_by(self, other: int) -> None:
         """A request states the address of its sender, who is connected."""
         node = self._crowd.nodes[other]
@@ -395,7 +400,7 @@ class SimulatedNetwork:
             machine._guard.hearing.asked(self.peer_id)
         if other not in self._connected:
             self.tally.connections[purpose] += 1
-            self.tally.looked_up += other not in self._introduced
+            self.tally.unaided[purpose] += other not in self._introduced
             self._connect(other)
         self._introduced.pop(other, None)
         self._guard.hearing.answered(self._crowd.nodes[other].name)

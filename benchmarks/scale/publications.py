@@ -168,13 +168,18 @@ class Publications:
         entries = chain.from_iterable(own.values() for own in self._own.values())
         return Counter(entry.about for _, entry in entries if since <= entry.since < until)
 
-    def news(self, round_: int) -> list[tuple[float, int, bytes]]:
-        """Return what machines are to store in a round, in order: when, which machine, the announcement."""
+    def news(self, round_: int) -> list[tuple[float, int, int, bytes]]:
+        """Return what machines are to store in a round, in order: when, which machine, who asks it to, and
+        the announcement.
+        """
         found = []
         for key, entries in self._round(round_).items():
             for holder in self._crowd.nearest(key, REPLICAS):
                 if holder < self._real:
-                    found += [(entry.since, holder, self._made(key, entry)[1].value) for entry in entries]
+                    found += [
+                        (entry.since, holder, entry.publisher, self._made(key, entry)[1].value)
+                        for entry in entries
+                    ]
         return sorted(found)
 
     def published_at(self, digest: bytes) -> float | None:

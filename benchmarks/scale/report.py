@@ -110,7 +110,7 @@ ROWS: tuple[Row, ...] = (
     ),
     (
         "of these: to peers whose address we do not know",
-        lambda r: f"{per_minute(r, sum(t.looked_up for t in r.outcome.tallies)):.1f}",
+        lambda r: f"{per_minute(r, sum(t.unaided.total() for t in r.outcome.tallies)):.1f}",
     ),
     ("p2pd: part of all peers whose addresses it knows", lambda r: f"{r.p2pd.known:.2f}"),
     ("p2pd: peers looked up a minute", lambda r: f"{r.p2pd.lookups:.1f}"),
@@ -153,7 +153,7 @@ def table(results: Sequence[Result]) -> str:
 
 def purposes(results: Sequence[Result]) -> str:
     """Return by purpose the KB/s of answers that a machine receives, its calls per second, and the
-    connections that it opens per minute; means.
+    connections that it opens per minute, in brackets to peers whose address it does not know; means.
     """
     heads = [f"{result.size:,} peers" for result in results]
     lines = [
@@ -166,9 +166,10 @@ def purposes(results: Sequence[Result]) -> str:
             seconds = result.outcome.setting.measured_s * len(result.outcome.tallies)
             flow = together([tally.of(purpose) for tally in result.outcome.tallies])
             made = sum(tally.connections[purpose] for tally in result.outcome.tallies)
+            unaided = sum(tally.unaided[purpose] for tally in result.outcome.tallies)
             cells.append(
                 f"{(flow.answered + flow.found) / KB / seconds:.2f}; {flow.calls / seconds:.2f}; "
-                f"{per_minute(result, made):.1f}"
+                f"{per_minute(result, made):.1f} ({per_minute(result, unaided):.1f})"
             )
         lines.append(f"| {purpose} | " + " | ".join(cells) + " |")
     return "\n".join(lines)

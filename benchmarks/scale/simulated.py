@@ -160,11 +160,11 @@ async def _tell_news(publications: Publications, machines: dict[int, SimulatedNe
     """Deliver to the machines what statistical peers store with them."""
     while True:
         round_ = MANIFEST.round_at(int(simulated_wall_clock()))
-        for at, holder, envelope in publications.news(round_):
+        for at, holder, publisher, envelope in publications.news(round_):
             if (wait := at - simulated_wall_clock()) > 0:
                 await asyncio.sleep(wait)
             if at > simulated_wall_clock() - 1.0:
-                machines[holder].news(envelope)
+                machines[holder].store_for(publisher, envelope)
         await asyncio.sleep(max(0.1, MANIFEST.round_start(round_ + 1) - simulated_wall_clock()))
 
 

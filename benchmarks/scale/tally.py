@@ -65,8 +65,8 @@ class Tally:
     """Keys walked to."""
     connections: Counter[Purpose] = field(default_factory=Counter)
     """Connections made, by the purpose of the first call over each."""
-    looked_up: int = 0
-    """Connections made to peers whose address was unknown, so that p2pd has to know it or look it up."""
+    unaided: Counter[Purpose] = field(default_factory=Counter)
+    """Those of them to peers whose address was unknown, so that p2pd has to know it or look it up."""
     copies: int = 0
     """Announcements received, counting repeats."""
 
