@@ -274,6 +274,9 @@ class SimulatedNetwork:
     def nearest(self, key: int, count: int) -> list[PeerID]:
         return [peer for _, peer in self.routing_table.get_nearest_neighbors(DHTID(key), count)]
 
+    def is_connected(self, peer: PeerID) -> bool:
+        return self._crowd.number(peer) in self._connected
+
     def start(self, work: Coroutine[Any, Any, Any], name: str) -> asyncio.Task[Any]:
         return asyncio.get_running_loop().create_task(work, name=name)
 

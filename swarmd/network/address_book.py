@@ -111,6 +111,10 @@ class AddressBook:
         if namer in by_namer or len(by_namer) < NAMERS_MAX:
             put_newest(self._named, peer, by_namer | {namer: direct}, PEERS_MAX)
 
+    def is_connected(self, peer: PeerId) -> bool:
+        """Whether the peer was connected when connections were last listed, or was reached since."""
+        return peer in self._connections
+
     # Dialling ----------------------------------------------------------------------------------------
 
     def to_dial(self, peer: PeerId) -> tuple[PeerAddress, ...]:

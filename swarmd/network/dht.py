@@ -341,6 +341,10 @@ class SwarmDHT(DHTProtocol):  # type: ignore[misc]  # hivemind is untyped
         """All peers in the routing table."""
         return list(self.routing_table.uid_to_peer_id.values())
 
+    def is_connected(self, peer: PeerID) -> bool:
+        """Whether there is probably a connection to the peer."""
+        return self._book.is_connected(read_peer_id(peer.to_bytes()))
+
     def nearest(self, key: int, count: int) -> list[PeerID]:
         """The `count` peers in the routing table that are nearest to `key`."""
         return [peer for _, peer in self.routing_table.get_nearest_neighbors(DHTID(key), count)]

@@ -197,7 +197,7 @@ class Searcher:
 
     async def look_around(self) -> None:
         """Walk towards this peer's own DHT id, to fill the routing table."""
-        await self._walk([self._dht.node_id], _Known())
+        await self._walk([self._dht.node_id], _Known(), sparing=True)
 
     def forgive(self) -> None:
         """Follow all names again, including those of peers that did not answer recently: a peer that was away
@@ -219,11 +219,23 @@ class Searcher:
         known: _Known,
         take: Callable[[int, Answer], None] = lambda _key, _answer: None,
         enough: Callable[[], bool] = lambda: False,
+        *,
+        sparing: bool = False,
     ) -> Walk:
-        """Walk towards `keys` until the nearest nodes have answered, time is up, or `enough` returns True."""
+        """Walk towards `keys` until the nearest nodes have answered, time is up, or `enough` returns True.
+
+        `sparing`: open few connections. Hostile nodes can then delay the walk longer.
+        """
         start = {key: known.add(self._dht.nearest(key, NEIGHBOURS_MAX)) for key in keys}
         contacts = self._contacts(keys, known)
-        walk = Walk(keys, start, contacts, self._vouching.follow, keys_at_once=FIND_KEYS_MAX)
+        walk = Walk(
+            keys,
+            start,
+            contacts,
+            self._vouching.follow,
+            keys_at_once=FIND_KEYS_MAX,
+            is_connected=lambda node: not sparing or self._dht.is_connected(known.peers[node]),
+        )
         calls: Calls[Question, Names] = Calls(self._spawn, self._lateness, SEARCH_S)
 
         def next_question() -> Question | None:
@@ -308,7 +320,7 @@ class Searcher:
                 asked[key] = key if check else key ^ 1
         if asked:
             known = _Known()
-            walk = await self._walk(list(asked.values()), known)
+            walk = await self._walk(list(asked.values()), known, sparing=True)
             for key, beside in asked.items():
                 nodes, contacts = walk.nearest(beside), frozenset(walk.contacts(beside))
                 found[key] = _Near(tuple(nodes), contacts, {node: known.peers[node] for node in nodes}, now)

@@ -9,6 +9,8 @@ hostile:
   followed.
 - Nodes that were known before are asked first. So are some contacts for each key, however far from it: an
   attacker chooses where its nodes are in the DHT, but not which peers are contacts.
+- Nodes that were known before but are not connected are asked a few at a time, and only while no nearer name
+  is left: each costs a connection, and the first answers usually name nearer nodes.
 - While an answer can still come in time, nobody is asked in its place. Otherwise, each of the first answers
   would lead to a node that is near only as long as nearer ones have not answered yet: 27 nodes instead of 18
   in a swarm of 10,000.
@@ -26,6 +28,11 @@ from dataclasses import dataclass
 BEAM = 8
 """Nearest nodes that must have answered about a key before the walk stops there. hivemind's 20 double the
 bytes of a store and find the same.
+"""
+
+KNOCKS_MAX = 3
+"""Known nodes that are not connected and are asked at once about one key: Kademlia's alpha. Asking eight led
+to 16 new connections for an announcement in a swarm of 10,000, instead of %NEW%.
 """
 
 NAMES_MAX = 24
@@ -58,11 +65,13 @@ class Walk:
         follow: Callable[[int], bool],
         *,
         keys_at_once: int,
+        is_connected: Callable[[int], bool] = lambda _node: True,
     ) -> None:
         """`start`, `contacts`: for each key, the known nodes and those asked in any case.
 
         `follow`: charges a node for one name it returned. `keys_at_once`: the keys in one question.
         """
+        self._is_connected = is_connected
         self._keys = tuple(keys)
         self._follow = follow
         self._keys_at_once = keys_at_once
@@ -80,6 +89,8 @@ class Walk:
         self._pending = dict.fromkeys(keys, 0)
         self._expected: dict[int, set[int]] = {key: set() for key in keys}
         """Distances of the nodes whose answers can still come in time."""
+        self._knocking: dict[int, set[int]] = {key: set() for key in keys}
+        """Known nodes that were not connected and have not answered yet."""
         self._alive: set[int] = set()
         self._silent: set[int] = set()
 
@@ -90,6 +101,8 @@ class Walk:
                 return self._question(key, known, None)
             if (named := self._next_named(key)) is not None:
                 return self._question(key, *named)
+            if (known := self._next_known(key)) is not None:  # the nearer names could not be followed
+                return self._question(key, known, None)
         return None
 
     def answered(self, question: Question, names: Names) -> None:
@@ -98,6 +111,7 @@ class Walk:
         for key in question.keys:
             self._pending[key] -= 1
             self._expected[key].discard(key ^ question.node)
+            self._knocking[key].discard(question.node)
             insort(self._near[key], (key ^ question.node, question.node))
             nearest = heapq.nsmallest(BEAM, {key ^ node: node for node in names.get(key, ())}.items())
             for distance, node in nearest:
@@ -108,6 +122,7 @@ class Walk:
         """The node has not answered in time, so others are asked in its place. Its answer still counts."""
         for key in question.keys:
             self._expected[key].discard(key ^ question.node)
+            self._knocking[key].discard(question.node)
 
     def silent(self, question: Question) -> None:
         """The node did not answer."""
@@ -129,11 +144,23 @@ class Walk:
 
     def _next_known(self, key: int) -> int | None:
         due, known = self._due[key], self._known[key]
-        while due or (known and key ^ known[0] < self._bound(key)):
-            node = due.pop(0) if due else known.pop(0)
-            if self._may_ask(key, node):
+        while due:
+            if self._may_ask(key, node := due.pop(0)):
+                return node
+        while known and key ^ known[0] < self._bound(key) and not self._waits(key, known[0]):
+            if self._may_ask(key, node := known.pop(0)):
+                if not self._is_connected(node):
+                    self._knocking[key].add(node)
                 return node
         return None
+
+    def _waits(self, key: int, node: int) -> bool:
+        """Whether a known node is left for later, because it would have to be connected first."""
+        if self._is_connected(node):
+            return False
+        may_follow = self._named[key] and self._followed[key] < NAMES_MAX
+        nearest_name = self._named[key][0][0] if may_follow else float("inf")
+        return len(self._knocking[key]) >= KNOCKS_MAX or nearest_name < key ^ node
 
     def _next_named(self, key: int) -> tuple[int, int | None] | None:
         """Return the nearest name that can be followed, and the node charged for it, if any."""

@@ -60,6 +60,7 @@ class Honest:
         self.shelf = Shelf(world.rng)
         self.table: dict[int, PeerID] = {}
         self.delivered: set[PeerId] = set()
+        self.connected: set[PeerID] = set()
         self.guard = Guard(asyncio.get_running_loop().time, lambda peer: int(peer in self.delivered))
         self.searcher = Searcher(
             self,
@@ -80,11 +81,15 @@ class Honest:
     def nearest(self, key: int, count: int) -> list[PeerID]:
         return [self.table[node] for node in sorted(self.table, key=lambda node: node ^ key)[:count]]
 
+    def is_connected(self, peer: PeerID) -> bool:
+        return peer in self.connected
+
     def start(self, work: Coroutine[Any, Any, Any], name: str) -> asyncio.Task[Any]:
         return self.world.start(work, name)
 
     async def find(self, peer: PeerID, keys: Sequence[bytes]) -> list[Answer] | None:
         self.asked += 1
+        self.connected.add(peer)
         return await self.world.call(peer, 0, keys)
 
     async def store(self, peer: PeerID, things: Sequence[Packed]) -> list[bool] | None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterable
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from swarmd.network.walk import BEAM, NAMES_MAX, Question, Walk
+from swarmd.network.walk import BEAM, KNOCKS_MAX, NAMES_MAX, Question, Walk
 
 KEYS_AT_ONCE = 4
 NAMED = 20
@@ -20,6 +21,7 @@ def walk_to(
     start: Iterable[int],
     contacts: Iterable[int] = (),
     follow: Callable[[int], bool] = lambda _namer: True,
+    is_connected: Callable[[int], bool] = lambda _node: True,
 ) -> Walk:
     keys = list(keys)
     return Walk(
@@ -28,6 +30,7 @@ def walk_to(
         {key: list(contacts) for key in keys},
         follow,
         keys_at_once=KEYS_AT_ONCE,
+        is_connected=is_connected,
     )
 
 
@@ -49,12 +52,14 @@ def nearest(key: int, nodes: Iterable[int], count: int) -> list[int]:
 
 
 @settings(max_examples=30, deadline=None)
-@given(st.integers(0, 2**32), st.integers(1, 6))
-def test_the_nearest_of_an_honest_swarm_are_found_from_any_of_them(seed: int, keys_count: int) -> None:
+@given(st.integers(0, 2**32), st.integers(1, 6), st.booleans())
+def test_the_nearest_of_an_honest_swarm_are_found_from_any_of_them(
+    seed: int, keys_count: int, connected: bool
+) -> None:
     rng = random.Random(seed)
     nodes = [rng.randrange(PLACES) for _ in range(100)]
     keys = [rng.randrange(PLACES) for _ in range(keys_count)]
-    walk = walk_to(keys, rng.sample(nodes, 2))
+    walk = walk_to(keys, rng.sample(nodes, 30), is_connected=lambda _node: connected)
     questions = carry_out(walk, lambda node, key: nearest(key, [n for n in nodes if n != node], NAMED))
     assert all(walk.nearest(key)[:5] == nearest(key, nodes, 5) for key in keys)
     assert all(len(question.keys) <= KEYS_AT_ONCE for question in questions)
@@ -63,8 +68,8 @@ def test_the_nearest_of_an_honest_swarm_are_found_from_any_of_them(seed: int, ke
 
 
 @settings(max_examples=30, deadline=None)
-@given(st.integers(0, 2**32), st.integers(1, BEAM - 1))
-def test_names_of_nobody_push_no_real_node_out_of_sight(seed: int, liars_count: int) -> None:
+@given(st.integers(0, 2**32), st.integers(1, BEAM - 1), st.booleans())
+def test_names_of_nobody_push_no_real_node_out_of_sight(seed: int, liars_count: int, connected: bool) -> None:
     """hivemind's walk takes the names for the nearest nodes, and asks no other."""
     rng = random.Random(seed)
     honest, key = rng.randrange(PLACES), rng.randrange(PLACES)
@@ -74,7 +79,7 @@ def test_names_of_nobody_push_no_real_node_out_of_sight(seed: int, liars_count: 
     def answer(node: int, _key: int) -> Iterable[int] | None:
         return () if node == honest else nobody.get(node)
 
-    walk = walk_to([key], [honest, *liars])
+    walk = walk_to([key], [honest, *liars], is_connected=lambda _node: connected)
     carry_out(walk, answer)
     assert honest in walk.nearest(key)
     assert not set(walk.nearest(key)) & {name for names in nobody.values() for name in names}
@@ -116,7 +121,50 @@ def test_in_place_of_a_late_or_a_silent_node_the_next_nearest_is_asked_and_a_lat
     assert dead.node not in walk.nearest(0)
 
 
-def test_the_eight_nearest_known_nodes_are_asked_before_any_name_is_followed():
+def test_known_nodes_that_are_not_connected_are_asked_a_few_at_a_time() -> None:
+    known = [100 * n for n in range(1, 20)]
+    walk = walk_to([0], known, is_connected=lambda _node: False)
+    first = [walk.next() for _ in range(KNOCKS_MAX)]
+    assert [question.node for question in first if question] == known[:KNOCKS_MAX]
+    assert walk.next() is None
+    assert first[0] is not None
+    walk.answered(first[0], {0: [7, 350, 9, 5]})
+    named = [walk.next() for _ in range(4)]
+    assert [question.node for question in named if question] == [5, 7, 9, 350]
+    assert [question.namer for question in named if question] == [100] * 4
+    following = walk.next()
+    assert following is not None
+    assert (following.node, following.namer) == (400, None), "farther than all names, and one has answered"
+    assert walk.next() is None
+
+
+def test_where_nearer_names_lead_nowhere_the_other_known_nodes_are_asked() -> None:
+    known = [100 * n for n in range(1, 20)]
+    for follow, answers in ((False, ()), (True, None)):
+        walk = walk_to([0], known, follow=lambda _, follow=follow: follow, is_connected=lambda _node: False)
+
+        def names(node: int, _key: int, answers: Iterable[int] | None = answers) -> Iterable[int] | None:
+            return range(1, 9) if node == 100 else () if node > 100 else answers
+
+        carry_out(walk, names)
+        assert walk.nearest(0) == known[:BEAM]
+
+
+def test_a_late_or_silent_node_makes_room_for_the_next_one() -> None:
+    walk = walk_to([0], range(1, 20), is_connected=lambda _node: False)
+    slow, dead, _ = (walk.next() for _ in range(KNOCKS_MAX))
+    assert slow is not None
+    assert dead is not None
+    assert walk.next() is None
+    walk.late(slow)
+    assert walk.next() is not None
+    assert walk.next() is None
+    walk.silent(dead)
+    assert walk.next() is not None
+    assert walk.next() is None
+
+
+def test_the_eight_nearest_connected_nodes_are_asked_before_any_name_is_followed():
     known = [100 * n for n in range(1, 20)]
     walk = walk_to([0], known, [PLACES - 1, PLACES - 2])
     asked = [walk.next() for _ in range(4)]
@@ -168,7 +216,8 @@ def test_a_silent_node_is_not_asked_again_and_counts_as_near_to_nothing() -> Non
     assert walk.nearest(0) == []
 
 
-def test_where_the_nearest_are_gone_the_next_nearest_are_asked() -> None:
-    walk = walk_to([0], range(1, 21))
+@pytest.mark.parametrize("connected", [True, False])
+def test_where_the_nearest_are_gone_the_next_nearest_are_asked(connected: bool) -> None:
+    walk = walk_to([0], range(1, 21), is_connected=lambda _node: connected)
     carry_out(walk, lambda node, _key: None if node <= 12 else ())
     assert walk.nearest(0) == list(range(13, 21))
