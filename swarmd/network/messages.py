@@ -59,8 +59,8 @@ STORE_ANSWER_BYTES_MAX = 512
 """One byte for each of 64 items and the sender's id, or two bytes each if not packed."""
 
 FIND_ANSWER_BYTES_MAX = FIND_KEYS_MAX * (DICTIONARY_BYTES_MAX + 2_048) + 512
-"""Four full shards of the largest entries (1.03 MiB), each with 20 neighbours of 62 bytes and an address of 27.
-Those are statuses. Announcements, which come with the addresses of their publishers, are shorter.
+"""Four full shards of the largest entries (1.03 MiB), each with 20 neighbours of 62 bytes and as many
+addresses of 27. Those entries are statuses; announcements, which have publishers' addresses, are shorter.
 """
 
 ADDRESS_BYTES_MAX = 24

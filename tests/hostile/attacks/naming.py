@@ -22,7 +22,7 @@ from tests.hostile.attacker import FIND, Attacker, node_id, paced
 from tests.hostile.attacks.dialling import Strangers
 from tests.hostile.figures import Figure, at_least, at_most
 from tests.hostile.forging import Item
-from tests.hostile.scene import LONG_S, LONG_SETTLE_S, Attack, Counts, Evidence, Scene
+from tests.hostile.scene import LONG_S, Attack, Counts, Evidence, Scene
 from tests.hostile.verdicts import exchanges
 
 NEIGHBOURS = 8
@@ -149,7 +149,6 @@ ATTACKS = tuple(
         partial(misname, identities),
         partial(judge, identities),
         LONG_S,
-        settle_s=LONG_SETTLE_S,
         by_default=identities > 1,
     )
     for identities, what in ((1, "a DHT node"), (64, "eight DHT nodes and 56 more identities"))
