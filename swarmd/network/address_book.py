@@ -36,8 +36,8 @@ NAMERS_MAX = 4
 
 CREDIT = Rate(1 / 600, 2.0)
 """Addresses from one node that are tried before the first has led to its peer: two, and one more every ten
-minutes. A false one can keep p2pd from reaching the peer for five seconds. What a peer costs that p2pd finds
-elsewhere is charged once its connection is seen.
+minutes. A false one can keep p2pd from reaching the peer for five seconds. If the peer turns out to be
+connected elsewhere, or not any more, the node is charged after all.
 """
 
 NODES_MAX = 4_096
@@ -92,10 +92,11 @@ class AddressBook:
         self._own = tuple(address.rpartition("/p2p/")[0] for address in own if not is_relayed(address))
         for peer, address in connections.items():
             self._prove(peer, address)
-        for peer in self._refunded.keys() & connections.keys():
-            for namer, named in self._refunded.pop(peer).items():
-                if named != connections[peer]:
+        for peer, addresses in self._refunded.items():
+            for namer, named in addresses.items():
+                if named != connections.get(peer):
                     self._credit.charge(namer, CREDIT, 1.0, self._now())
+        self._refunded.clear()
 
     def restarted(self) -> None:
         """p2pd is a new one, and not connected to anybody."""

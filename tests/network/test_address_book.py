@@ -186,7 +186,7 @@ def test_a_node_whose_peers_are_elsewhere_is_soon_not_followed_although_they_wer
     book.named(OTHER, binary("/ip4/8.8.4.5/tcp/4001"), NODE)
     for peer in (PEER, OTHER):
         book.reached(peer, book.to_dial(peer))
-    book.located({PEER: AT, OTHER: AT}, [OWN])
+    book.located({PEER: AT}, [OWN])  # and the other hung up
     book.named(IDS[9], binary(AT), NODE)
     assert dialled(book, IDS[9]) == []
 
@@ -210,7 +210,9 @@ def test_two_calls_to_a_named_peer_at_once_cost_neither_namer_anything_if_it_is_
             assert dialled(book) == [AT]
         for _ in range(2):
             book.reached(PEER, [parse_peer_address(f"{AT}/p2p/{PEER}")])
-        book.located({}, [OWN])
+        book.located({PEER: AT}, [OWN])
+        book.missed(PEER, [])
+        book.restarted()
 
 
 def test_nodes_without_credit_do_not_keep_the_names_of_others_out() -> None:
