@@ -226,11 +226,14 @@ class Steady:
 
 
 def steady(
-    size: int, dials: float, connections: int, seed: int, *, unaided: float = 1.0, draws: int = 100
+    size: int, dials: float, connections: int, seed: int, *, unaided: float | None = None, draws: int = 100
 ) -> Steady:
     """Return the steady state of a swarm in which each peer has so many connections, and dials so many peers
-    a minute that it is not connected to, any with equal probability. `unaided`: the part of these dials for
-    which p2pd is given no address.
+    a minute that it is not connected to, any with equal probability.
+
+    `unaided`: the part of these dials for which p2pd is given no address; None if it is never given any. These
+    peers were never connected, because our address book remembers those longer than p2pd does. So p2pd knows
+    such a peer only if an answer named it.
 
     Addresses are remembered from connections, which either end may have opened, and from answers. What is
     remembered makes lookups shorter and rarer, and so fewer addresses are learned.
@@ -243,15 +246,17 @@ def steady(
     askers = [(rng.randrange(size), set(rng.sample(range(size), connections))) for _ in range(draws)]
     some = [refresh(nodes, asker, rng, linked)[0] for asker, linked in askers]
     regular = mean(some) * (1 / (2 * REFRESH_MINUTES))
-    known = 0.5
+    known, named = 0.5, 0.0
     for _ in range(ROUNDS):
         found = [_search(nodes, asker, linked, known, rng) for asker, linked in askers]
         unknown = [each for each in found if each is not None]
-        lookups = dials * unaided * (1 - known) * len(unknown) / draws
+        wanted = dials * (1 - known if unaided is None else unaided * (1 - named))
+        lookups = wanted * len(unknown) / draws
         search = mean(unknown) * lookups
         met = 2 * (dials + search.dialled + regular.dialled)
         heard = search.heard + regular.heard
         remembered = 1 - math.exp(-(CONNECTED_MINUTES * met + HEARD_MINUTES * heard) / size)
+        named = 1 - math.exp(-HEARD_MINUTES * heard / size)
         if abs(remembered - known) < SAME:
             break
         known += (remembered - known) / 2

@@ -89,7 +89,7 @@ class SimulatedNetwork:
         self._own = OwnAnnouncements(self.node.name, lambda: MANIFEST)
         self._pulled: dict[PeerId, int] = {}
         self._guard = Guard(loop.time, lambda peer: self._pulled.get(peer, 0))
-        self._book = AddressBook(self._guard.standing, loop.time)
+        self._book = AddressBook(loop.time)
         self._searcher = Searcher(
             self,  # type: ignore[arg-type]
             self._guard,
@@ -313,16 +313,18 @@ class SimulatedNetwork:
 
     def _note_addresses(self, namer: int, neighbours: Sequence[PeerID], entries: Mapping[bytes, Held]) -> int:
         """Learn the addresses of a node's answer, and return of how many publishers. A statistical node knows
-        all: its neighbours and the publishers were connected to it.
+        all: its neighbours and the publishers were connected to it, and stated where they are.
         """
         by, machine = self._crowd.nodes[namer].name, self._machines.get(namer)
+
+        def known(name: PeerId) -> bytes:
+            at = self._crowd.nodes[self._crowd.number_of[name]].binary
+            return at if machine is None else machine._book.address_of(name)
+
         publishers = [publisher for publisher in map(announcer_of, entries) if publisher is not None]
-        for name in map(read_peer_id, map(PeerID.to_bytes, neighbours)):
-            binary = self._crowd.nodes[self._crowd.number_of[name]].binary
-            self._book.named(name, binary if machine is None else machine._book.address_of(name), by)
-        for name in publishers:
-            self._book.named(name, self._crowd.nodes[self._crowd.number_of[name]].binary, by)
-        return len(publishers)
+        for name in (*map(read_peer_id, map(PeerID.to_bytes, neighbours)), *publishers):
+            self._book.named(name, known(name), by)
+        return sum(bool(known(publisher)) for publisher in publishers)
 
     def store_for(self, publisher: int, envelope: bytes) -> None:
         """A statistical peer asks this one to store an announcement, which is read from `Publications`."""

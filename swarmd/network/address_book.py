@@ -17,11 +17,10 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 
 from protocol import PeerId
-from swarmd.addresses import PeerAddress, parse_peer_address
+from swarmd.addresses import PeerAddress, is_public, is_relayed, parse_peer_address
 from swarmd.errors import ConfigError
 from swarmd.network.binary_addresses import read_address, write_address
 from swarmd.network.dialling import Dialling
-from swarmd.network.interface import Standing
 from swarmd.network.malformed import MessageError
 from swarmd.network.newest import put_newest
 from swarmd.network.rates import Buckets, Rate
@@ -37,7 +36,8 @@ NAMERS_MAX = 4
 
 CREDIT = Rate(1 / 600, 2.0)
 """Addresses from one node that are tried before the first has led to its peer: two, and one more every ten
-minutes. A false one can keep p2pd from reaching the peer for five seconds.
+minutes. A false one can keep p2pd from reaching the peer for five seconds. If the peer turns out to be
+connected elsewhere, or not any more, the node is charged after all.
 """
 
 NODES_MAX = 4_096
@@ -50,28 +50,31 @@ _DIRECT = re.compile(r"/ip[46]/[^/]+/(tcp/\d+|udp/\d+/quic-v1)")
 class AddressBook:
     """The addresses known to one peer. Multiaddrs are without /p2p/; those of messages are binary."""
 
-    def __init__(self, standing: Callable[[PeerId], Standing], monotonic: Callable[[], float]) -> None:
+    def __init__(self, monotonic: Callable[[], float]) -> None:
         self.dialling = Dialling()
         """Bounds all dials at addresses that strangers claim."""
-        self._standing = standing
         self._now = monotonic
         self._own: tuple[str, ...] = ()
+        self._is_closed = False
         self._connections: dict[PeerId, str] = {}
         self._claimed: OrderedDict[PeerId, frozenset[str]] = OrderedDict()
         """What a peer states, and where it was dialled."""
         self._proven: OrderedDict[PeerId, str] = OrderedDict()
-        self._named: OrderedDict[PeerId, dict[PeerId, PeerAddress]] = OrderedDict()
-        """Peer -> node that named it -> address."""
+        self._named: OrderedDict[PeerId, dict[PeerId, bytes]] = OrderedDict()
+        """Peer -> node that named it -> address, not decoded until the peer is dialled."""
         self._credit = Buckets(NODES_MAX)
-        self._charged: OrderedDict[PeerId, tuple[PeerId, ...]] = OrderedDict()
-        """Peers being dialled at named addresses, and the nodes that named these."""
+        self._charged: OrderedDict[PeerId, dict[PeerId, str]] = OrderedDict()
+        """Peers being dialled at named addresses: node -> the address that it named."""
+        self._refunded: OrderedDict[PeerId, dict[PeerId, str]] = OrderedDict()
+        """The same of peers that were reached, it is not known yet where."""
 
     # What is told to other nodes ---------------------------------------------------------------------
 
     @property
     def own(self) -> bytes:
         """The address at which this peer says that it can be dialled: b"" if it knows none."""
-        return next(filter(None, map(_binary, self._own)), b"")
+        open_at = (address for address in self._own if not (self._is_closed and is_public(address)))
+        return next(filter(None, map(_binary, open_at)), b"")
 
     def address_of(self, peer: PeerId) -> bytes:
         """Return the address to name with a peer, or b"" if none is known for certain."""
@@ -79,14 +82,25 @@ class AddressBook:
 
     # What is learned ---------------------------------------------------------------------------------
 
-    def located(self, connections: Mapping[PeerId, str], own: Sequence[str]) -> None:
+    def located(
+        self, connections: Mapping[PeerId, str], own: Sequence[str], *, is_closed: bool = False
+    ) -> None:
         """Update the connected peers, each with the multiaddr of the other end, and this peer's own
-        multiaddrs, best first.
+        multiaddrs, best first. `is_closed`: its public ones are those of a router that lets nobody in.
         """
-        self._connections = dict(connections)
-        self._own = tuple(address.partition("/p2p/")[0] for address in own)
+        self._connections, self._is_closed = dict(connections), is_closed
+        self._own = tuple(address.rpartition("/p2p/")[0] for address in own if not is_relayed(address))
         for peer, address in connections.items():
             self._prove(peer, address)
+        for peer, addresses in self._refunded.items():
+            for namer, named in addresses.items():
+                if named != connections.get(peer):
+                    self._credit.charge(namer, CREDIT, 1.0, self._now())
+        self._refunded.clear()
+
+    def restarted(self) -> None:
+        """p2pd is a new one, and not connected to anybody."""
+        self._connections = {}
 
     def stated(self, peer: PeerId, address: bytes) -> None:
         """The peer itself says that it can be dialled at `address`, if anywhere."""
@@ -102,14 +116,11 @@ class AddressBook:
 
     def named(self, peer: PeerId, address: bytes, namer: PeerId) -> None:
         """A node named `address` together with a peer."""
-        if peer in self._connections or peer in self._proven:
-            return
-        direct = _direct(address, peer)
-        if direct is None:
+        if not address or peer in self._connections or peer in self._proven:
             return
         by_namer = self._named.get(peer, {})
-        if namer in by_namer or len(by_namer) < NAMERS_MAX:
-            put_newest(self._named, peer, by_namer | {namer: direct}, PEERS_MAX)
+        if (namer in by_namer or len(by_namer) < NAMERS_MAX) and self._has_credit(namer):
+            put_newest(self._named, peer, by_namer | {namer: address}, PEERS_MAX)
 
     def is_connected(self, peer: PeerId) -> bool:
         """Whether the peer was connected when connections were last listed, or was reached since."""
@@ -128,20 +139,24 @@ class AddressBook:
         if peer in self._proven:
             return (PeerAddress(f"{self._proven[peer]}/p2p/{peer}", peer),)
         chosen = {
-            namer: address
+            namer: direct
             for namer, address in self._named.pop(peer, {}).items()
-            if self._may_try(namer, address)
+            if (direct := _direct(address, peer)) is not None and self._may_try(namer, direct)
         }
         if chosen:
-            put_newest(self._charged, peer, tuple(chosen), PEERS_MAX)
+            texts = {namer: address.transport for namer, address in chosen.items()}
+            put_newest(self._charged, peer, self._charged.get(peer, {}) | texts, PEERS_MAX)
         return tuple(dict.fromkeys(chosen.values()))
 
     def reached(self, peer: PeerId, addresses: Sequence[PeerAddress]) -> None:
         """The peer is connected after it was dialled at these addresses, whether there or elsewhere."""
         self._connections.setdefault(peer, "")
         put_newest(self._claimed, peer, frozenset(address.transport for address in addresses), PEERS_MAX)
-        for namer in self._charged.pop(peer, ()):
+        charged = self._charged.pop(peer, {})
+        for namer in charged:
             self._credit.charge(namer, CREDIT, -1.0, self._now())
+        if charged:
+            put_newest(self._refunded, peer, charged, PEERS_MAX)
 
     def missed(self, peer: PeerId, addresses: Sequence[PeerAddress]) -> None:
         """The peer was not reached at these addresses."""
@@ -150,14 +165,19 @@ class AddressBook:
         for address in addresses:
             self.dialling.failed(address, self._now())
 
+    def _has_credit(self, namer: PeerId) -> bool:
+        had = self._credit.take(namer, CREDIT, 1.0, self._now())
+        if had:
+            self._credit.charge(namer, CREDIT, -1.0, self._now())
+        return had
+
     def _may_try(self, namer: PeerId, address: PeerAddress) -> bool:
-        now, standing = self._now(), self._standing(address.peer_id)
-        if not self._credit.take(namer, CREDIT, 1.0, now):
-            return False
-        if self.dialling.may_dial_named(address, own=self._own, standing=standing, now=now):
-            return True
-        self._credit.charge(namer, CREDIT, -1.0, now)
-        return False
+        """Whether to dial there. Charges the namer if so."""
+        return (
+            self._has_credit(namer)
+            and self.dialling.may_dial_named(address, own=self._own, now=self._now())
+            and self._credit.take(namer, CREDIT, 1.0, self._now())
+        )
 
 
 def _direct(address: bytes, peer: PeerId) -> PeerAddress | None:

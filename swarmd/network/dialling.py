@@ -44,8 +44,9 @@ NEVER_MET = Rate(12 / 60, 12)
 """Dials for peers never met: 12 per minute, enough for 4 new peers with all their addresses."""
 
 NAMED = Rate(1.0, 64)
-"""Dials for peers never met at addresses that DHT nodes named: 60 per minute, more than a peer of a swarm of
-ten thousand needs. For the rest, p2pd looks for an address itself.
+"""Dials at addresses that DHT nodes named: 60 per minute, more than a peer of a swarm of ten thousand needs.
+For the rest, p2pd looks for an address itself. PEER and TARGET count these dials apart: false names must not
+use up the dials at what a peer itself states.
 """
 
 BACK_OFF_S = 30.0
@@ -136,11 +137,12 @@ class Dialling:
                 refused.append(why)
         return Choice(tuple(dial), tuple(refused))
 
-    def may_dial_named(
-        self, address: PeerAddress, *, own: Sequence[str], standing: Standing, now: float
-    ) -> bool:
-        """Whether to dial an address that a DHT node named together with a peer."""
-        return self._why_not(address, own, standing, now, chosen=0, near=False, strangers=NAMED) is None
+    def may_dial_named(self, address: PeerAddress, *, own: Sequence[str], now: float) -> bool:
+        """Whether to dial an address that a DHT node named together with a peer. How well this peer knows the
+        other does not matter, because the other did not state it.
+        """
+        why = self._why_not(address, own, Standing.STRANGER, now, chosen=0, near=False, strangers=NAMED)
+        return why is None
 
     def failed(self, address: PeerAddress, now: float) -> None:
         """Nobody answered at this address, or a different peer did."""
@@ -179,11 +181,11 @@ class Dialling:
         return None
 
     def _may_dial(self, peer: PeerId, ip: Address, standing: Standing, now: float, strangers: Rate) -> bool:
-        if not self._dials.take(("peer", peer), PEER, 1.0, now):
+        if not self._dials.take((strangers, peer), PEER, 1.0, now):
             return False
         if standing >= Standing.MET:
             return True
-        return self._dials.take(("target", ip), TARGET, 1.0, now) and self._dials.take(
+        return self._dials.take((strangers, ip), TARGET, 1.0, now) and self._dials.take(
             strangers, strangers, 1.0, now
         )
 

@@ -110,7 +110,7 @@ class HivemindNetwork:
         announced = [parse_announced_address(text, key.peer_id) for text in config.announce]
         self._doors = Doors()
         self._pauses = Pauses(time.monotonic, time.time)
-        self._book = AddressBook(self._guard.standing, time.monotonic)
+        self._book = AddressBook(time.monotonic)
         self._neighbourhood = Neighbourhood(
             self._supervisor, key.peer_id, announced, self._guard, self._doors, self._book
         )
@@ -327,6 +327,7 @@ class HivemindNetwork:
             **{protocol: handler(partial(self._server.answer, protocol)) for protocol in SERVED},
             **self._reaching.handlers(),
         }
+        self._book.restarted()
         session = await Session.open(
             *(self._settings, self._rules, self._shelf, self._own, self._guard, self._book),
             *(self._clock, self._pauses, streams),

@@ -59,7 +59,9 @@ STORE_ANSWER_BYTES_MAX = 512
 """One byte for each of 64 items and the sender's id, or two bytes each if not packed."""
 
 FIND_ANSWER_BYTES_MAX = FIND_KEYS_MAX * (DICTIONARY_BYTES_MAX + 2_048) + 512
-"""Four full shards of the largest entries (1.03 MiB), each with 20 neighbours of 62 bytes."""
+"""Four full shards of the largest entries (1.03 MiB), each with 20 neighbours of 62 bytes and as many
+addresses of 27. Those entries are statuses; announcements, which have publishers' addresses, are shorter.
+"""
 
 ADDRESS_BYTES_MAX = 24
 """Bytes of the multiaddr that a node states, or names with a peer: /ip6/.../udp/.../quic-v1 takes 23."""
@@ -67,8 +69,10 @@ ADDRESS_BYTES_MAX = 24
 ADDRESS, PUBLISHER_ADDRESS = 16, 17
 """Our own protobuf fields. hivemind's end at 7, and it ignores others."""
 
-OWN_FIELDS_MAX = 128
-"""Fields of one message that hivemind does not know; 20 neighbours and 64 publishers have 84 addresses."""
+UNKNOWN_BYTES_MAX = 4_096
+"""Bytes of the fields of one message that hivemind does not know. The addresses of 20 neighbours and 64
+publishers take 2,268. Listing such fields takes 10 us each, so a megabyte of them would take seconds.
+"""
 
 _LENGTH_DELIMITED = 2  # protobuf's wire type
 _PACKED_NONE = b"\xc0"
@@ -165,11 +169,12 @@ def _found(key: bytes, result: Any) -> Found:
     for node_id in ids:
         _dht_id(node_id)
     items, neighbours = _found_items(key, result), tuple(map(_neighbour, peers))
+    fields = _own_fields(result)
     return Found(
         items,
         neighbours,
-        _addresses(result, ADDRESS, len(neighbours)),
-        _addresses(result, PUBLISHER_ADDRESS, len(items)),
+        _one_each(fields[ADDRESS], len(neighbours)),
+        _one_each(fields[PUBLISHER_ADDRESS], len(items)),
     )
 
 
@@ -196,8 +201,8 @@ def _store_item(key: bytes, subkey: bytes, value: bytes, expires: float) -> Item
 
 def _sender(request: Any) -> Sender:
     place: bytes = request.peer.node_id
-    address = _own_fields(request.peer, ADDRESS)
-    return Sender(_dht_id(place) if place else b"", address[0] if address else b"")
+    addresses = _own_fields(request.peer)[ADDRESS]
+    return Sender(_dht_id(place) if place else b"", addresses[0] if addresses else b"")
 
 
 def _parsed(kind: type[M], data: bytes, bytes_max: int) -> M:
@@ -216,24 +221,28 @@ def add_addresses(message: Message, field: int, addresses: Sequence[bytes]) -> N
         message.MergeFromString(b"".join(tag + write_varint(len(each)) + each for each in addresses))
 
 
-def _addresses(result: Any, field: int, count: int) -> tuple[bytes, ...]:
+def _one_each(addresses: tuple[bytes, ...], count: int) -> tuple[bytes, ...]:
     """Return one address for each of `count` peers, b"" where none is known, or no addresses at all."""
-    addresses = _own_fields(result, field)
     if addresses and len(addresses) != count:
         raise MessageError(Malformed.COUNT, f"{len(addresses)} addresses of {count} peers")
     return addresses
 
 
-def _own_fields(message: Any, field: int) -> tuple[bytes, ...]:
-    """Return the values of one of our own fields, in order."""
-    unknown = UnknownFieldSet(message)
-    if len(unknown) > OWN_FIELDS_MAX:
-        raise MessageError(Malformed.COUNT, f"{len(unknown)} unknown fields")
-    found = [each for each in unknown if each.field_number == field]
-    for each in found:
+def _own_fields(message: Message) -> dict[int, tuple[bytes, ...]]:
+    """Return the addresses in our own fields, in order."""
+    known = type(message)()
+    known.CopyFrom(message)
+    known.DiscardUnknownFields()
+    if (excess := message.ByteSize() - known.ByteSize()) > UNKNOWN_BYTES_MAX:
+        raise MessageError(Malformed.SIZE, f"{excess} bytes of unknown fields")
+    unknown = [each for each in UnknownFieldSet(message) if each.field_number in (ADDRESS, PUBLISHER_ADDRESS)]
+    for each in unknown:
         if each.wire_type != _LENGTH_DELIMITED or len(each.data) > ADDRESS_BYTES_MAX:
             raise MessageError(Malformed.ADDRESS, f"an address of more than {ADDRESS_BYTES_MAX} bytes")
-    return tuple(bytes(each.data) for each in found)
+    return {
+        field: tuple(bytes(each.data) for each in unknown if each.field_number == field)
+        for field in (ADDRESS, PUBLISHER_ADDRESS)
+    }
 
 
 def _dht_id(data: bytes) -> bytes:

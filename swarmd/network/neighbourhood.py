@@ -83,6 +83,7 @@ class Neighbourhood:
         self._met: tuple[PeerAddress, ...] = ()
         self._own: tuple[str, ...] = self._announced
         self._found: tuple[str, ...] = ()
+        self._is_closed = False
         self.came_by_relay: OrderedDict[PeerId, None] = OrderedDict()
         """Peers that were connected through a relay, newest last."""
         self.addresses: tuple[str, ...] = self._announced
@@ -100,8 +101,11 @@ class Neighbourhood:
         """A guess: this peer has a public or relayed address, or only peers with private ones."""
         return any(map(is_public, self._own)) or not any(is_public(str(peer)) for peer in self._met)
 
-    def reach_at(self, found: Sequence[str]) -> None:
-        """Add multiaddrs (without our id) that lead here, reported by peers or given by relays."""
+    def reach_at(self, found: Sequence[str], *, is_closed: bool) -> None:
+        """Add multiaddrs (without our id) that lead here, reported by peers or given by relays. `is_closed`:
+        most peers could not dial this one.
+        """
+        self._is_closed = is_closed
         self._found = tuple(f"{address}/p2p/{self._own_id}" for address in found)
         self._tell_addresses()
 
@@ -176,7 +180,7 @@ class Neighbourhood:
         while len(self.came_by_relay) > RELAYED_MAX:
             self.came_by_relay.popitem(last=False)
         self._guard.located(self.connections)
-        self._book.located(self.connections, self.addresses)
+        self._book.located(self.connections, self.addresses, is_closed=self._is_closed)
         if met:
             self._met = tuple(met[:MET_MAX])
 

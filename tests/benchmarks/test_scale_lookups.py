@@ -88,3 +88,9 @@ def test_the_costs_that_produced_some_measurements_are_found_again():
         sent = counted.asked * 250.0 + counted.dialled * 4_000.0 + counted.named * NAMED_BYTES
         measured.append(Measured(size, "of a key", sent, counted))
     assert fit(measured) == pytest.approx((250.0, 4_000.0))
+
+
+def test_a_peer_of_which_we_have_no_address_is_seldom_known_to_p2pd():
+    """It was not connected, or our own address book would have it."""
+    swarm = steady(2_000, 30.0, 40, 1, unaided=0.5, draws=20)
+    assert swarm.lookups > 0.5 * 30.0 * (1 - swarm.known)

@@ -19,7 +19,7 @@ def test_every_kind_of_the_issue_is_in_the_table_by_default() -> None:
     assert kinds == {
         *("answers", "statuses", "shelf", "places", "draws", "streams"),
         *("flood", "dialling", "scorers", "holders", "small", "turns", "images"),
-        *("judges", "environments"),
+        *("judges", "environments", "naming"),
     }
 
 

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from protocol import KeyPair, PeerId
+from swarmd.addresses import parse_peer_address
 from swarmd.network import address_book
 from swarmd.network.address_book import CREDIT, NAMERS_MAX, AddressBook
 from swarmd.network.binary_addresses import write_address
@@ -17,7 +18,7 @@ IDS = [KeyPair.from_seed(bytes([number]) * 32).peer_id for number in range(100)]
 PEER, NODE, OTHER = IDS[:3]
 OWN = f"/ip4/9.9.9.9/tcp/4000/p2p/{IDS[99]}"
 AT, ELSEWHERE = "/ip4/8.8.8.8/tcp/4001", "/ip4/8.8.4.4/tcp/4001"
-RELAYED = f"/ip4/8.8.8.8/tcp/4001/p2p/{OTHER}/p2p-circuit"
+RELAYED = f"/ip4/8.8.6.6/tcp/4001/p2p/{OTHER}/p2p-circuit"
 
 
 class Time:
@@ -27,8 +28,8 @@ class Time:
         return self.now
 
 
-def book_of(time: Time | None = None, *, met: frozenset[PeerId] = frozenset()) -> AddressBook:
-    book = AddressBook(lambda peer: Standing.MET if peer in met else Standing.STRANGER, time or Time())
+def book_of(time: Time | None = None) -> AddressBook:
+    book = AddressBook(time or Time())
     book.located({}, [OWN])
     return book
 
@@ -103,6 +104,32 @@ def test_a_peer_states_its_first_ip_address_that_leads_directly_to_it(
     assert book.own == (binary(expected) if expected else b"")
 
 
+def test_a_peer_that_nobody_can_dial_states_no_public_address() -> None:
+    """p2pd counts the address of the router among its own, and others are connected to it there."""
+    home = "/ip4/192.168.1.7/tcp/4001"
+    book = book_of()
+    book.located({}, [f"{AT}/p2p/{PEER}", f"{home}/p2p/{PEER}"], is_closed=True)
+    assert book.own == binary(home)
+    book.located({}, [f"{AT}/p2p/{PEER}"], is_closed=True)
+    assert book.own == b""
+
+
+def test_a_relays_address_says_nothing_of_this_peers_own_network() -> None:
+    book = book_of()
+    relay = f"/ip4/10.0.0.5/tcp/4001/p2p/{OTHER}/p2p-circuit"
+    book.located({}, [f"{relay}/p2p/{IDS[99]}", OWN])
+    book.named(PEER, binary("/ip4/10.0.0.7/tcp/4001"), NODE)
+    assert dialled(book) == []
+
+
+def test_after_a_restart_of_p2pd_peers_are_dialled_again_where_they_were() -> None:
+    book = book_of()
+    book.stated(PEER, binary(AT))
+    book.located({PEER: AT}, [OWN])
+    book.restarted()
+    assert dialled(book) == [AT]
+
+
 def test_a_named_peer_is_dialled_once_at_each_address_that_nodes_named() -> None:
     book = book_of()
     for node, address in ((NODE, AT), (OTHER, ELSEWHERE), (IDS[3], AT)):
@@ -152,6 +179,66 @@ def test_a_node_that_names_false_addresses_is_soon_not_followed() -> None:
     assert tries() == 1
 
 
+def test_a_node_whose_peers_are_elsewhere_is_soon_not_followed_although_they_were_reached() -> None:
+    """Else it could send every peer to third parties as often as NAMED allows."""
+    book = book_of()
+    book.named(PEER, binary(ELSEWHERE), NODE)
+    book.named(OTHER, binary("/ip4/8.8.4.5/tcp/4001"), NODE)
+    for peer in (PEER, OTHER):
+        book.reached(peer, book.to_dial(peer))
+    book.located({PEER: AT}, [OWN])  # and the other hung up
+    book.named(IDS[9], binary(AT), NODE)
+    assert dialled(book, IDS[9]) == []
+
+
+def test_a_node_whose_peers_are_where_it_says_keeps_its_credit_when_they_are_seen_there() -> None:
+    book = book_of()
+    for number, peer in enumerate(IDS[10:20]):
+        at = f"/ip4/8.8.{number}.8/tcp/4001"
+        book.named(peer, binary(at), NODE)
+        addresses = book.to_dial(peer)
+        assert len(addresses) == 1
+        book.reached(peer, addresses)
+        book.located({peer: at}, [OWN])
+
+
+def test_two_calls_to_a_named_peer_at_once_cost_neither_namer_anything_if_it_is_reached() -> None:
+    book = book_of()
+    for _ in range(2 * int(CREDIT.burst)):
+        for namer in (NODE, IDS[9]):
+            book.named(PEER, binary(AT), namer)
+            assert dialled(book) == [AT]
+        for _ in range(2):
+            book.reached(PEER, [parse_peer_address(f"{AT}/p2p/{PEER}")])
+        book.located({PEER: AT}, [OWN])
+        book.missed(PEER, [])
+        book.restarted()
+
+
+def test_nodes_without_credit_do_not_keep_the_names_of_others_out() -> None:
+    book = book_of()
+    liars = IDS[50 : 50 + NAMERS_MAX]
+    for number, peer in enumerate(IDS[10:12]):
+        for liar in liars:
+            book.named(peer, binary(f"/ip4/8.8.{number}.{IDS.index(liar)}/tcp/4001"), liar)
+        book.missed(peer, book.to_dial(peer))
+    for liar in liars:
+        book.named(PEER, binary(ELSEWHERE), liar)
+    book.named(PEER, binary(AT), NODE)
+    assert dialled(book) == [AT]
+
+
+def test_false_names_do_not_use_up_what_a_peer_itself_states() -> None:
+    """Twelve dials an hour to one peer, and to one IP address: liars could have kept others from them."""
+    book = book_of()
+    for number in range(2 * int(TARGET.burst)):
+        book.named(PEER, binary(f"/ip4/8.8.8.8/tcp/{4_100 + number}"), IDS[40 + number])
+        book.missed(PEER, book.to_dial(PEER))
+    stated = [parse_peer_address(f"/ip4/8.8.8.8/tcp/4001/p2p/{PEER}")]
+    choice = book.dialling.choose(stated, own=[OWN], standing=Standing.STRANGER, now=0.0)
+    assert choice.dial == tuple(stated)
+
+
 def test_a_node_whose_addresses_are_right_keeps_its_credit() -> None:
     book = book_of()
     for number, peer in enumerate(IDS[10:50]):
@@ -168,6 +255,7 @@ def test_a_node_whose_addresses_are_right_keeps_its_credit() -> None:
         "/ip4/192.168.1.7/tcp/4001",
         "/ip4/224.0.0.1/tcp/4001",
         "/ip4/8.8.8.8/tcp/22",
+        "/ip4/8.8.8.8/tcp/443",
         "/dns4/example.org/tcp/4001",
         RELAYED,
     ],

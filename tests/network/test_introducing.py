@@ -13,7 +13,6 @@ from protocol import KeyPair
 from swarmd.network import run_simulated
 from swarmd.network.address_book import AddressBook
 from swarmd.network.binary_addresses import write_address
-from swarmd.network.interface import Standing
 from swarmd.network.peer_ids import write_peer_id
 
 control = pytest.importorskip("swarmd.network.control")
@@ -42,7 +41,7 @@ def introduced(fake: FakeControl, *, named: int = 1) -> tuple[AddressBook, float
 
     async def scenario() -> tuple[AddressBook, float]:
         loop = asyncio.get_running_loop()
-        book = AddressBook(lambda _peer: Standing.STRANGER, loop.time)
+        book = AddressBook(loop.time)
         for _ in range(named):
             book.named(PEER, AT, NODE)
             await introducing.introduce(cast(Any, fake), book, PEER)

@@ -300,7 +300,7 @@ def test_a_sender_states_its_address() -> None:
         (16, [b"a"] * 4, Malformed.COUNT),
         (17, [b"a"], Malformed.COUNT),
         (16, [bytes(25)] * 3, Malformed.ADDRESS),
-        (99, [b"a"] * 129, Malformed.COUNT),
+        (99, [b"a"] * 1_025, Malformed.SIZE),
     ],
 )
 def test_addresses_are_bounded_and_one_for_each_name(
@@ -314,3 +314,24 @@ def test_an_address_that_is_a_number_is_refused() -> None:
     result = pb.FindResult(**neighbours(1))
     result.MergeFromString(b"\x80\x01\x07")  # field 16 as a varint
     assert refusal(find, pb.FindResponse(results=[result]).SerializeToString()) is Malformed.ADDRESS
+
+
+@pytest.mark.parametrize("field", [b"\x90\x03\x00", b"\x92\x03\x00", b"\x93\x03\x94\x03"])
+def test_a_megabyte_of_unknown_fields_is_refused_before_they_are_listed(
+    field: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Listing 360,000 of them took three seconds."""
+
+    def listed(_message: Any) -> Any:
+        raise AssertionError("listed")
+
+    monkeypatch.setattr(messages, "UnknownFieldSet", listed)
+    result, me = pb.FindResult(**neighbours(1)), pb.NodeInfo(node_id=KEY)
+    for message in (result, me):
+        message.MergeFromString(field * (2**20 // len(field)))
+    item = {"keys": [KEY], "subkeys": [b"\xc0"], "values": [b"\xc4\0"], "expiration_time": [2e9]}
+    assert refusal(find, pb.FindResponse(results=[result]).SerializeToString()) is Malformed.SIZE
+    assert (
+        refusal(messages.read_store_request, pb.StoreRequest(peer=me, **item).SerializeToString())
+        is Malformed.SIZE
+    )

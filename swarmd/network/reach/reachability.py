@@ -187,7 +187,8 @@ class Reaching:
     async def _round(self, session: Session) -> None:
         self._punched &= self._connections().keys()
         await self._reservations.round(needed=self._needs_relays())
-        self._neighbourhood.reach_at((*self._outside(), *self._reservations.addresses))
+        found = (*self._outside(), *self._reservations.addresses)
+        self._neighbourhood.reach_at(found, is_closed=self.opens() is False)
         peer = self._next()
         if peer is not None:
             await self._question(session, peer)

@@ -11,6 +11,7 @@ from tests.hostile.attacks import (
     holders,
     images,
     judges,
+    naming,
     places,
     programs,
     scorers,
@@ -25,7 +26,7 @@ from tests.hostile.scene import Attack, Check
 PAIR_ATTACKS: dict[str, Attack] = {
     attack.name: attack
     for module in (
-        *(answers, statuses, shelf, places, holders, draws, streams, floods, dialling, scorers),
+        *(answers, statuses, shelf, places, holders, draws, streams, floods, dialling, naming, scorers),
         *(programs, turns, images, judges, environments),
     )
     for attack in module.ATTACKS

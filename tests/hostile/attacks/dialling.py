@@ -46,24 +46,29 @@ def judge(identities: int, evidence: Evidence) -> tuple[Figure, ...]:
 
 
 class Strangers:
-    """Listeners who have nothing to do with any of it."""
+    """Listeners who have nothing to do with any of it, on addresses of one network of /24."""
 
-    def __init__(self) -> None:
+    def __init__(self, network: str = "127.77.0", *, silent: bool = False) -> None:
+        """`silent`: whether they take connections and never say anything, instead of closing them."""
+        self._network, self._silent = network, silent
         self.connections: Counter[tuple[str, int]] = Counter()
         self.places: list[tuple[str, int]] = []
         self.services: list[tuple[str, int]] = []
 
     async def listen(self, scene: Scene) -> None:
         for number in range(1, STRANGERS + 1):
-            self.places += await self._at(scene, f"127.77.0.{number}", 0)
+            self.places += await self._at(scene, f"{self._network}.{number}", 0)
             port = SERVICE_PORTS[number % len(SERVICE_PORTS)]
-            self.services += await self._at(scene, f"127.77.0.{number}", port)
+            self.services += await self._at(scene, f"{self._network}.{number}", port)
 
     async def _at(self, scene: Scene, host: str, port: int) -> list[tuple[str, int]]:
         place: list[tuple[str, int]] = []
 
-        async def count(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        async def count(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             self.connections[place[0]] += 1
+            with suppress(OSError):
+                while self._silent and await reader.read(4_096):
+                    pass
             writer.close()
 
         with suppress(OSError):  # a port below 1024 without the right to it
