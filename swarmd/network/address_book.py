@@ -138,15 +138,22 @@ class AddressBook:
             return ()
         if peer in self._proven:
             return (PeerAddress(f"{self._proven[peer]}/p2p/{peer}", peer),)
-        chosen = {
-            namer: direct
-            for namer, address in self._named.pop(peer, {}).items()
-            if (direct := _direct(address, peer)) is not None and self._may_try(namer, direct)
-        }
-        if chosen:
-            texts = {namer: address.transport for namer, address in chosen.items()}
-            put_newest(self._charged, peer, self._charged.get(peer, {}) | texts, PEERS_MAX)
-        return tuple(dict.fromkeys(chosen.values()))
+        by_address: dict[bytes, list[PeerId]] = {}
+        for namer, address in self._named.pop(peer, {}).items():
+            if self._has_credit(namer):
+                by_address.setdefault(address, []).append(namer)
+        dialled: list[PeerAddress] = []
+        charged: dict[PeerId, str] = {}
+        for address, namers in by_address.items():
+            direct = _direct(address, peer)
+            if direct is not None and self.dialling.may_dial_named(direct, own=self._own, now=self._now()):
+                dialled.append(direct)
+                charged |= dict.fromkeys(namers, direct.transport)
+        for namer in charged:
+            self._credit.charge(namer, CREDIT, 1.0, self._now())
+        if charged:
+            put_newest(self._charged, peer, self._charged.get(peer, {}) | charged, PEERS_MAX)
+        return tuple(dialled)
 
     def reached(self, peer: PeerId, addresses: Sequence[PeerAddress]) -> None:
         """The peer is connected after it was dialled at these addresses, whether there or elsewhere."""
@@ -170,14 +177,6 @@ class AddressBook:
         if had:
             self._credit.charge(namer, CREDIT, -1.0, self._now())
         return had
-
-    def _may_try(self, namer: PeerId, address: PeerAddress) -> bool:
-        """Whether to dial there. Charges the namer if so."""
-        return (
-            self._has_credit(namer)
-            and self.dialling.may_dial_named(address, own=self._own, now=self._now())
-            and self._credit.take(namer, CREDIT, 1.0, self._now())
-        )
 
 
 def _direct(address: bytes, peer: PeerId) -> PeerAddress | None:

@@ -281,6 +281,16 @@ def test_a_third_party_is_knocked_at_a_few_times_however_many_nodes_name_it() ->
     assert knocks == TARGET.burst
 
 
+def test_what_several_nodes_name_alike_is_one_dial() -> None:
+    book = book_of()
+    for number, peer in enumerate(IDS[:60]):
+        for node in IDS[90:94]:
+            book.named(peer, binary(f"/ip4/8.8.{number}.8/tcp/4001"), node)
+        addresses = book.to_dial(peer)
+        assert len(addresses) == 1
+        book.reached(peer, addresses)
+
+
 def test_named_addresses_are_dialled_at_a_bounded_pace() -> None:
     book = book_of()
     dials = 0
