@@ -294,8 +294,9 @@ def test_what_several_nodes_name_alike_is_one_dial() -> None:
 def test_named_addresses_are_dialled_at_a_bounded_pace() -> None:
     book = book_of()
     dials = 0
-    for number, peer in enumerate(IDS[:90]):
-        book.named(peer, binary(f"/ip4/8.8.{number}.8/tcp/4001"), IDS[99 - number % 8])
+    for number in range(int(NAMED.burst) + 20):
+        peer = KeyPair.from_seed(number.to_bytes(32, "big")).peer_id
+        book.named(peer, binary(f"/ip4/8.{number % 250}.{number // 250}.8/tcp/4001"), IDS[number % 8])
         addresses = book.to_dial(peer)
         book.reached(peer, addresses)
         dials += len(addresses)
