@@ -231,8 +231,8 @@ def steady(
     """Return the steady state of a swarm in which each peer has so many connections, and dials so many peers
     a minute that it is not connected to, any with equal probability.
 
-    `unaided`: the part of these dials for which p2pd is given no address; None if it is never given any. These
-    peers were never connected, because our address book remembers those longer than p2pd does. So p2pd knows
+    `unaided`: the part of these dials for which p2pd is given no address; None if it is never given any.
+    These peers were never connected, because our address book remembers those longer than p2pd does. So p2pd knows
     such a peer only if an answer named it.
 
     Addresses are remembered from connections, which either end may have opened, and from answers. What is
