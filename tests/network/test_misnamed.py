@@ -87,8 +87,12 @@ def liar(world: World, honest: Sequence[Honest]) -> PeerID:
 
 @pytest.mark.parametrize("liars", [1, 4, 16])
 @pytest.mark.parametrize("told", [False, True], ids=["among-older-nodes", "among-nodes-that-name-addresses"])
-def test_liars_hide_nothing_from_a_newcomer_by_false_addresses(liars: int, told: bool) -> None:
-    """Each names two of the nodes that are nearest to the key, as many as it has credit for."""
+def test_liars_that_answer_no_sooner_than_others_hide_nothing_by_false_addresses(
+    liars: int, told: bool
+) -> None:
+    """Each names two of the nodes that are nearest to the key, as many as it has credit for. Liars that
+    answer sooner than all others can hide something for seconds (docs/decisions/0050-addresses-in-answers.md).
+    """
     failed = []
 
     async def scenario(world: World) -> None:
