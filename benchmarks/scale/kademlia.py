@@ -232,7 +232,7 @@ def steady(
     a minute that it is not connected to, any with equal probability.
 
     `unaided`: the part of these dials for which p2pd is given no address; None if it is never given any.
-        These peers were never connected, because our address book remembers those longer than p2pd does. So p2pd
+    These peers were never connected, because our address book remembers those longer than p2pd does. So p2pd
     knows such a peer only if an answer named it.
 
     Addresses are remembered from connections, which either end may have opened, and from answers. What is

@@ -91,7 +91,7 @@ def test_liars_that_answer_no_sooner_than_others_hide_nothing_by_false_addresses
     liars: int, told: bool
 ) -> None:
     """Each names two of the nodes that are nearest to the key, as many as it has credit for. Liars that
-    answer sooner than all others can hide something for seconds (docs/decisions/0050-addresses-in-answers.md).
+    answer sooner than all others can hide something for a while (decision 50).
     """
     failed = []
 
