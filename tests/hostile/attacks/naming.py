@@ -96,7 +96,9 @@ class Namer:
         )
         self._add(result, NEIGHBOUR_ADDRESS, [self._address(peer) for peer in peers])
         if items := self._announced.get(key):
-            entries = [(msgpack.unpackb(each.subkey), each.value, each.expires) for each in items]
+            entries: list[tuple[object, object, object]] = [
+                (msgpack.unpackb(each.subkey), each.value, each.expires) for each in items
+            ]
             result.type, result.expiration_time = dht_pb2.FOUND_DICTIONARY, 2e9
             result.value = bombs.dictionary(entries, float("inf"))
             self._add(result, PUBLISHER_ADDRESS, self._rng.choices(self._strangers, k=len(items)))
