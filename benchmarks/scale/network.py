@@ -89,7 +89,7 @@ class SimulatedNetwork:
         self._own = OwnAnnouncements(self.node.name, lambda: MANIFEST)
         self._pulled: dict[PeerId, int] = {}
         self._guard = Guard(loop.time, lambda peer: self._pulled.get(peer, 0))
-        self._book = AddressBook(loop.time)
+        self._book = AddressBook(self._guard.relies_on, loop.time)
         self._searcher = Searcher(
             self,  # type: ignore[arg-type]
             self._guard,

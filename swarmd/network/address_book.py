@@ -40,6 +40,11 @@ minutes. A false one can keep p2pd from reaching the peer for five seconds. If t
 connected elsewhere, or not any more, the node is charged after all.
 """
 
+CREDIT_OF_RELIED_ON = Rate(1 / 60, 8.0)
+"""The same of nodes that delivered something: all that one answer about a key names. They are asked about
+every key that is read.
+"""
+
 NODES_MAX = 4_096
 """Nodes whose credit is remembered. Whoever is forgotten has full credit again."""
 
@@ -50,7 +55,9 @@ _DIRECT = re.compile(r"/ip[46]/[^/]+/(tcp/\d+|udp/\d+/quic-v1)")
 class AddressBook:
     """The addresses known to one peer. Multiaddrs are without /p2p/; those of messages are binary."""
 
-    def __init__(self, monotonic: Callable[[], float]) -> None:
+    def __init__(self, relies_on: Callable[[PeerId], bool], monotonic: Callable[[], float]) -> None:
+        """`relies_on`: whether a peer has done something for this one that costs more than an identity."""
+        self._relies_on = relies_on
         self.dialling = Dialling()
         """Bounds all dials at addresses that strangers claim."""
         self._now = monotonic
@@ -95,7 +102,7 @@ class AddressBook:
         for peer, addresses in self._refunded.items():
             for namer, named in addresses.items():
                 if named != connections.get(peer):
-                    self._credit.charge(namer, CREDIT, 1.0, self._now())
+                    self._charge(namer, 1.0)
         self._refunded.clear()
 
     def restarted(self) -> None:
@@ -150,7 +157,7 @@ class AddressBook:
                 dialled.append(direct)
                 charged |= dict.fromkeys(namers, direct.transport)
         for namer in charged:
-            self._credit.charge(namer, CREDIT, 1.0, self._now())
+            self._charge(namer, 1.0)
         if charged:
             put_newest(self._charged, peer, self._charged.get(peer, {}) | charged, PEERS_MAX)
         return tuple(dialled)
@@ -161,7 +168,7 @@ class AddressBook:
         put_newest(self._claimed, peer, frozenset(address.transport for address in addresses), PEERS_MAX)
         charged = self._charged.pop(peer, {})
         for namer in charged:
-            self._credit.charge(namer, CREDIT, -1.0, self._now())
+            self._charge(namer, -1.0)
         if charged:
             put_newest(self._refunded, peer, charged, PEERS_MAX)
 
@@ -173,10 +180,16 @@ class AddressBook:
             self.dialling.failed(address, self._now())
 
     def _has_credit(self, namer: PeerId) -> bool:
-        had = self._credit.take(namer, CREDIT, 1.0, self._now())
+        had = self._credit.take(namer, self._rate(namer), 1.0, self._now())
         if had:
-            self._credit.charge(namer, CREDIT, -1.0, self._now())
+            self._charge(namer, -1.0)
         return had
+
+    def _charge(self, namer: PeerId, addresses: float) -> None:
+        self._credit.charge(namer, self._rate(namer), addresses, self._now())
+
+    def _rate(self, namer: PeerId) -> Rate:
+        return CREDIT_OF_RELIED_ON if self._relies_on(namer) else CREDIT
 
 
 def _direct(address: bytes, peer: PeerId) -> PeerAddress | None:

@@ -110,7 +110,7 @@ class HivemindNetwork:
         announced = [parse_announced_address(text, key.peer_id) for text in config.announce]
         self._doors = Doors()
         self._pauses = Pauses(time.monotonic, time.time)
-        self._book = AddressBook(time.monotonic)
+        self._book = AddressBook(self._guard.relies_on, time.monotonic)
         self._neighbourhood = Neighbourhood(
             self._supervisor, key.peer_id, announced, self._guard, self._doors, self._book
         )

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from protocol import KeyPair, PeerId
 from swarmd.addresses import parse_peer_address
 from swarmd.network import address_book
-from swarmd.network.address_book import CREDIT, NAMERS_MAX, AddressBook
+from swarmd.network.address_book import CREDIT, CREDIT_OF_RELIED_ON, NAMERS_MAX, AddressBook
 from swarmd.network.binary_addresses import write_address
 from swarmd.network.dialling import BACK_OFF_S, NAMED, TARGET
 from swarmd.network.interface import Standing
@@ -28,8 +28,8 @@ class Time:
         return self.now
 
 
-def book_of(time: Time | None = None) -> AddressBook:
-    book = AddressBook(time or Time())
+def book_of(time: Time | None = None, *, relied_on: frozenset[PeerId] = frozenset()) -> AddressBook:
+    book = AddressBook(relied_on.__contains__, time or Time())
     book.located({}, [OWN])
     return book
 
@@ -237,6 +237,15 @@ def test_false_names_do_not_use_up_what_a_peer_itself_states() -> None:
     stated = [parse_peer_address(f"/ip4/8.8.8.8/tcp/4001/p2p/{PEER}")]
     choice = book.dialling.choose(stated, own=[OWN], standing=Standing.STRANGER, now=0.0)
     assert choice.dial == tuple(stated)
+
+
+def test_a_node_that_delivered_something_has_more_credit() -> None:
+    book = book_of(relied_on=frozenset([NODE]))
+    tries = 0
+    for number, peer in enumerate(IDS[10:50]):
+        book.named(peer, binary(f"/ip4/8.8.{number}.8/tcp/4001"), NODE)
+        tries += len(book.to_dial(peer))
+    assert tries == CREDIT_OF_RELIED_ON.burst
 
 
 def test_a_node_whose_addresses_are_right_keeps_its_credit() -> None:

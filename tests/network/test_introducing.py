@@ -41,7 +41,7 @@ def introduced(fake: FakeControl, *, named: int = 1) -> tuple[AddressBook, float
 
     async def scenario() -> tuple[AddressBook, float]:
         loop = asyncio.get_running_loop()
-        book = AddressBook(loop.time)
+        book = AddressBook(lambda _peer: False, loop.time)
         for _ in range(named):
             book.named(PEER, AT, NODE)
             await introducing.introduce(cast(Any, fake), book, PEER)

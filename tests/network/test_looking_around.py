@@ -74,7 +74,7 @@ class FakeSupervisor:
 def neighbourhood_of(session: FakeSession) -> tuple[Neighbourhood, FakeSupervisor]:
     loop, supervisor = asyncio.get_running_loop(), FakeSupervisor(session)
     guard = Guard(loop.time)
-    book = AddressBook(loop.time)
+    book = AddressBook(guard.relies_on, loop.time)
     found = Neighbourhood(cast(Any, supervisor), key(0).peer_id, (), guard, Doors(), book)
     found._now = loop.time
     return found, supervisor

@@ -27,7 +27,7 @@ class Newcomer(Honest):
     def __init__(self, world: World, *, told: bool) -> None:
         super().__init__(world)
         self.loop, self.told = asyncio.get_running_loop(), told
-        self.book = AddressBook(self.loop.time)
+        self.book = AddressBook(lambda _peer: False, self.loop.time)
         self.book.located({}, [OWN])
         self.places: dict[PeerID, str] = {}
         self.linked: dict[PeerId, str] = {}

@@ -188,7 +188,7 @@ def test_whoever_meets_public_peers_and_has_no_public_address_is_not_dialable(p2
             (relayed, [public], True),
         ]:
             guard, announced = Guard(time.monotonic), [parse_peer_address(own)]
-            book = AddressBook(time.monotonic)
+            book = AddressBook(guard.relies_on, time.monotonic)
             guess = Neighbourhood(
                 Supervisor(world.peer), world.key(1).peer_id, announced, guard, Doors(), book
             )
