@@ -48,7 +48,6 @@ every key that is read.
 NODES_MAX = 4_096
 """Nodes whose credit is remembered. Whoever is forgotten has full credit again."""
 
-
 _DIRECT = re.compile(r"/ip[46]/[^/]+/(tcp/\d+|udp/\d+/quic-v1)")
 
 
@@ -115,11 +114,15 @@ class AddressBook:
         if direct is None:
             return
         put_newest(self._claimed, peer, frozenset([direct.transport]), PEERS_MAX)
-        self._prove(peer, self._connections.get(peer, ""))
+        if at := self._connections.get(peer):
+            self._prove(peer, at)
 
     def _prove(self, peer: PeerId, address: str) -> None:
+        """The peer is connected at `address`, and not where it was before."""
         if address in self._claimed.get(peer, ()):
             put_newest(self._proven, peer, address, PEERS_MAX)
+        elif self._proven.get(peer) != address:
+            self._proven.pop(peer, None)
 
     def named(self, peer: PeerId, address: bytes, namer: PeerId) -> None:
         """A node named `address` together with a peer."""

@@ -78,6 +78,18 @@ def test_a_peer_that_was_dialled_somewhere_and_is_connected_there_is_told_of() -
     assert book.address_of(PEER) == binary(AT)
 
 
+def test_a_peer_that_moved_is_not_told_of_where_it_was() -> None:
+    book = book_of()
+    book.stated(PEER, binary(AT))
+    book.located({PEER: AT}, [OWN])
+    book.located({}, [OWN])
+    book.reached(PEER, book.to_dial(PEER))
+    book.located({PEER: ELSEWHERE}, [OWN])
+    assert book.address_of(PEER) == b""
+    book.stated(PEER, binary(ELSEWHERE))
+    assert book.address_of(PEER) == binary(ELSEWHERE)
+
+
 def test_a_peer_that_p2pd_found_elsewhere_is_not_told_of_at_the_false_address() -> None:
     book = book_of()
     book.named(PEER, binary(ELSEWHERE), NODE)
