@@ -32,7 +32,7 @@ bytes of a store and find the same.
 
 KNOCKS_MAX = 3
 """Known nodes that are not connected and are asked at once about one key: Kademlia's alpha. Asking eight led
-to 16 new connections for an announcement in a swarm of 10,000, instead of %NEW%.
+to 16 new connections for an announcement in a swarm of 10,000, instead of 13.
 """
 
 NAMES_MAX = 24
