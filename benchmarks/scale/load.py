@@ -2,8 +2,8 @@
 
 Every peer makes as many requests as one of the machines, chosen at random. The destinations are drawn anew:
 
-- requests about a key go to the eight nodes nearest to it, and what is stored there comes from the five that
-  hold it;
+- requests about a key go to the eight nodes nearest to it, or to the five nearest if something is to be
+  stored there, and what is stored there comes from the five that hold it;
 - all others (to nodes on the way, contacts, publishers, greetings) go to random nodes.
 
 If all peers are machines nothing is drawn: the load is what they served.
@@ -144,7 +144,8 @@ class _Served:
             for to in To:
                 flow = together([t.flows[purpose, to] for t in outcome.tallies if (purpose, to) in t.flows])
                 if to in (To.NEAR, To.KEEPER) and keys:
-                    self._at_keys(keys, flow, NEAR if to is To.NEAR else REPLICAS, stores=to is To.KEEPER)
+                    stores = purpose in (Purpose.ANNOUNCE, Purpose.STATUS)
+                    self._at_keys(keys, flow, REPLICAS if stores else NEAR, stores=to is To.KEEPER)
                 else:
                     self._anywhere(flow, stores=to in (To.KEEPER, To.FRIEND))
         return self._calls, self._asked, self._answered, self._stored

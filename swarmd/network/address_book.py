@@ -15,6 +15,7 @@ from __future__ import annotations
 import re
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 
 from protocol import PeerId
 from swarmd.addresses import PeerAddress, is_public, is_relayed, parse_peer_address
@@ -204,5 +205,6 @@ def _direct(address: bytes, peer: PeerId) -> PeerAddress | None:
     return parsed if parsed is not None and _DIRECT.fullmatch(parsed.transport) else None
 
 
+@lru_cache(PEERS_MAX)
 def _binary(transport: str) -> bytes:
     return write_address(transport) if _DIRECT.fullmatch(transport) else b""

@@ -42,7 +42,6 @@ from swarmd.network.messages import (
     FIND_ANSWER_BYTES_MAX,
     NEIGHBOURS_MAX,
     PING_BYTES_MAX,
-    PUBLISHER_ADDRESS,
     STORE_ANSWER_BYTES_MAX,
     Found,
     Sender,
@@ -54,10 +53,11 @@ from swarmd.network.messages import (
     read_store_answer,
     read_store_request,
 )
+from swarmd.network.named_addresses import name_neighbours, name_publishers, note_named
 from swarmd.network.own_announcements import OwnAnnouncements
 from swarmd.network.packing import write_bin
 from swarmd.network.peer_ids import read_peer_id
-from swarmd.network.rules import StorageRules, announcer_of
+from swarmd.network.rules import StorageRules
 from swarmd.network.shelf import Held, Shelf
 from swarmd.network.streams import BusyError
 from swarmd.network.walk import BEAM
@@ -188,21 +188,18 @@ class SwarmDHT(DHTProtocol):  # type: ignore[misc]  # hivemind is untyped
             return _with_entries(dht_pb2.FindResult(type=dht_pb2.NOT_FOUND), told)
         key = DHTID.from_bytes(name)
         nearest = self.routing_table.get_nearest_neighbors(key, k=NAMED, exclude=node_id_of(caller))
-        names = [read_peer_id(peer.to_bytes()) for _, peer in nearest]
         result = dht_pb2.FindResult(
             type=dht_pb2.NOT_FOUND,
             nearest_node_ids=[node_id.to_bytes() for node_id, _ in nearest],
             nearest_peer_ids=[peer.to_bytes() for _, peer in nearest],
         )
-        add_addresses(result, ADDRESS, list(map(self._book.address_of, names)))
+        name_neighbours(self._book, result)
         if (plain := self._shelf.plain(name, now)) is not None:
             result.type, result.expiration_time = dht_pb2.FOUND_REGULAR, plain.expires
             result.value = write_bin(plain.value)
             return result
         entries = self._shelf.answer(name, read_peer_id(caller.to_bytes()), now)
-        publishers = list(map(announcer_of, entries))
-        addresses = [self._book.address_of(each) if each is not None else b"" for each in publishers]
-        add_addresses(result, PUBLISHER_ADDRESS, addresses)
+        name_publishers(self._book, result, entries)
         return _with_entries(result, entries)
 
     @staticmethod
@@ -307,21 +304,9 @@ class SwarmDHT(DHTProtocol):  # type: ignore[misc]  # hivemind is untyped
     def _believed(self, peer: PeerID, found: Found) -> Answer:
         entries, plain = self._keeping.believed(found, peer.to_bytes())
         named = list(map(peer_of, found.neighbours))
-        self._note_addresses(peer, named, found, entries)
+        note_named(self._book, read_peer_id(peer.to_bytes()), found, entries)
         others = (other for other in named if other != self.p2p.peer_id and not self._shunned(other))
         return Answer(entries, plain, tuple(others))
-
-    def _note_addresses(
-        self, namer: PeerID, named: Sequence[PeerID], found: Found, entries: Mapping[bytes, Held]
-    ) -> None:
-        """Remember where `namer` says that its neighbours are, and the publishers of sound announcements."""
-        by = read_peer_id(namer.to_bytes())
-        for other, address in zip(named, found.neighbour_addresses, strict=False):
-            self._book.named(read_peer_id(other.to_bytes()), address, by)
-        for item, address in zip(found.items, found.publisher_addresses, strict=False):
-            publisher = announcer_of(item.subkey) if item.subkey in entries else None
-            if publisher is not None:
-                self._book.named(publisher, address, by)
 
     def _place(self) -> dht_pb2.NodeInfo:
         """This node's DHT id for a message: none if it is hidden."""
@@ -373,19 +358,11 @@ class SwarmDHT(DHTProtocol):  # type: ignore[misc]  # hivemind is untyped
         if node_id not in self.routing_table:
             self._handing_over.met(peer)
         in_doubt = self._bucket_checks.enter(node_id, peer, self._silent_s)
-        self._bound_replacements(node_id)
         if in_doubt is not None:
             self.start(self.greet(in_doubt), "ping")
 
     def _silent_s(self, peer: PeerID) -> float:
         return self._guard.hearing.unanswering_s(read_peer_id(peer.to_bytes()))
-
-    def _bound_replacements(self, node_id: DHTID) -> None:
-        """Keep only the newest peers that found no slot in a full bucket; hivemind keeps them all."""
-        table = self.routing_table
-        waiting = table.buckets[table.get_bucket_index(node_id)].replacement_nodes
-        while len(waiting) > BUCKET_SIZE:
-            del table[next(iter(waiting))]
 
     def _forget(self, peer: PeerID) -> bool:
         """Remove the peer from the routing table. Return whether it was in it."""

@@ -79,7 +79,7 @@ def announcer_of(subkey: bytes | None) -> PeerId | None:
     """Return the publisher of a sound announcement; None for a status or a plain value."""
     if subkey is None or len(subkey) <= PEER_ID_BYTES:
         return None
-    return PeerId(subkey[:PEER_ID_BYTES].decode())
+    return _named_in(subkey)
 
 
 def signer_of(subkey: bytes | None, value: bytes) -> PeerId:
@@ -87,8 +87,12 @@ def signer_of(subkey: bytes | None, value: bytes) -> PeerId:
     envelope contains its key.
     """
     if subkey is not None:
-        return PeerId(subkey[:PEER_ID_BYTES].decode())
+        return _named_in(subkey)
     return read_peer_id(_MULTIHASH + value[_ENVELOPE_KEY])
+
+
+def _named_in(subkey: bytes) -> PeerId:
+    return PeerId(subkey[:PEER_ID_BYTES].decode())
 
 
 class StorageRules:

@@ -4,7 +4,8 @@ The nodes nearest to a key may belong to an attacker: they claim to hold what th
 refuse, or delay. Nothing therefore depends on those nodes alone:
 
 - what this peer publishes also stays on its own shelf and goes to contacts in addition to the nearest nodes;
-  nodes that lost what they agreed to hold (`promises.py`) are asked last;
+  nodes that lost what they agreed to hold (`promises.py`) are asked last, and if the nearest nodes do not all
+  take it, others near the key are looked for;
 - a read asks contacts in addition to the nearest nodes, and merges all answers;
 - no answer is awaited for longer than other nodes need (`awaiting.py`).
 """
@@ -86,12 +87,14 @@ class _Thing:
 
     placement: Placement
     key: int
-    untried: list[int]
-    wanted: int
-    """The number of nodes that should hold it."""
     held: bool
+    untried: list[int] = field(default_factory=list)
+    wanted: int = 0
+    """The number of nodes that should hold it."""
+    tried: set[int] = field(default_factory=set)
+    """Nodes that were asked."""
     asked: int = 0
-    """Nodes that hold it or have yet to answer."""
+    """How many of them hold it or have yet to answer."""
     kept: int = 0
     refused: int = 0
     """How many nodes agreed to hold it, and how many refused, not counting contacts."""
@@ -180,14 +183,22 @@ class Searcher:
 
     async def hold(self, placements: Sequence[Placement]) -> Holding:
         """Store values here, on the nodes nearest to their keys, and on contacts."""
-        kept = list(map(self._keep, placements))
-        keys = [int.from_bytes(dht_id(placement.key)) for placement in placements]
-        near = await self._find_near(dict.fromkeys(keys))
         things = [
-            self._thing(placement, key, held, near[key])
-            for placement, key, held in zip(placements, keys, kept, strict=True)
+            _Thing(placement, int.from_bytes(dht_id(placement.key)), held=self._keep(placement))
+            for placement in placements
         ]
+        near = await self._find_near({thing.key: None for thing in things})
+        for thing in things:
+            self._choose(thing, near[thing.key])
         await self._spread(things, near)
+        lacking = [
+            thing for thing in things if thing.asked < thing.wanted and len(near[thing.key].nodes) >= REPLICAS
+        ]
+        if lacking:
+            near |= await self._walk_near({thing.key: thing.key ^ 1 for thing in lacking}, BEAM)
+            for thing in lacking:
+                self._choose_further(thing, near[thing.key])
+            await self._spread(lacking, near)
         for thing in things:
             if thing.asked >= REPLICAS:
                 put_newest(self._near, thing.key, near[thing.key], NEAR_MAX)
@@ -221,8 +232,10 @@ class Searcher:
         enough: Callable[[], bool] = lambda: False,
         *,
         sparing: bool = False,
+        beam: int = BEAM,
     ) -> Walk:
-        """Walk towards `keys` until the nearest nodes have answered, time is up, or `enough` returns True.
+        """Walk towards `keys` until the `beam` nearest nodes have answered, time is up, or `enough` returns
+        True.
 
         `sparing`: open few connections. Hostile nodes can then delay the walk longer.
         """
@@ -235,6 +248,7 @@ class Searcher:
             self._vouching.follow,
             keys_at_once=FIND_KEYS_MAX,
             is_connected=lambda node: not sparing or self._dht.is_connected(known.peers[node]),
+            beam=beam,
         )
         calls: Calls[Question, Names] = Calls(self._spawn, self._lateness, SEARCH_S)
 
@@ -301,10 +315,10 @@ class Searcher:
     # Storing -----------------------------------------------------------------------------------------
 
     async def _find_near(self, keys: Iterable[int]) -> dict[int, _Near]:
-        """Return the nodes near each key: those of the last time, or of a walk.
+        """Return the nodes near each key: those of the last time, or of a walk to the REPLICAS nearest ones.
 
-        A walk takes three quarters of the calls of storing a status again. It is left out while enough nodes
-        kept what they were asked to, until it is time to check whether they still do.
+        A walk takes most of the calls of storing a status again. It is left out while enough nodes kept what
+        they were asked to, until it is time to check whether they still do.
 
         A walk normally leads to the adjacent key: it has the same nearest nodes but no values, so the answers
         are short. To check which nodes keep their promises, it leads to the key itself.
@@ -318,13 +332,22 @@ class Searcher:
                 found[key] = near
             else:
                 asked[key] = key if check else key ^ 1
-        if asked:
-            known = _Known()
-            walk = await self._walk(list(asked.values()), known, sparing=True)
-            for key, beside in asked.items():
-                nodes, contacts = walk.nearest(beside), frozenset(walk.contacts(beside))
-                found[key] = _Near(tuple(nodes), contacts, {node: known.peers[node] for node in nodes}, now)
-        return found
+        return found | await self._walk_near(asked, REPLICAS)
+
+    async def _walk_near(self, asked: Mapping[int, int], beam: int) -> dict[int, _Near]:
+        """Walk towards the key that is asked about in place of each key, until the `beam` nearest nodes have
+        answered.
+        """
+        if not asked:
+            return {}
+        now, known = self._now(), _Known()
+        walk = await self._walk(list(asked.values()), known, sparing=True, beam=beam)
+
+        def near(beside: int) -> _Near:
+            nodes, contacts = walk.nearest(beside), frozenset(walk.contacts(beside))
+            return _Near(tuple(nodes), contacts, {node: known.peers[node] for node in nodes}, now)
+
+        return {key: near(beside) for key, beside in asked.items()}
 
     async def _spread(self, things: Sequence[_Thing], near: Mapping[int, _Near]) -> None:
         """Ask nodes to hold `things`. If a node does not, the next nearest one is asked."""
@@ -346,13 +369,22 @@ class Searcher:
                         thing.refused += not held
                     self._promised(node, thing, held)
 
-    def _thing(self, placement: Placement, key: int, kept: bool, near: _Near) -> _Thing:
-        """Order the nodes for one value: contacts first, nodes that do not keep their promises last."""
+    def _choose(self, thing: _Thing, near: _Near) -> None:
+        """Choose the contacts and the nearest nodes to hold a value, without those that break promises."""
+        now = self._clock()
+        wanted = dict.fromkeys((*_holding(near), *near.nodes[:REPLICAS]))
+        thing.wanted = len(wanted)
+        thing.untried = [node for node in wanted if not self._promises.breaks(node, now)]
+
+    def _choose_further(self, thing: _Thing, near: _Near) -> None:
+        """Some of those did not take it: choose from all nodes that answered, with those that break promises
+        last.
+        """
         now = self._clock()
         nearest = sorted(near.nodes, key=lambda node: self._promises.breaks(node, now))
-        contacts = [node for node in near.nodes if node in near.contacts]
-        chosen = dict.fromkeys((*contacts[:CONTACTS_HOLDING], *nearest[:REPLICAS]))
-        return _Thing(placement, key, list(dict.fromkeys((*chosen, *nearest))), len(chosen), kept)
+        wanted = dict.fromkeys((*_holding(near), *nearest[:REPLICAS]))
+        thing.wanted = len(wanted)
+        thing.untried = [node for node in dict.fromkeys((*wanted, *nearest)) if node not in thing.tried]
 
     def _promised(self, node: int, thing: _Thing, held: bool) -> None:
         what = thing.placement
@@ -360,12 +392,19 @@ class Searcher:
             self._promises.made(node, thing.key, what.subkey, what.expires, self._clock())
 
 
+def _holding(near: _Near) -> list[int]:
+    """Return the contacts that should hold a value that belongs there."""
+    return [node for node in near.nodes if node in near.contacts][:CONTACTS_HOLDING]
+
+
 def _next_nodes(things: Iterable[_Thing]) -> Mapping[int, list[_Thing]]:
     """Choose the nodes to ask now, and what to ask each of them to hold."""
     chosen: defaultdict[int, list[_Thing]] = defaultdict(list)
     for thing in things:
         while thing.untried and thing.asked < thing.wanted:
-            chosen[thing.untried.pop(0)].append(thing)
+            node = thing.untried.pop(0)
+            chosen[node].append(thing)
+            thing.tried.add(node)
             thing.asked += 1
     return chosen
 

@@ -66,11 +66,14 @@ class Walk:
         *,
         keys_at_once: int,
         is_connected: Callable[[int], bool] = lambda _node: True,
+        beam: int = BEAM,
     ) -> None:
         """`start`, `contacts`: for each key, the known nodes and those asked in any case.
 
         `follow`: charges a node for one name it returned. `keys_at_once`: the keys in one question.
+        `beam`: the nearest nodes that must have answered.
         """
+        self._beam = beam
         self._is_connected = is_connected
         self._keys = tuple(keys)
         self._follow = follow
@@ -192,6 +195,6 @@ class Walk:
 
     def _bound(self, key: int) -> float:
         """The distance beyond which no node needs to be asked."""
-        answered = (distance for distance, _ in self._near[key][:BEAM])
-        near = heapq.nsmallest(BEAM, (*answered, *self._expected[key]))
-        return near[-1] if len(near) == BEAM else float("inf")
+        answered = (distance for distance, _ in self._near[key][: self._beam])
+        near = heapq.nsmallest(self._beam, (*answered, *self._expected[key]))
+        return near[-1] if len(near) == self._beam else float("inf")

@@ -85,3 +85,12 @@ def test_newcomers_displace_nobody():
     bucket = scene.table.buckets[scene.table.get_bucket_index(node_id_of(scene.members[0]))]
     assert set(bucket.nodes_to_peer_id.values()) == set(scene.members)
     assert set(scene.members) <= set(known)
+
+
+def test_only_the_newest_peers_without_a_slot_are_remembered():
+    scene = Scene()
+    met = scene.newcomers[: -3 * SIZE - 1 : -1]
+    for _ in met:
+        scene.meet()
+    full = scene.table.buckets[scene.table.get_bucket_index(node_id_of(met[0]))]
+    assert list(full.replacement_nodes.values()) == met[-SIZE:]

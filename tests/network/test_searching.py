@@ -336,20 +336,20 @@ def test_what_is_stored_again_goes_to_the_same_nodes_without_a_walk_until_it_is_
     run(scenario)
 
 
-def test_if_nodes_no_longer_keep_what_is_stored_again_others_are_looked_for() -> None:
+def test_if_nodes_no_longer_keep_what_is_stored_again_others_are_looked_for_at_once() -> None:
     async def scenario(world: World) -> None:
         publisher, others = Honest(world), [Honest(world) for _ in range(30)]
         publisher.knows(*(other.peer for other in others))
         for number in range(3):
             await publisher.searcher.hold([replace(placement(0), expires=placement(0).expires + number)])
-        key = int.from_bytes(dht_id(placement(0).key))
-        for gone in sorted(others, key=lambda other: other.node_id ^ key)[:BEAM]:
+        name = dht_id(placement(0).key)
+        others.sort(key=lambda other: other.node_id ^ int.from_bytes(name))
+        for gone in others[:BEAM]:
             del world.at[gone.peer]
-        publisher.asked = 0
-        await publisher.searcher.hold([replace(placement(0), expires=placement(0).expires + 3)])
-        assert publisher.asked == 0
-        await publisher.searcher.hold([replace(placement(0), expires=placement(0).expires + 4)])
-        assert publisher.asked > 0
+        newest = replace(placement(0), expires=placement(0).expires + 3)
+        await publisher.searcher.hold([newest])
+        holders = [other.shelf.entries(name, simulated_wall_clock()) for other in others[BEAM:]]
+        assert [bool(each) for each in holders] == [True] * REPLICAS + [False] * (len(holders) - REPLICAS)
 
     run(scenario)
 
