@@ -24,8 +24,9 @@ from benchmarks.scale.workload import MANIFEST
 from protocol import PEER_ID_BYTES, PeerId, Place, Placement, place_announcement
 from swarmd.addresses import PeerAddress
 from swarmd.network.address_book import AddressBook
+from swarmd.network.answers import Answer, Stored
 from swarmd.network.bucket_checks import BucketChecks
-from swarmd.network.dht import BUCKET_SIZE, NAMED, Answer
+from swarmd.network.dht import BUCKET_SIZE, NAMED
 from swarmd.network.dht_ids import node_id_of
 from swarmd.network.doors import Doors
 from swarmd.network.guard import Guard
@@ -48,10 +49,11 @@ from swarmd.network.packing import read_bin
 from swarmd.network.pauses import Pauses
 from swarmd.network.peer_ids import read_peer_id
 from swarmd.network.rules import announcer_of, place_all, place_among
-from swarmd.network.searching import Holding, Searcher
+from swarmd.network.searching import Searcher
 from swarmd.network.shares import Source
 from swarmd.network.shelf import Held, Shelf, told
 from swarmd.network.simulation import simulated_wall_clock
+from swarmd.network.storing import Holding
 from swarmd.network.streams import BODY_PROTOCOL, as_it_travels
 from swarmd.network.traversals import READ_KEYS
 
@@ -301,15 +303,22 @@ class SimulatedNetwork:
         self._enter(other)
         return answers
 
-    async def store(self, peer: PeerID, things: Sequence[Packed]) -> list[bool] | None:
+    async def store(self, peer: PeerID, things: Sequence[Packed], *, names: bool = False) -> Stored | None:
         other = self._crowd.number(peer)
         await self._trip(other)
         near = any(other in self._crowd.nearest(int.from_bytes(name), NEAR) for name, *_ in things)
-        asked = sizes.store_request((len(subkey), len(value)) for _, subkey, value, _ in things)
+        lengths = ((len(subkey), len(value)) for _, subkey, value, _ in things)
+        asked = sizes.store_request(lengths, names=names)
         to = To.KEEPER if near else To.FRIEND
-        self._count(purpose_now.get(), to, asked, sizes.store_answer(len(things)), other)
+        named: dict[bytes, tuple[PeerID, ...]] = {}
+        for name in dict.fromkeys(name for name, *_ in things) if names else ():
+            _, neighbours = self._look_up(other, int.from_bytes(name))
+            self._note_addresses(other, neighbours, {})
+            named[name] = tuple(neighbours)
+        answered = sizes.store_answer(len(things), map(len, named.values()))
+        self._count(purpose_now.get(), to, asked, answered, other)
         self._enter(other)
-        return [self._put(other, *thing) for thing in things]
+        return Stored([self._put(other, *thing) for thing in things], named)
 
     def _note_addresses(self, namer: int, neighbours: Sequence[PeerID], entries: Mapping[bytes, Held]) -> int:
         """Learn the addresses of a node's answer, and return of how many publishers. A statistical node knows

@@ -69,10 +69,12 @@ def find_answer(results: Iterable[int]) -> int:
     return PLACE + sum(results)
 
 
-def store_request(things: Iterable[tuple[int, int]]) -> int:
-    """`things`: the lengths of the packed subkey and the packed value of each."""
-    return SENDER + 4 + sum(ITEM + field(subkey) + field(value) for subkey, value in things)
+def store_request(things: Iterable[tuple[int, int]], *, names: bool = False) -> int:
+    """`things`: the lengths of the packed subkey and the packed value of each. `names`: it asks for names."""
+    items = sum(ITEM + field(subkey) + field(value) for subkey, value in things)
+    return SENDER + 4 + items + (3 if names else 0)
 
 
-def store_answer(things: int) -> int:
-    return PLACE + 2 + things
+def store_answer(things: int, named: Iterable[int] = ()) -> int:
+    """`named`: how many nodes are named near each key."""
+    return PLACE + 2 + things + sum(1 + result(count, 0) for count in named)

@@ -16,8 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Coroutine, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Coroutine, Sequence
 from typing import Any, TypeVar
 
 import structlog
@@ -27,11 +26,12 @@ from hivemind.p2p import P2P, PeerID
 from hivemind.proto import dht_pb2
 
 from swarmd.network.address_book import AddressBook
+from swarmd.network.answers import Answer, Stored
 from swarmd.network.bucket_checks import BucketChecks
 from swarmd.network.control import P2PD_ERRORS, Control, Handler
 from swarmd.network.dht_ids import node_id_of, peer_of
 from swarmd.network.dht_keeping import Keeping
-from swarmd.network.dht_storage import Clock, packed_dictionary
+from swarmd.network.dht_storage import Clock, with_entries
 from swarmd.network.guard import Guard
 from swarmd.network.handing_over import REPLICAS, HandingOver, Packed, messages_of
 from swarmd.network.interface import News
@@ -40,12 +40,16 @@ from swarmd.network.malformed import MessageError
 from swarmd.network.messages import (
     ADDRESS,
     FIND_ANSWER_BYTES_MAX,
+    FIND_KEYS_MAX,
+    NAMING_ANSWER_BYTES_MAX,
     NEIGHBOURS_MAX,
     PING_BYTES_MAX,
     STORE_ANSWER_BYTES_MAX,
     Found,
     Sender,
     add_addresses,
+    add_names,
+    ask_for_names,
     read_find_answer,
     read_find_request,
     read_ping_answer,
@@ -58,7 +62,7 @@ from swarmd.network.own_announcements import OwnAnnouncements
 from swarmd.network.packing import write_bin
 from swarmd.network.peer_ids import read_peer_id
 from swarmd.network.rules import StorageRules
-from swarmd.network.shelf import Held, Shelf
+from swarmd.network.shelf import Shelf
 from swarmd.network.streams import BusyError
 from swarmd.network.walk import BEAM
 
@@ -84,16 +88,6 @@ RPCS_AT_ONCE = 64
 
 PING, STORE, FIND = "SwarmDHT.rpc_ping", "SwarmDHT.rpc_store", "SwarmDHT.rpc_find"
 """Protocol ids of the three calls."""
-
-
-@dataclass(frozen=True)
-class Answer:
-    """The sound part of one node's answer about one key."""
-
-    entries: Mapping[bytes, Held]
-    plain: Held | None
-    neighbours: tuple[PeerID, ...]
-    """Peers that the node reports as nearer to the key. They may not exist."""
 
 
 class SwarmDHT(DHTProtocol):  # type: ignore[misc]  # hivemind is untyped
@@ -174,7 +168,11 @@ class SwarmDHT(DHTProtocol):  # type: ignore[misc]  # hivemind is untyped
         request = read_store_request(data)
         self._met(sender, request.sender)
         kept = self._keeping.keep(request.items, sender)
-        return self._packed(dht_pb2.StoreResponse(store_ok=kept, peer=self._place()))
+        answer = dht_pb2.StoreResponse(store_ok=kept, peer=self._place())
+        keys = dict.fromkeys(item.key for item in request.items if item is not None)
+        if request.names and len(keys) <= FIND_KEYS_MAX:
+            add_names(answer, [self._named(key, peer_of(sender)) for key in keys])
+        return self._packed(answer)
 
     def _on_find(self, data: bytes, sender: bytes) -> bytes:
         request = read_find_request(data)
@@ -185,7 +183,18 @@ class SwarmDHT(DHTProtocol):  # type: ignore[misc]  # hivemind is untyped
     def _found(self, name: bytes, caller: PeerID) -> dht_pb2.FindResult:
         now = self._clock()
         if (told := self._own.at(name, now)) is not None:
-            return _with_entries(dht_pb2.FindResult(type=dht_pb2.NOT_FOUND), told)
+            return with_entries(dht_pb2.FindResult(type=dht_pb2.NOT_FOUND), told)
+        result = self._named(name, caller)
+        if (plain := self._shelf.plain(name, now)) is not None:
+            result.type, result.expiration_time = dht_pb2.FOUND_REGULAR, plain.expires
+            result.value = write_bin(plain.value)
+            return result
+        entries = self._shelf.answer(name, read_peer_id(caller.to_bytes()), now)
+        name_publishers(self._book, result, entries)
+        return with_entries(result, entries)
+
+    def _named(self, name: bytes, caller: PeerID) -> dht_pb2.FindResult:
+        """Return a result that names nodes near a key."""
         key = DHTID.from_bytes(name)
         nearest = self.routing_table.get_nearest_neighbors(key, k=NAMED, exclude=node_id_of(caller))
         result = dht_pb2.FindResult(
@@ -194,13 +203,7 @@ class SwarmDHT(DHTProtocol):  # type: ignore[misc]  # hivemind is untyped
             nearest_peer_ids=[peer.to_bytes() for _, peer in nearest],
         )
         name_neighbours(self._book, result)
-        if (plain := self._shelf.plain(name, now)) is not None:
-            result.type, result.expiration_time = dht_pb2.FOUND_REGULAR, plain.expires
-            result.value = write_bin(plain.value)
-            return result
-        entries = self._shelf.answer(name, read_peer_id(caller.to_bytes()), now)
-        name_publishers(self._book, result, entries)
-        return _with_entries(result, entries)
+        return result
 
     @staticmethod
     def _packed(answer: Any) -> bytes:
@@ -252,40 +255,50 @@ class SwarmDHT(DHTProtocol):  # type: ignore[misc]  # hivemind is untyped
         self._enter(peer)
         return its_time - (asked + self._clock()) / 2
 
-    async def store(self, peer: PeerID, things: Sequence[Packed]) -> list[bool] | None:
-        """Ask `peer` to hold `things`, in messages of bounded size. None if it does not answer."""
-        answers: list[bool] = []
+    async def store(self, peer: PeerID, things: Sequence[Packed], *, names: bool = False) -> Stored | None:
+        """Ask `peer` to hold `things`, in messages of bounded size. None if it does not answer.
+
+        `names`: ask it to name nodes near their keys, too, at most FIND_KEYS_MAX different ones.
+        """
+        held: list[bool] = []
+        neighbours: dict[bytes, tuple[PeerID, ...]] = {}
         for batch in messages_of(things):
-            stored = await self._store(peer, batch)
+            stored = await self._store(peer, batch, names=names)
             if stored is None:
                 return None
-            answers.extend(stored)
-        return answers
+            held.extend(stored.held)
+            neighbours |= stored.neighbours
+        return Stored(held, neighbours)
 
-    async def _store(self, peer: PeerID, batch: Sequence[Packed]) -> tuple[bool, ...] | None:
-        names, subkeys, values, expires = zip(*batch, strict=True)
+    async def _store(self, peer: PeerID, batch: Sequence[Packed], *, names: bool = False) -> Stored | None:
+        keys, subkeys, values, expires = zip(*batch, strict=True)
         request = dht_pb2.StoreRequest(
-            keys=names,
+            keys=keys,
             subkeys=subkeys,
             values=values,
             expiration_time=expires,
             in_cache=[False] * len(batch),
             peer=self._sender(),
         )
-        answer = await self._call(peer, STORE, request, STORE_ANSWER_BYTES_MAX)
+        near = list(dict.fromkeys(keys)) if names else []
+        if names:
+            ask_for_names(request)
+        bytes_max = NAMING_ANSWER_BYTES_MAX if names else STORE_ANSWER_BYTES_MAX
+        answer = await self._call(peer, STORE, request, bytes_max)
         if answer is None:
             return None
         try:
-            stored = read_store_answer(answer, len(batch))
+            held, named = read_store_answer(answer, len(batch), near)
         except MessageError as error:
             self._lied(peer, error)
             return None
         self._enter(peer)
-        if any(stored):
+        if any(held):
             self._guard.kept_ours(peer.to_bytes())
         else:
             self._guard.refused_ours(peer.to_bytes())
-        return stored
+        believed = (self._believed(peer, found).neighbours for found in named)
+        return Stored(held, dict(zip(near, believed, strict=False)))
 
     async def find(self, peer: PeerID, keys: Sequence[bytes]) -> list[Answer] | None:
         """Return what `peer` knows about each of at most FIND_KEYS_MAX keys. None if it does not answer."""
@@ -387,11 +400,3 @@ class SwarmDHT(DHTProtocol):  # type: ignore[misc]  # hivemind is untyped
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("the DHT failed in the background", exc_info=error)
-
-
-def _with_entries(result: dht_pb2.FindResult, entries: Mapping[bytes, Held]) -> dht_pb2.FindResult:
-    if entries:
-        result.type = dht_pb2.FOUND_DICTIONARY
-        result.value = packed_dictionary(entries)
-        result.expiration_time = max(held.expires for held in entries.values())
-    return result

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 
 from hivemind.dht.protocol import DHTProtocol
 from hivemind.dht.storage import DictionaryDHTValue
+from hivemind.proto import dht_pb2
 from hivemind.utils import MSGPackSerializer
 
 from swarmd.network.packing import write_bin
@@ -17,7 +18,7 @@ IS_REGULAR_VALUE: bytes = DHTProtocol.IS_REGULAR_VALUE
 """The subkey of a plain value on the wire: MessagePack's nil."""
 
 
-def packed_dictionary(entries: Mapping[bytes, Held]) -> bytes:
+def _packed(entries: Mapping[bytes, Held]) -> bytes:
     """Serialize entries by subkey the way hivemind serializes a dictionary."""
     found = DictionaryDHTValue()
     with found.freeze():  # our own clock has already checked the expiry
@@ -25,3 +26,12 @@ def packed_dictionary(entries: Mapping[bytes, Held]) -> bytes:
             found.store(subkey, write_bin(held.value), held.expires)
     packed: bytes = MSGPackSerializer.dumps(found)
     return packed
+
+
+def with_entries(result: dht_pb2.FindResult, entries: Mapping[bytes, Held]) -> dht_pb2.FindResult:
+    """Put entries into a result, if there are any, and return it."""
+    if entries:
+        result.type = dht_pb2.FOUND_DICTIONARY
+        result.value = _packed(entries)
+        result.expiration_time = max(held.expires for held in entries.values())
+    return result

@@ -54,9 +54,9 @@ from swarmd.network.ports import on_free_port
 from swarmd.network.pulling import BodyPuller
 from swarmd.network.reach.reachability import Reaching
 from swarmd.network.rules import KnownManifest, StorageRules, place_among
-from swarmd.network.searching import Holding
 from swarmd.network.session import Session
 from swarmd.network.shelf import Shelf
+from swarmd.network.storing import Holding
 from swarmd.network.streams import (
     CHARTER_PROTOCOL,
     CREDIT_STATUS_PROTOCOL,

@@ -10,7 +10,7 @@ in `packing.py`, and the bytes of streams in `streams.py`.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -58,6 +58,9 @@ STORE_REQUEST_BYTES_MAX = STORE_BYTES_MAX + STORE_ITEMS_MAX * 128 + 512
 STORE_ANSWER_BYTES_MAX = 512
 """One byte for each of 64 items and the sender's id, or two bytes each if not packed."""
 
+NAMING_ANSWER_BYTES_MAX = STORE_ANSWER_BYTES_MAX + 4_096
+"""The same if it names nodes: eight near each of four keys, each of 73 bytes or 87, are 2.8 KB."""
+
 FIND_ANSWER_BYTES_MAX = FIND_KEYS_MAX * (DICTIONARY_BYTES_MAX + 2_048) + 512
 """Four full shards of the largest entries (1.03 MiB), each with 20 neighbours of 62 bytes and as many
 addresses of 27. Those entries are statuses; announcements, which have publishers' addresses, are shorter.
@@ -66,15 +69,17 @@ addresses of 27. Those entries are statuses; announcements, which have publisher
 ADDRESS_BYTES_MAX = 24
 """Bytes of the multiaddr that a node states, or names with a peer: /ip6/.../udp/.../quic-v1 takes 23."""
 
-ADDRESS, PUBLISHER_ADDRESS = 16, 17
-"""Our own protobuf fields. hivemind's end at 7, and it ignores others."""
+ADDRESS, PUBLISHER_ADDRESS, NAMES = 16, 17, 18
+"""Our own protobuf fields. hivemind's end at 7, and it ignores others. NAMES asks to name nodes in a request
+to store, and holds them in its answer.
+"""
 
 UNKNOWN_BYTES_MAX = 4_096
 """Bytes of the fields of one message that hivemind does not know. The addresses of 20 neighbours and 64
 publishers take 2,268. Listing such fields takes 10 us each, so a megabyte of them would take seconds.
 """
 
-_LENGTH_DELIMITED = 2  # protobuf's wire type
+_VARINT, _LENGTH_DELIMITED = 0, 2  # wire types of protobuf
 _PACKED_NONE = b"\xc0"
 
 M = TypeVar("M", bound=Message)
@@ -96,6 +101,8 @@ class StoreRequest:
 
     items: tuple[Item | None, ...]
     sender: Sender
+    names: bool = False
+    """Whether the answer should name nodes near the keys."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,15 +143,30 @@ def read_store_request(data: bytes) -> StoreRequest:
     count = len(request.keys)
     if not 0 < count <= STORE_ITEMS_MAX or {len(entries) for entries in lists} != {count}:
         raise MessageError(Malformed.COUNT, "the lists must have equal lengths from 1 to 64")
-    return StoreRequest(tuple(map(_store_item, *lists)), _sender(request))
+    names = any(each.field_number == NAMES and each.data == 1 for each in _unknown_fields(request))
+    return StoreRequest(tuple(map(_store_item, *lists)), _sender(request), names)
 
 
-def read_store_answer(data: bytes, count: int) -> tuple[bool, ...]:
-    """Return whether each of `count` items is now held."""
-    answer = _parsed(dht_pb2.StoreResponse, data, STORE_ANSWER_BYTES_MAX)
+def read_store_answer(
+    data: bytes, count: int, keys: Sequence[bytes] = ()
+) -> tuple[tuple[bool, ...], tuple[Found, ...]]:
+    """Return whether each of `count` items is now held, and the nodes named near each of `keys`: none at all
+    if the node does not know that it may be asked for them.
+    """
+    answer = _parsed(dht_pb2.StoreResponse, data, NAMING_ANSWER_BYTES_MAX if keys else STORE_ANSWER_BYTES_MAX)
     if len(answer.store_ok) != count:
         raise MessageError(Malformed.COUNT, f"{len(answer.store_ok)} answers to {count} items")
-    return tuple(answer.store_ok)
+    names = _byte_fields(answer, NAMES) if keys else ()
+    if names and len(names) != len(keys):
+        raise MessageError(Malformed.COUNT, f"names near {len(names)} of {len(keys)} keys")
+    return tuple(answer.store_ok), tuple(map(_named, keys, names))
+
+
+def _named(key: bytes, data: bytes) -> Found:
+    found = _found(key, _parsed(dht_pb2.FindResult, data, NAMING_ANSWER_BYTES_MAX))
+    if found.items:
+        raise MessageError(Malformed.TYPE, "values in an answer to a request to store")
+    return found
 
 
 def read_find_request(data: bytes) -> FindRequest:
@@ -169,12 +191,11 @@ def _found(key: bytes, result: Any) -> Found:
     for node_id in ids:
         _dht_id(node_id)
     items, neighbours = _found_items(key, result), tuple(map(_neighbour, peers))
-    fields = _own_fields(result)
     return Found(
         items,
         neighbours,
-        _one_each(fields[ADDRESS], len(neighbours)),
-        _one_each(fields[PUBLISHER_ADDRESS], len(items)),
+        _one_each(_addresses(result, ADDRESS), len(neighbours)),
+        _one_each(_addresses(result, PUBLISHER_ADDRESS), len(items)),
     )
 
 
@@ -201,7 +222,7 @@ def _store_item(key: bytes, subkey: bytes, value: bytes, expires: float) -> Item
 
 def _sender(request: Any) -> Sender:
     place: bytes = request.peer.node_id
-    addresses = _own_fields(request.peer)[ADDRESS]
+    addresses = _addresses(request.peer, ADDRESS)
     return Sender(_dht_id(place) if place else b"", addresses[0] if addresses else b"")
 
 
@@ -217,8 +238,22 @@ def _parsed(kind: type[M], data: bytes, bytes_max: int) -> M:
 def add_addresses(message: Message, field: int, addresses: Sequence[bytes]) -> None:
     """Put `addresses` into one of our own fields of hivemind's message, unless all are unknown (b"")."""
     if any(addresses):
-        tag = write_varint(field << 3 | _LENGTH_DELIMITED)
-        message.MergeFromString(b"".join(tag + write_varint(len(each)) + each for each in addresses))
+        _add(message, field, addresses)
+
+
+def ask_for_names(request: Message) -> None:
+    """Put into a request to store that its answer should name nodes near the keys."""
+    request.MergeFromString(write_varint(NAMES << 3 | _VARINT) + b"\1")
+
+
+def add_names(answer: Message, results: Iterable[Message]) -> None:
+    """Put named nodes into the answer to such a request: a result for each different key, in order."""
+    _add(answer, NAMES, [result.SerializeToString() for result in results])
+
+
+def _add(message: Message, field: int, values: Iterable[bytes]) -> None:
+    tag = write_varint(field << 3 | _LENGTH_DELIMITED)
+    message.MergeFromString(b"".join(tag + write_varint(len(each)) + each for each in values))
 
 
 def _one_each(addresses: tuple[bytes, ...], count: int) -> tuple[bytes, ...]:
@@ -228,21 +263,29 @@ def _one_each(addresses: tuple[bytes, ...], count: int) -> tuple[bytes, ...]:
     return addresses
 
 
-def _own_fields(message: Message) -> dict[int, tuple[bytes, ...]]:
-    """Return the addresses in our own fields, in order."""
+def _addresses(message: Message, field: int) -> tuple[bytes, ...]:
+    addresses = _byte_fields(message, field)
+    if any(len(each) > ADDRESS_BYTES_MAX for each in addresses):
+        raise MessageError(Malformed.ADDRESS, f"an address of more than {ADDRESS_BYTES_MAX} bytes")
+    return addresses
+
+
+def _byte_fields(message: Message, field: int) -> tuple[bytes, ...]:
+    """Return the values of one of our own fields, in order."""
+    own = [each for each in _unknown_fields(message) if each.field_number == field]
+    if any(each.wire_type != _LENGTH_DELIMITED for each in own):
+        raise MessageError(Malformed.TYPE, f"field {field} is not of bytes")
+    return tuple(bytes(each.data) for each in own)
+
+
+def _unknown_fields(message: Message) -> Any:
+    """Return the fields that hivemind does not know, ours among them."""
     known = type(message)()
     known.CopyFrom(message)
     known.DiscardUnknownFields()
     if (excess := message.ByteSize() - known.ByteSize()) > UNKNOWN_BYTES_MAX:
         raise MessageError(Malformed.SIZE, f"{excess} bytes of unknown fields")
-    unknown = [each for each in UnknownFieldSet(message) if each.field_number in (ADDRESS, PUBLISHER_ADDRESS)]
-    for each in unknown:
-        if each.wire_type != _LENGTH_DELIMITED or len(each.data) > ADDRESS_BYTES_MAX:
-            raise MessageError(Malformed.ADDRESS, f"an address of more than {ADDRESS_BYTES_MAX} bytes")
-    return {
-        field: tuple(bytes(each.data) for each in unknown if each.field_number == field)
-        for field in (ADDRESS, PUBLISHER_ADDRESS)
-    }
+    return UnknownFieldSet(message)
 
 
 def _dht_id(data: bytes) -> bytes:

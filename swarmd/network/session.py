@@ -40,8 +40,9 @@ log = structlog.get_logger(__name__)
 CONNECT_SECONDS = 8.0
 """Seconds for dialling one peer. p2pd itself gives up on a silent endpoint after 5 s."""
 
-TRAVERSE_SECONDS = 15.0
-"""Seconds for one search or store, including the wait for its turn. A walk and its stores take at most 8 s.
+TRAVERSE_SECONDS = 20.0
+"""Seconds for one search or store, including the wait for its turn. A walk and its stores take at most 8 s,
+and as long again if the nearest nodes do not take what they are asked to.
 """
 
 ALIVE_SECONDS = 1.0

@@ -9,8 +9,8 @@ from protocol import Place, Placement, body_key
 from swarmd.network.dht_storage import Clock
 from swarmd.network.messages import FIND_KEYS_MAX, STORE_ITEMS_MAX
 from swarmd.network.rules import KnownManifest, place_all
-from swarmd.network.searching import Holding
 from swarmd.network.session import TRAVERSE_SECONDS
+from swarmd.network.storing import Holding
 from swarmd.network.supervisor import Supervisor
 
 CALLS_AT_ONCE = 4

@@ -22,8 +22,8 @@ from benchmarks.scale.workload import MANIFEST, RECORD_BYTES, demand, group, key
 from protocol import SHARD_ENTRIES_MAX, SHARDS_MAX, check_stored
 from swarmd import gossip as g
 from swarmd.network.binary_addresses import write_address
-from swarmd.network.dht_storage import packed_dictionary
-from swarmd.network.messages import ADDRESS, PUBLISHER_ADDRESS, add_addresses
+from swarmd.network.dht_storage import with_entries
+from swarmd.network.messages import ADDRESS, PUBLISHER_ADDRESS, add_addresses, add_names, ask_for_names
 from swarmd.network.packing import write_bin
 from swarmd.network.shelf import Held
 from swarmd.network.simulation import EPOCH_S
@@ -46,16 +46,18 @@ def whole() -> Outcome:
     return simulate(WHOLE)
 
 
+def named_nodes() -> dht_pb2.FindResult:
+    result = dht_pb2.FindResult(nearest_node_ids=[bytes(20)] * 8, nearest_peer_ids=[bytes(38)] * 8)
+    add_addresses(result, ADDRESS, [BINARY] * 8)
+    return result
+
+
 @pytest.mark.parametrize("entries", [0, 1, 20, 64])
 def test_answers_are_as_long_as_the_real_encoders_write_them(entries: int):
     held = {bytes([i]) * 60: Held(bytes(340 + i), 2e9) for i in range(entries)}
     dictionary = sizes.dictionary((len(subkey), len(each.value)) for subkey, each in held.items())
-    result = dht_pb2.FindResult(nearest_node_ids=[bytes(20)] * 8, nearest_peer_ids=[bytes(38)] * 8)
-    if held:
-        assert dictionary == len(packed_dictionary(held))
-        result.type, result.value = dht_pb2.FOUND_DICTIONARY, packed_dictionary(held)
-        result.expiration_time = 2e9
-    add_addresses(result, ADDRESS, [BINARY] * 8)
+    result = with_entries(named_nodes(), held)
+    assert dictionary == len(result.value)
     add_addresses(result, PUBLISHER_ADDRESS, [BINARY] * entries)
     answer = dht_pb2.FindResponse(results=[result] * 2, peer=NODE).SerializeToString()
     assert sizes.find_answer([sizes.result(8, dictionary, entries)] * 2) == len(answer)
@@ -77,6 +79,11 @@ def test_requests_are_as_long_as_the_real_encoders_write_them(count: int):
     assert sizes.store_request([(len(subkey), len(value))] * count) == len(store.SerializeToString())
     answer = dht_pb2.StoreResponse(store_ok=[True] * count, peer=NODE)
     assert sizes.store_answer(count) == len(answer.SerializeToString())
+    ask_for_names(store)
+    add_names(answer, [named_nodes()] * count)
+    with_names = sizes.store_request([(len(subkey), len(value))] * count, names=True)
+    assert with_names == len(store.SerializeToString())
+    assert sizes.store_answer(count, [8] * count) == len(answer.SerializeToString())
 
 
 def test_a_record_has_16_kib():

@@ -112,6 +112,12 @@ def readers() -> tuple[Reader, ...]:
             partial(_store_request, sound),
         ),
         Reader("store answer", partial(messages.read_store_answer, count=3), refusals, sound.store_answers),
+        Reader(
+            "store answer with names",
+            partial(messages.read_store_answer, count=1, keys=keys),
+            refusals,
+            sound.naming_answers,
+        ),
         Reader("find request", messages.read_find_request, refusals, sound.find_requests),
         Reader(
             "find answer",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from unittest import mock
 
@@ -12,6 +13,7 @@ import msgpack
 from hivemind.proto import dht_pb2
 
 from protocol import KeyPair, Manifest, TaskFamily, TaskSpec
+from swarmd.network import messages
 from tests.hostile import bombs
 from tests.hostile.bombs import pack
 from tests.hostile.forging import Forger, key_of, store_request
@@ -39,6 +41,8 @@ class Samples:
     ping_answers: tuple[bytes, ...]
     store_requests: tuple[bytes, ...]
     store_answers: tuple[bytes, ...]
+    naming_answers: tuple[bytes, ...]
+    """To a request to store that asks for names near `find_keys`."""
     find_requests: tuple[bytes, ...]
     find_answers: tuple[bytes, ...]
     bins: tuple[bytes, ...]
@@ -68,8 +72,7 @@ def _samples() -> Samples:
         [(_unpacked(announced.subkey), announced.value, announced.expires)] * 2, math.inf
     )
     found = bombs.found(value, announced.expires)
-    found.nearest_node_ids.extend([node.node_id] * 2)
-    found.nearest_peer_ids.extend([peer] * 2)
+    found.MergeFrom(_neighbours(node, peer))
     plain = dht_pb2.FindResult(type=dht_pb2.FOUND_REGULAR, value=inline.value, expiration_time=inline.expires)
     nothing = dht_pb2.FindResult(type=dht_pb2.NOT_FOUND)
     keys = (announced.key, inline.key)
@@ -86,6 +89,7 @@ def _samples() -> Samples:
             store_request([announced] * 64, node),
         ),
         store_answers=(dht_pb2.StoreResponse(store_ok=[True, False, True], peer=node).SerializeToString(),),
+        naming_answers=(_naming(node, [nothing, _neighbours(node, peer)]),),
         find_requests=(dht_pb2.FindRequest(keys=keys, peer=node).SerializeToString(),),
         find_answers=tuple(
             dht_pb2.FindResponse(results=results, peer=node).SerializeToString()
@@ -112,3 +116,14 @@ def _unpacked(packed: bytes) -> bytes:
     """What is in a MessagePack bin."""
     unpacked: bytes = msgpack.unpackb(packed)
     return unpacked
+
+
+def _neighbours(node: dht_pb2.NodeInfo, peer: bytes) -> dht_pb2.FindResult:
+    return dht_pb2.FindResult(nearest_node_ids=[node.node_id] * 2, nearest_peer_ids=[peer] * 2)
+
+
+def _naming(node: dht_pb2.NodeInfo, results: Sequence[dht_pb2.FindResult]) -> bytes:
+    answer = dht_pb2.StoreResponse(store_ok=[True], peer=node)
+    messages.add_names(answer, results)
+    encoded: bytes = answer.SerializeToString()
+    return encoded

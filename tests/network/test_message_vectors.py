@@ -82,6 +82,31 @@ def test_hivemind_ignores_addresses_and_we_write_and_read_them(case: dict[str, A
     assert message.SerializeToString(deterministic=True) == data
 
 
+@pytest.mark.parametrize("case", MESSAGES["with_names"], ids=lambda case: case["message"])
+def test_hivemind_ignores_names_and_we_write_and_read_them(case: dict[str, Any]) -> None:
+    from hivemind.proto import dht_pb2
+
+    from swarmd.network import messages
+
+    data, without = bytes.fromhex(case["bytes"]), bytes.fromhex(case["without"])
+    message = getattr(dht_pb2, case["message"]).FromString(without)
+    seen = type(message).FromString(data)
+    seen.DiscardUnknownFields()
+    assert seen == message
+    if case["message"] == "StoreRequest":
+        messages.ask_for_names(message)
+        assert messages.read_store_request(data).names
+        assert not messages.read_store_request(without).names
+    else:
+        bob = MESSAGES["ids"]["nodes"][1]
+        id_, peer = bytes.fromhex(bob["id"]), bytes.fromhex(bob["binary"])
+        messages.add_names(message, [dht_pb2.FindResult(nearest_node_ids=[id_], nearest_peer_ids=[peer])])
+        held, (named,) = messages.read_store_answer(data, 1, [bytes(20)])
+        assert (held, named.neighbours) == ((True,), (peer,))
+        assert messages.read_store_answer(without, 1, [bytes(20)]) == ((True,), ())
+    assert message.SerializeToString(deterministic=True) == data
+
+
 def test_frames_are_those_of_the_libp2p_daemon() -> None:
     from hivemind.proto import p2pd_pb2
 

@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import pytest
@@ -182,7 +183,7 @@ def test_the_longest_honest_messages_are_within_the_bounds() -> None:
 
 def test_answers_that_do_not_fit_their_request_are_refused() -> None:
     answer = pb.StoreResponse(store_ok=[True, False]).SerializeToString()
-    assert messages.read_store_answer(answer, 2) == (True, False)
+    assert messages.read_store_answer(answer, 2) == ((True, False), ())
     assert refusal(messages.read_store_answer, answer, 3) == Malformed.COUNT
     assert refusal(find, pb.FindResponse().SerializeToString()) == Malformed.COUNT
     assert refusal(find, found(nearest_node_ids=[KEY])) == Malformed.COUNT
@@ -313,7 +314,51 @@ def test_addresses_are_bounded_and_one_for_each_name(
 def test_an_address_that_is_a_number_is_refused() -> None:
     result = pb.FindResult(**neighbours(1))
     result.MergeFromString(b"\x80\x01\x07")  # field 16 as a varint
-    assert refusal(find, pb.FindResponse(results=[result]).SerializeToString()) is Malformed.ADDRESS
+    assert refusal(find, pb.FindResponse(results=[result]).SerializeToString()) is Malformed.TYPE
+
+
+def stored(*names: Any, keys: int = 2) -> Any:
+    answer = pb.StoreResponse(store_ok=[True])
+    messages.add_names(answer, names)
+    return messages.read_store_answer(answer.SerializeToString(), 1, [KEY] * keys)
+
+
+def test_an_answer_to_a_store_names_nodes_near_each_key() -> None:
+    at = write_address("/ip4/192.0.2.7/tcp/41000")
+    near = with_addresses(pb.FindResult(**neighbours(2)), messages.ADDRESS, [at, b""])
+    held, (first, second) = stored(near, pb.FindResult(**neighbours(1)))
+    assert held == (True,)
+    assert first.neighbours == tuple(neighbours(2)["nearest_peer_ids"])
+    assert first.neighbour_addresses == (at, b"")
+    assert second.neighbours == tuple(neighbours(1)["nearest_peer_ids"])
+
+
+def test_names_in_an_answer_to_a_store_are_bounded_and_one_for_each_key_without_values() -> None:
+    assert refusal(stored, pb.FindResult()) is Malformed.COUNT
+    value = pb.FindResult(type=1, value=b"\xc4\x00", expiration_time=2e9)
+    assert refusal(stored, pb.FindResult(), value) is Malformed.TYPE
+    held = pb.FindResult(type=2, value=dictionary([(b"one", b"1", 2e9)]), expiration_time=2e9)
+    assert refusal(stored, pb.FindResult(), held) is Malformed.TYPE
+    many = pb.FindResult(**neighbours(20))
+    many.MergeFromString(many.SerializeToString())
+    assert refusal(stored, pb.FindResult(), many) is Malformed.COUNT
+    assert refusal(partial(stored, keys=4), *[pb.FindResult(**neighbours(20))] * 4) is Malformed.SIZE
+    assert refusal(stored, pb.FindResult(nearest_node_ids=[b"x"], nearest_peer_ids=[b"x"])) is not None
+
+
+def test_names_that_are_no_messages_are_refused() -> None:
+    answer = pb.StoreResponse(store_ok=[True])
+    answer.MergeFromString(b"\x92\x01\x02\xff\xff")
+    assert refusal(messages.read_store_answer, answer.SerializeToString(), 1, [KEY]) is Malformed.PROTOBUF
+    answer = pb.StoreResponse(store_ok=[True])
+    answer.MergeFromString(b"\x90\x01\x07")  # field 18 as a varint
+    assert refusal(messages.read_store_answer, answer.SerializeToString(), 1, [KEY]) is Malformed.TYPE
+
+
+def test_names_that_nobody_asked_for_are_not_read() -> None:
+    answer = pb.StoreResponse(store_ok=[True])
+    messages.add_names(answer, [pb.FindResult(nearest_node_ids=[b"x"])])
+    assert messages.read_store_answer(answer.SerializeToString(), 1) == ((True,), ())
 
 
 @pytest.mark.parametrize("field", [b"\x90\x03\x00", b"\x92\x03\x00", b"\x93\x03\x94\x03"])

@@ -10,8 +10,9 @@ from hivemind.p2p import PeerID
 
 from protocol import PeerId, dht_id
 from swarmd.network.address_book import CREDIT, AddressBook
+from swarmd.network.answers import Answer
 from swarmd.network.binary_addresses import write_address
-from swarmd.network.dht import RPC_SECONDS, Answer
+from swarmd.network.dht import RPC_SECONDS
 from tests.network.test_searching import LATENCY_S, NOBODY, Honest, World, name_of, placement, run
 
 BLACK_HOLE_S = 5.0

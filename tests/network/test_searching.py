@@ -12,26 +12,21 @@ import pytest
 from hivemind.p2p import PeerID
 
 from protocol import PeerId, Placement, dht_id
+from swarmd.network.answers import Answer, Stored
 from swarmd.network.awaiting import PROMPT_S
-from swarmd.network.dht import RPC_SECONDS, Answer
+from swarmd.network.dht import RPC_SECONDS
 from swarmd.network.dht_ids import node_id_of
 from swarmd.network.guard import Guard
 from swarmd.network.handing_over import REPLICAS, Packed
 from swarmd.network.interface import Standing
 from swarmd.network.packing import read_bin
 from swarmd.network.peer_ids import read_peer_id
-from swarmd.network.searching import (
-    CONTACTS_ASKED,
-    CONTACTS_HOLDING,
-    NEAR_S,
-    SEARCH_S,
-    STORE_S,
-    Holding,
-    Searcher,
-)
+from swarmd.network.searching import Searcher
 from swarmd.network.shelf import Shelf
 from swarmd.network.simulation import run_simulated, simulated_wall_clock
+from swarmd.network.storing import CONTACTS_HOLDING, NEAR_S, STORE_S, Holding
 from swarmd.network.walk import BEAM
+from swarmd.network.walking import CONTACTS_ASKED, SEARCH_S
 
 LATENCY_S = 0.02
 SLOW_S = 1.3
@@ -92,8 +87,14 @@ class Honest:
         self.connected.add(peer)
         return await self.world.call(peer, 0, keys)
 
-    async def store(self, peer: PeerID, things: Sequence[Packed]) -> list[bool] | None:
-        return await self.world.call(peer, 1, things)
+    async def store(self, peer: PeerID, things: Sequence[Packed], *, names: bool = False) -> Stored | None:
+        self.connected.add(peer)
+        held = await self.world.call(peer, 1, things)
+        if held is None:
+            return None
+        keys = list(dict.fromkeys(key for key, *_ in things)) if names else []
+        answers = await self.world.at[peer][0](keys)
+        return Stored(held, {key: answer.neighbours for key, answer in zip(keys, answers, strict=True)})
 
     # What it answers ----------------------------------------------------------------------------------
 

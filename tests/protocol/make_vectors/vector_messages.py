@@ -32,6 +32,7 @@ def messages_file() -> Json:
         "dictionaries": {"valid": _dictionaries(), "invalid": _refused_dictionaries()},
         "messages": _messages(),
         "with_addresses": _with_addresses(),
+        "with_names": _with_names(),
         "frames": _frames(),
     }
 
@@ -259,6 +260,31 @@ def _with_addresses() -> list[Json]:
     ]
     return [
         {"message": kind, "name": name, "bytes": data.hex(), "without": without.hex(), "address": at.hex()}
+        for kind, name, data, without in cases
+    ]
+
+
+def _with_names() -> list[Json]:
+    """`without`: the same as read by a node that does not know that names can be asked for."""
+    alice, bob = p.dht_id(_binary_peer_id(ALICE)), p.dht_id(_binary_peer_id(BOB))
+    placed = p.place_announcement(p.sign_announcement(ALICE, ANNOUNCEMENT), manifest=MANIFEST, now=NOW)
+    assert placed.subkey is not None
+    item = (
+        _field(2, p.dht_id(placed.key))
+        + _field(3, packed_bin(placed.subkey))
+        + _field(4, packed_bin(placed.value))
+        + _field(5, struct.pack("<d", placed.expires))
+        + _field(6, bytes(1))
+        + _field(7, _field(1, alice))
+    )
+    held = _field(2, b"\x01") + _field(3, _field(1, bob))
+    named = _field(4, bob) + _field(5, _binary_peer_id(BOB))
+    cases = [
+        ("StoreRequest", "an announcement, and names are asked for", item + b"\x90\x01\x01", item),
+        ("StoreResponse", "it is held, and one node is near its key", held + _field(18, named), held),
+    ]
+    return [
+        {"message": kind, "name": name, "bytes": data.hex(), "without": without.hex()}
         for kind, name, data, without in cases
     ]
 
