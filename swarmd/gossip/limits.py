@@ -19,8 +19,8 @@ class GossipLimits:
     record_lifetime_s_min: float = 300.0  # a slow peer draws every few minutes and must still find groups
     # a fifth of SHARD_ENTRIES_MAX: publishers disagree about the size of the swarm, by a factor of three
     shard_entries_target: int = 12
-    # Where all shards are in use, a record is announced at a random time within so many rounds, but at most
-    # half of what it lives.
+    # Where half of all shards are in use, a record is announced at a random time within so many rounds, but
+    # at most half of what it lives.
     spread_rounds: float = 2.0
     announce_batch_s: float = 1.0  # own groups of one step are announced together
     # Twice what a peer can publish in that time. A receiver's 64 tokens per second (network/rates.py) pay for

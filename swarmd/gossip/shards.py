@@ -17,10 +17,13 @@ SPARSE = SHARD_ENTRIES_MAX // 16  # no key fuller than this: half the count is e
 
 
 def spread_s(shards: int, round_s: float, limits: GossipLimits) -> float:
-    """Return the seconds over which a peer that publishes to so many shards spreads its announcements: none
-    while more shards spread them, and never more than half of what a record lives.
+    """Return the seconds over which a peer that publishes to so many shards spreads its announcements: never
+    more than half of what a record lives, and none while more shards spread them. A peer of a large swarm may
+    underestimate it threefold, so half of all shards count as all.
     """
-    return min(limits.spread_rounds * round_s, RECORD_LIFETIME_S_MAX / 2) if shards == SHARDS_MAX else 0.0
+    if shards < SHARDS_MAX // 2:
+        return 0.0
+    return min(limits.spread_rounds * round_s, RECORD_LIFETIME_S_MAX / 2)
 
 
 class ShardCount:

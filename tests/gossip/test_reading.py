@@ -230,12 +230,13 @@ def test_a_huge_swarm_stays_within_the_protocols_shards_and_shares_them():
     assert shards.fair_share(4, 64) == 64
 
 
-def test_announcing_is_spread_in_time_only_once_all_shards_are_in_use():
+def test_announcing_is_spread_in_time_only_once_half_of_all_shards_are_in_use():
     shards = ShardCount(MANIFEST, LIMITS)
+    shards.update(ROUND, 75, 4)
+    assert shards.publish == SHARDS_MAX / 4
+    assert shards.spread_s == 0.0
     shards.update(ROUND, 150, 4)
     assert shards.publish == SHARDS_MAX / 2
-    assert shards.spread_s == 0.0
-    shards.update(ROUND, 100_000, 4)
     assert shards.spread_s == LIMITS.spread_rounds * MANIFEST.round_seconds
 
 

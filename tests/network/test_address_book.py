@@ -194,11 +194,12 @@ def test_a_node_that_names_false_addresses_is_soon_not_followed() -> None:
 def test_a_node_whose_peers_are_elsewhere_is_soon_not_followed_although_they_were_reached() -> None:
     """Else it could send every peer to third parties as often as NAMED allows."""
     book = book_of()
-    book.named(PEER, binary(ELSEWHERE), NODE)
-    book.named(OTHER, binary("/ip4/8.8.4.5/tcp/4001"), NODE)
-    for peer in (PEER, OTHER):
+    named = IDS[10 : 10 + int(CREDIT.burst)]
+    for number, peer in enumerate(named):
+        book.named(peer, binary(f"/ip4/8.8.{number}.8/tcp/4001"), NODE)
+    for peer in named:
         book.reached(peer, book.to_dial(peer))
-    book.located({PEER: AT}, [OWN])  # and the other hung up
+    book.located({named[0]: AT}, [OWN])  # and the others hung up
     book.named(IDS[9], binary(AT), NODE)
     assert dialled(book, IDS[9]) == []
 
@@ -216,7 +217,7 @@ def test_a_node_whose_peers_are_where_it_says_keeps_its_credit_when_they_are_see
 
 def test_two_calls_to_a_named_peer_at_once_cost_neither_namer_anything_if_it_is_reached() -> None:
     book = book_of()
-    for _ in range(2 * int(CREDIT.burst)):
+    for _ in range(int(CREDIT.burst) + 1):
         for namer in (NODE, IDS[9]):
             book.named(PEER, binary(AT), namer)
             assert dialled(book) == [AT]
@@ -230,7 +231,7 @@ def test_two_calls_to_a_named_peer_at_once_cost_neither_namer_anything_if_it_is_
 def test_nodes_without_credit_do_not_keep_the_names_of_others_out() -> None:
     book = book_of()
     liars = IDS[50 : 50 + NAMERS_MAX]
-    for number, peer in enumerate(IDS[10:12]):
+    for number, peer in enumerate(IDS[10 : 10 + int(CREDIT.burst)]):
         for liar in liars:
             book.named(peer, binary(f"/ip4/8.8.{number}.{IDS.index(liar)}/tcp/4001"), liar)
         book.missed(peer, book.to_dial(peer))

@@ -405,6 +405,99 @@ def test_a_thing_that_nodes_refuse_goes_to_the_next_nearest() -> None:
     run(scenario)
 
 
+class Counting:
+    """Counts what an honest peer is asked, and can be one that does not know that names may be asked for."""
+
+    def __init__(self, world: World, other: Honest) -> None:
+        self.other, self.found, self.stored = other, 0, 0
+        world.at[other.peer] = (self.answer, self.keep)
+
+    async def answer(self, keys: Sequence[bytes]) -> list[Answer]:
+        self.found += 1
+        return await self.other.answer(keys)
+
+    async def keep(self, things: Sequence[Packed]) -> list[bool]:
+        self.stored += 1
+        self.found -= 1  # the names in the answer are no request
+        return await self.other.keep(things)
+
+
+def crowd_of(world: World, count: int) -> tuple[Honest, list[Honest]]:
+    """A publisher that knows three peers of a crowd, who all know each other, and the rest by distance."""
+    publisher, *crowd = [Honest(world) for _ in range(count + 1)]
+    for each in crowd:
+        each.knows(*(other.peer for other in crowd if other is not each))
+    key = int.from_bytes(dht_id(placement(1).key))
+    crowd.sort(key=lambda other: other.node_id ^ key)
+    publisher.knows(*(other.peer for other in crowd[-3:]))
+    return publisher, crowd
+
+
+def test_each_of_the_nodes_that_others_named_is_asked_once_and_to_hold_the_thing() -> None:
+    async def scenario(world: World) -> None:
+        publisher, crowd = crowd_of(world, 40)
+        counts = [Counting(world, other) for other in crowd]
+        assert await publisher.searcher.hold([placement(1)]) == Holding(held=1, crowded=0)
+        assert [(each.found, each.stored) for each in counts[:REPLICAS]] == [(0, 1)] * REPLICAS
+        assert not any(each.found or each.stored for each in counts[REPLICAS:-3])
+
+    run(scenario)
+
+
+def test_nodes_asked_to_hold_a_thing_name_those_that_are_nearer() -> None:
+    """The three that the publisher knows name only the farther half of the crowd."""
+
+    async def scenario(world: World) -> None:
+        publisher, crowd = crowd_of(world, 40)
+        for known in crowd[-3:]:
+            known.table = {other.node_id: other.peer for other in crowd[20:] if other is not known}
+        await publisher.searcher.hold([placement(1)])
+        name, now = dht_id(placement(1).key), simulated_wall_clock()
+        assert all(other.shelf.entries(name, now) for other in crowd[:REPLICAS])
+
+    run(scenario)
+
+
+def test_if_named_nodes_refuse_or_fall_silent_others_near_the_key_are_looked_for() -> None:
+    async def scenario(world: World) -> None:
+        publisher, crowd = crowd_of(world, 40)
+        silent, refusing = crowd[1], crowd[3]
+        counts = Counting(world, refusing)
+
+        async def refuse(things: Sequence[Packed]) -> list[bool]:
+            await counts.keep(things)
+            return [False] * len(things)
+
+        world.at[refusing.peer] = (refusing.answer, refuse)
+        del world.at[silent.peer]
+        assert await publisher.searcher.hold([placement(1)]) == Holding(held=1, crowded=0)
+        name, now = dht_id(placement(1).key), simulated_wall_clock()
+        holders = [other for other in crowd[:8] if other not in (silent, refusing)]
+        assert sum(bool(other.shelf.entries(name, now)) for other in holders) >= REPLICAS
+        assert counts.stored == 1, "and nobody is asked twice for the same"
+
+    run(scenario)
+
+
+def test_a_named_node_that_knows_no_names_in_answers_holds_the_thing_all_the_same() -> None:
+    async def scenario(world: World) -> None:
+        publisher, crowd = crowd_of(world, 40)
+        asked_for_names = []
+
+        async def store(peer: PeerID, things: Sequence[Packed], *, names: bool = False) -> Stored | None:
+            asked_for_names.append(names)
+            held = await world.call(peer, 1, things)
+            return None if held is None else Stored(held, {})
+
+        publisher.store = store  # type: ignore[method-assign]
+        await publisher.searcher.hold([placement(1)])
+        name, now = dht_id(placement(1).key), simulated_wall_clock()
+        assert all(other.shelf.entries(name, now) for other in crowd[:REPLICAS])
+        assert any(asked_for_names)
+
+    run(scenario)
+
+
 def test_nodes_that_hold_nothing_are_left_for_others() -> None:
     """Five of them are always nearer to the key than the honest ones."""
 

@@ -17,8 +17,9 @@ from hivemind.proto import dht_pb2
 from hivemind.utils.multiaddr import Multiaddr
 
 from protocol import KeyPair
+from swarmd.network.messages import add_names
 from tests.hostile import bombs
-from tests.hostile.attacker import FIND, Attacker, node_id, paced
+from tests.hostile.attacker import FIND, STORE, Attacker, node_id, paced
 from tests.hostile.attacks.dialling import Strangers
 from tests.hostile.figures import Figure, at_least, at_most
 from tests.hostile.forging import Item
@@ -40,9 +41,9 @@ AGAIN_S = 6.0
 ROUNDS = 4
 """Whose announcements are read."""
 
-CONNECTIONS_MAX = {1: 16, 64: 128}
-"""By identities, at strangers and black holes. The two addresses that a node may give without leading to its
-peers make 2 and 16 dials of each victim, and p2pd may dial each again.
+CONNECTIONS_MAX = {1: 32, 64: 256}
+"""By identities, at strangers and black holes. The four addresses that a node may give without leading to its
+peers make 4 and 32 dials of each victim, and p2pd may dial each again.
 """
 
 
@@ -57,7 +58,7 @@ def judge(identities: int, evidence: Evidence) -> tuple[Figure, ...]:
 
 
 class Namer:
-    """What the nodes answer to searches. They agree on nothing but the lies."""
+    """What the nodes answer to searches and stores. They agree on nothing but the lies."""
 
     def __init__(self, scene: Scene, strangers: Strangers, silent: Strangers, identities: int) -> None:
         self._rng = random.Random(scene.rng.random())
@@ -76,6 +77,13 @@ class Namer:
         results = [self._result(key, sender) for key in keys]
         return bytes(dht_pb2.FindResponse(results=results, peer=node.node_info).SerializeToString())
 
+    async def store(self, node: Attacker, data: bytes, sender: PeerID) -> bytes:
+        """Claim to hold everything, and name the same peers as to a search."""
+        keys = dht_pb2.StoreRequest.FromString(data).keys
+        answer = dht_pb2.StoreResponse(store_ok=[True] * len(keys), peer=node.node_info)
+        add_names(answer, [self._names(sender) for _ in dict.fromkeys(keys)])
+        return bytes(answer.SerializeToString())
+
     def _announce(self) -> None:
         """One announcement of each identity and task, in each round that is read."""
         now = self._forger.round
@@ -85,7 +93,7 @@ class Namer:
                 items = [self._forger.announcement(key, family, round_) for key in self._keys]
                 self._announced[items[0].key] = items
 
-    def _result(self, key: bytes, sender: PeerID) -> dht_pb2.FindResult:
+    def _names(self, sender: PeerID) -> dht_pb2.FindResult:
         nobody = [PeerID(b"\x00$\x08\x01\x12 " + self._rng.randbytes(32)) for _ in range(NEIGHBOURS)]
         known = map(_peer, self._rng.sample(self._keys, min(len(self._keys), NEIGHBOURS // 2)))
         peers = [peer for peer in (*self._honest, *known, *nobody) if peer != sender][:NEIGHBOURS]
@@ -95,6 +103,10 @@ class Namer:
             nearest_peer_ids=[peer.to_bytes() for peer in peers],
         )
         self._add(result, NEIGHBOUR_ADDRESS, [self._address(peer) for peer in peers])
+        return result
+
+    def _result(self, key: bytes, sender: PeerID) -> dht_pb2.FindResult:
+        result = self._names(sender)
         if items := self._announced.get(key):
             entries: list[tuple[object, object, object]] = [
                 (msgpack.unpackb(each.subkey), each.value, each.expires) for each in items
@@ -128,6 +140,7 @@ async def misname(identities: int, scene: Scene) -> Counts:
     nodes = [await scene.attacker(number) for number in range(NODES[identities])]
     for node in nodes:
         await node.answer(FIND, partial(namer.find, node))
+        await node.answer(STORE, partial(namer.store, node))
     scene.begin()
     async for turn in paced(1 / AGAIN_S, scene.until, 100):
         for number, node in enumerate(nodes):
