@@ -86,10 +86,10 @@ class Asking:
         return status
 
     def _interval(self) -> float:
-        """Return the seconds between two requests: longer with many peers, as each takes 3 KB on the wire."""
+        """Return the seconds between two requests: longer with many peers, as each takes 4 KB on the wire."""
         limits = self._limits
         enough = limits.ask_peer_interval_s / limits.ask_interval_s
-        return min(limits.ask_interval_s_max, limits.ask_interval_s * max(1.0, self._connected / enough))
+        return min(limits.ask_interval_s_max, limits.ask_interval_s * max(1.0, self._connected / enough) ** 2)
 
     def forget(self, peer: PeerId) -> None:
         """Forget the answer of a peer that was banned, so it is no longer shown."""

@@ -102,7 +102,9 @@ class GossipLimits:
 
     # Asking for full statuses
     ask_interval_s: float = 4.0  # between two requests: a swarm of fifteen is asked once a minute ...
-    ask_interval_s_max: float = 16.0  # ... and with more than that connected, the interval grows up to this
+    # ... and with more than that connected, the interval grows with the square of their number, up to this:
+    # in a large swarm most connections end before their turn
+    ask_interval_s_max: float = 24.0
     ask_peer_interval_s: float = 60.0  # between two requests to one peer; its counts grow by a few per minute
     # a request not answered within this time has failed; the network's time-outs are shorter
     ask_answer_s: float = 30.0
