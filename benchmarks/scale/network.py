@@ -134,6 +134,9 @@ class SimulatedNetwork:
     def tell(self, envelope: bytes, with_credits: bytes | None = None) -> None:
         self._full_status = with_credits or envelope
 
+    def tell_announcement(self, envelope: bytes) -> None:
+        self._own.add(_placed(place_announcement, [envelope]))
+
     def news_by(self, news: News) -> None:
         self.news = news
 

@@ -141,13 +141,17 @@ class Publications:
         return self._signed[entry]
 
     def told_by(self, number: int, now: float) -> dict[bytes, Held]:
-        """Return the announcements that a statistical peer has of its own, by subkey."""
+        """Return the announcements that a statistical peer has of its own, by subkey, even those that wait to
+        be stored.
+        """
         newest = MANIFEST.round_at(int(now))
         found = []
         for round_ in range(newest - ROUNDS_BACK, newest + 1):
             self._round(round_)
             found.append(self._own[round_][number])
-        return dict(self._made(key, entry) for key, entry in found if entry.since <= now < entry.expires)
+        return dict(
+            self._made(key, entry) for key, entry in found if entry.since - entry.waits <= now < entry.expires
+        )
 
     def stored(self, number: int, key: int, now: float) -> dict[bytes, Held]:
         """Return what machines stored at one statistical node."""

@@ -57,6 +57,7 @@ from swarmd.gossip import (
     StatusPublished,
     StoreBlob,
     StoreBody,
+    TellAnnouncement,
     TellStatus,
     Tick,
     Verify,
@@ -199,6 +200,8 @@ class Exchange:
                     gain_milli=command.gain_milli,
                     now=self._clock(),
                 )
+            case TellAnnouncement(envelope=envelope):
+                self._network.tell_announcement(envelope)
             case TellStatus(envelope=envelope, with_credits=with_credits):
                 self._network.tell(envelope, with_credits)
             case ForgetPeer(peer=peer):

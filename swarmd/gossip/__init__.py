@@ -24,6 +24,7 @@ from swarmd.gossip.commands import (
     StandingChanged,
     StoreBlob,
     StoreBody,
+    TellAnnouncement,
     TellStatus,
     Verify,
 )
@@ -106,6 +107,7 @@ __all__ = [
     "StatusesRead",
     "StoreBlob",
     "StoreBody",
+    "TellAnnouncement",
     "TellStatus",
     "Tick",
     "Verify",

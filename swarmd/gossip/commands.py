@@ -67,6 +67,15 @@ class ReadStatuses:
 
 
 @dataclass(frozen=True)
+class TellAnnouncement:
+    """`Network.tell_announcement(envelope)`: one that is still to be announced, for peers that ask for own
+    ones.
+    """
+
+    envelope: bytes
+
+
+@dataclass(frozen=True)
 class TellStatus:
     """`Network.tell(envelope, with_credits)`: the full status to send on request from now on."""
 
@@ -181,6 +190,7 @@ Command = (
     | AskPublisher
     | PublishStatus
     | ReadStatuses
+    | TellAnnouncement
     | TellStatus
     | AskStatus
     | Pull

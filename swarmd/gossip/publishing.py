@@ -34,7 +34,7 @@ from protocol import (
     verify_record,
 )
 from protocol.limits import ANNOUNCED_MODEL_BYTES_MAX, MICRO, MILLI, MODEL_BYTES_MAX
-from swarmd.gossip.commands import Announce, Command, StoreBlob, StoreBody
+from swarmd.gossip.commands import Announce, Command, StoreBlob, StoreBody, TellAnnouncement
 from swarmd.gossip.events import GroupOffer
 from swarmd.gossip.limits import GossipLimits
 
@@ -112,7 +112,7 @@ class Publisher:
         self, group: GroupOffer, shards: int, budget: int, now: float, wait_s: float = 0.0
     ) -> list[Command]:
         """Sign `group` if it teaches and the round's `budget` allows. It is announced at the first tick after
-        `wait_s`.
+        `wait_s`; peers that ask for this peer's announcements are told at once.
         """
         refusal = self._refusal(group, budget)
         if refusal is not None:
@@ -137,6 +137,8 @@ class Publisher:
         commands: list[Command] = [StoreBlob(digest_of(envelope), envelope)]
         if not self.dialable:
             commands.append(StoreBody(envelope))
+        if wait_s > 0:
+            commands.append(TellAnnouncement(announcement.envelope))
         return commands
 
     def batch(self, now: float) -> Announce | None:

@@ -197,6 +197,9 @@ class HivemindNetwork:
     def tell(self, envelope: bytes, with_credits: bytes | None = None) -> None:
         self._server.tell(envelope, with_credits)
 
+    def tell_announcement(self, envelope: bytes) -> None:
+        self._own.add(self._traversals.place(place_announcement, [envelope]))
+
     def tell_charter(self, envelope: bytes) -> None:
         self._server.tell_charter(envelope)
 

@@ -215,6 +215,10 @@ class Network(Protocol):
         """
         ...
 
+    def tell_announcement(self, envelope: bytes) -> None:
+        """From now on, send this signed announcement to peers that ask for this peer's own ones."""
+        ...
+
     def tell_charter(self, envelope: bytes) -> None:
         """From now on, send this charter to peers that ask for the newest one."""
         ...

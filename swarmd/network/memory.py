@@ -107,6 +107,9 @@ class MemoryNetwork:
     def tell(self, envelope: bytes, with_credits: bytes | None = None) -> None:
         self._server.tell(envelope, with_credits)
 
+    def tell_announcement(self, envelope: bytes) -> None:
+        self._own.add(self._placed([envelope]))
+
     def tell_charter(self, envelope: bytes) -> None:
         self._server.tell_charter(envelope)
 
@@ -144,9 +147,12 @@ class MemoryNetwork:
 
     async def announce(self, envelopes: Sequence[bytes]) -> int:
         self._require_open()
-        placements = place_all(place_announcement, envelopes, manifest=self._swarm(), now=self._hub.clock())
+        placements = self._placed(envelopes)
         self._own.add(placements)
         return sum([await self._store(placement) for placement in placements])
+
+    def _placed(self, envelopes: Sequence[bytes]) -> list[Placement]:
+        return place_all(place_announcement, envelopes, manifest=self._swarm(), now=self._hub.clock())
 
     async def publish_status(self, envelope: bytes, shards: int = MEMBERSHIP_SHARDS) -> bool:
         return await self._publish(place_among(shards), [envelope]) == 1

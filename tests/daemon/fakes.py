@@ -150,6 +150,9 @@ class ScriptedNetwork:
     def tell(self, envelope: bytes, with_credits: bytes | None = None) -> None:
         self.calls.append(("tell", envelope))
 
+    def tell_announcement(self, envelope: bytes) -> None:
+        self.calls.append(("tell_announcement", envelope))
+
     def tell_charter(self, envelope: bytes) -> None:
         self.calls.append(("tell_charter", envelope))
 

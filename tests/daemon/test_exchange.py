@@ -325,6 +325,13 @@ async def test_a_full_status_is_asked_for_told_and_remembered(bench: Bench) -> N
     assert bench.database.partners.all()[OTHER].claimed == 9
 
 
+async def test_an_announcement_that_waits_is_told_by_the_network(bench: Bench) -> None:
+    async with bench.running():
+        bench.want(g.TellAnnouncement(b"own"))
+        await bench.told(g.Tick)
+    assert ("tell_announcement", b"own") in bench.network.calls
+
+
 async def test_a_publisher_is_asked_for_its_announcements(bench: Bench) -> None:
     bench.network.answers["announcements_of"] = [b"one", b"two"]
     async with bench.running():

@@ -155,6 +155,18 @@ def test_nobody_is_woken_for_an_announcement_that_is_not_due():
     assert publisher.batch(START + 20.0) is not None
 
 
+def test_an_announcement_that_waits_is_told_to_those_who_ask_at_once():
+    publisher = Publisher(OWN, MANIFEST, LIMITS, dialable=True)
+    publisher.start_round(MANIFEST.round_at(int(START)))
+    _, told = publisher.publish(make_group(MANIFEST, 1), SHARDS_MAX, 64, START, wait_s=20.0)
+    (stored,) = publisher.publish(make_group(MANIFEST, 2), SHARDS_MAX, 64, START)
+    batch = publisher.batch(START + 20.0)
+    assert isinstance(stored, g.StoreBlob), "announced at the next tick, so it needs no telling"
+    assert batch is not None
+    assert isinstance(told, g.TellAnnouncement)
+    assert told.envelope in batch.envelopes
+
+
 def test_a_restart_does_not_hurry_what_is_not_due():
     publisher = Publisher(OWN, MANIFEST, LIMITS, dialable=True)
     publisher.start_round(MANIFEST.round_at(int(START)))

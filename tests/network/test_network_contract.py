@@ -87,6 +87,9 @@ def test_a_publisher_tells_its_own_announcements_and_no_others(world: Any) -> No
         sent = [world.announcement(one.key, body, world.clock()) for body in bodies]
         foreign = world.announcement(other.key, world.record(other.key, world.clock(), 9), world.clock())
         assert await other.network.announcements_of(one.network.peer_id) == []
+        one.network.tell_announcement(sent[0])
+        assert await other.network.announcements_of(one.network.peer_id) == sent[:1]
+        assert await other.network.read_announcements([world.announcements_key]) == [], "not announced yet"
         await one.network.announce([*sent, foreign])
         assert await other.network.announcements_of(one.network.peer_id) == sent
         assert await one.network.announcements_of(other.network.peer_id) == []

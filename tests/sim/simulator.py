@@ -279,6 +279,8 @@ class Swarm:
                 peer.blobs[digest] = envelope
             case g.StoreBody(envelope):
                 self._later(lambda: self.store_body(peer, envelope))
+            case g.TellAnnouncement(envelope):
+                peer.announced.append(envelope)
             case g.Announce(envelopes):
                 self._later(lambda: self.tell(peer, g.Announced(self._announce_all(peer, envelopes))))
             case g.PublishStatus(envelope, shards):
@@ -382,7 +384,7 @@ class Swarm:
     def _told_by(self, peer: Peer, publisher: PeerId) -> tuple[bytes, ...]:
         source = self.by_id.get(publisher)
         reached = source is not None and source.alive and source in self._reachable(peer)
-        return tuple(source.announced) if source is not None and reached else ()
+        return tuple(dict.fromkeys(source.announced)) if source is not None and reached else ()
 
     def _pull(self, peer: Peer, publisher: PeerId, digest: bytes) -> g.Event:
         source = self.by_id.get(publisher)
