@@ -1,4 +1,4 @@
-"""Two minutes of chaos among four real peers: everything happens to them, and nothing is lost.
+"""Chaos among four real peers: nothing is lost, whatever happens to them.
 
 How quickly they recover is for `python -m tests.chaos` on a quiet machine; here it only must not hang.
 """
@@ -10,10 +10,18 @@ import pytest
 from tests.chaos.__main__ import run
 from tests.chaos.wires import are_possible
 
+KINDS_MIN = 3
+"""Of faults in a minute. Nothing else happens round its cut, and a machine is hit again only once it has
+recovered. In half a minute, what found no machine free is left out: five kinds happened on a busy machine."""
+
 
 @pytest.mark.timeout(900)
-def test_two_minutes_of_faults_lose_no_record_no_saved_step_and_no_descriptor() -> None:
-    result = run(peers=4, minutes=2.0, kills=None, seed=7, own_wires=are_possible())
+@pytest.mark.parametrize(("minutes", "seed"), [(0.5, 4), pytest.param(2.0, 7, marks=pytest.mark.slow)])
+def test_faults_of_several_kinds_lose_no_record_no_saved_step_and_no_descriptor(
+    minutes: float, seed: int
+) -> None:
+    result = run(peers=4, minutes=minutes, kills=None, seed=seed, own_wires=are_possible())
+    assert len(result.happened) >= KINDS_MIN
     assert result.trouble == []
     assert result.survived == result.happened
     assert (result.records_lost, result.saved_steps_lost, result.false_accepts) == (0, 0, 0)

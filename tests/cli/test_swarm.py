@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
 
 from protocol import KeyPair
+from swarmd.cli.app import main
 from swarmd.errors import ConfigError
 from swarmd.storage import Home
 from tests.finding.making import ADDRESS, RULES, STRANGER, URL
@@ -23,20 +25,30 @@ def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "small.toml").write_text(SMALL)
 
 
-@pytest.fixture
-def author(swarmd, tmp_path: Path) -> Home:
-    assert swarmd("init", "--home", tmp_path / "author").code == 0
-    return Home(tmp_path / "author")
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An author's home, and a signed file of a swarm with one task: made once, because a file is signed only
+    after a worker has tried its tasks. Read it only."""
+    path = tmp_path_factory.mktemp("made")
+    (path / "small.toml").write_text(SMALL)
+    home = str(path / "author")
+    garden = ["garden", "--like", str(path / "small.toml"), "--out", str(path / "garden.toml")]
+    for arguments in (["init"], ["swarm", "create", *garden, "--bootstrap", ADDRESS]):
+        with pytest.raises(SystemExit) as ended:
+            main([*arguments, "--home", home])
+        assert ended.value.code == 0
+    return path
 
 
 @pytest.fixture
-def garden(swarmd, author: Home, tmp_path: Path) -> Path:
-    """A signed file of a swarm with one task."""
-    done = swarmd(
-        "swarm", "create", "garden", "--like", "small.toml", "--bootstrap", ADDRESS, "--home", author.path
-    )
-    assert done.code == 0, done.err
-    return tmp_path / "garden.toml"
+def author(made: Path, tmp_path: Path) -> Home:
+    return Home(Path(shutil.copytree(made / "author", tmp_path / "author")))
+
+
+@pytest.fixture
+def garden(made: Path, tmp_path: Path) -> Path:
+    """A copy of the signed file."""
+    return Path(shutil.copy(made / "garden.toml", tmp_path))
 
 
 def shown(swarmd, file: Path) -> dict:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.daemon_process import ONE_THREAD
+from tests.integration.daemon_process import ONE_THREAD, WITHOUT_HELD_OUT
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "solo_learning.py"
 SHARE = r"[01]\.\d{3}"
@@ -24,7 +24,7 @@ def test_it_evaluates_before_and_after_and_prints_the_constant_baseline_beside()
         capture_output=True,
         text=True,
         timeout=RUN_S,
-        env={**os.environ, **ONE_THREAD},
+        env={**os.environ, **ONE_THREAD, **WITHOUT_HELD_OUT},
         check=False,
     )
     assert done.returncode == 0, done.stderr

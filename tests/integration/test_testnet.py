@@ -14,7 +14,7 @@ import pytest
 
 from tests.integration.daemon_process import ONE_THREAD, WITHOUT_HELD_OUT, left_running
 
-RUN_S = 500.0  # four starts on two cores that also run other tests; a quiet machine takes a minute
+RUN_S = 500.0  # three starts on two cores that also run other tests; a quiet machine takes a minute
 
 
 class Testnet:
@@ -54,18 +54,18 @@ def short_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.daemon
 @pytest.mark.timeout(2 * RUN_S)
-def test_four_peers_do_their_steps_and_leave_no_process_socket_or_file(short_path: Path) -> None:
-    testnet = Testnet(short_path, "--peers", "4", "--steps", "5", "--json", "-")
+def test_three_peers_do_their_steps_and_leave_no_process_socket_or_file(short_path: Path) -> None:
+    testnet = Testnet(short_path, "--peers", "3", "--steps", "3", "--json", "-")
     try:
-        running = testnet.read_until("all 4 peers are up")
-        assert len(running) >= 4 * 3  # parent, peer, p2pd, and by now most of their workers
+        running = testnet.read_until("all 3 peers are up")
+        assert len(running) >= 3 * 3  # parent, peer, p2pd, and by now most of their workers
         out, err = testnet.end()
     finally:
         testnet.process.kill()
     assert testnet.process.returncode == 0, err
     summary = json.loads(out)
-    assert [(peer["steps"], peer["end"], peer["starts"]) for peer in summary["peers"]] == [(5, "done", 1)] * 4
-    assert len({peer["peer_id"] for peer in summary["peers"]}) == 4
+    assert [(peer["steps"], peer["end"], peer["starts"]) for peer in summary["peers"]] == [(3, "done", 1)] * 3
+    assert len({peer["peer_id"] for peer in summary["peers"]}) == 3
     assert all(0.0 <= peer["reward"]["now"] <= 1.0 for peer in summary["peers"])
     assert (summary["failed"], summary["faults"], summary["attackers"]) == ([], [], None)
     assert "Traceback" not in err

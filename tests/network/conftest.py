@@ -36,6 +36,7 @@ from protocol import (
 )
 from swarmd.config import NetworkConfig
 from swarmd.network import MemoryHub, Network, run_simulated, simulated_wall_clock
+from tests.held import new_garbage_only
 
 FAMILY = TaskFamily(name="sums", source="test", dataset="sums", config="{}", version="1", weight=1)
 MANIFEST = Manifest(
@@ -246,7 +247,7 @@ class P2PWorld(World):
 
     def run(self, scenario: Callable[[Any], Awaitable[None]]) -> None:
         unhandled: list[dict[str, Any]] = []
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        with new_garbage_only(), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.get_loop().set_exception_handler(lambda _loop, context: unhandled.append(context))
             runner.run(self._main(scenario))
             gc.collect()  # a task whose exception nobody looked at says so when it is collected

@@ -12,7 +12,7 @@ import pytest
 
 from protocol import digest_of
 from swarmd.errors import NetworkError
-from tests.held import assert_nothing_is_kept
+from tests.held import TIMES, assert_nothing_is_kept
 from tests.network.conftest import key_of
 
 pytestmark = [pytest.mark.p2p, pytest.mark.timeout(1_800)]
@@ -70,18 +70,11 @@ def cancelled_read(one: Any, _two: Any, count: Callable[[], int]) -> Operation:
     return lambda: cut_off(lambda: one.read_statuses([b"k" * 32]), count() % 30)
 
 
-@pytest.mark.parametrize(
-    "kind",
-    [
-        unknown_peer,
-        absent_record,
-        cancelled_pull,
-        dial_that_is_refused,
-        cancelled_dial,
-        connecting_to_nobody,
-        cancelled_read,
-    ],
-)
+CUT_OFF = (cancelled_pull, cancelled_dial, cancelled_read)
+FAILING = (unknown_peer, absent_record, dial_that_is_refused, connecting_to_nobody)
+
+
+@pytest.mark.parametrize("kind", [*FAILING, *CUT_OFF])
 def test_a_call_that_fails_or_is_cut_off_keeps_nothing(p2p: Any, kind: Any) -> None:
     async def scenario(world: Any) -> None:
         one, two = await world.swarm(2)
@@ -94,7 +87,8 @@ def test_a_call_that_fails_or_is_cut_off_keeps_nothing(p2p: Any, kind: Any) -> N
 
         others = [world.processes(peer.key)[0] for peer in (one, two)]
         operation = kind(one.network, two.network, count)
-        await assert_nothing_is_kept(operation, world.directory, others)
+        times = 2 * TIMES if kind in CUT_OFF else TIMES
+        await assert_nothing_is_kept(operation, world.directory, others, times=times)
 
     p2p.run(scenario)
 
@@ -126,8 +120,7 @@ def test_a_p2pd_that_cannot_be_started_keeps_nothing(p2p: Any, monkeypatch: pyte
     async def scenario(world: Any) -> None:
         monkeypatch.setattr("swarmd.network.p2pd._IN_OWN_SESSION", "raise SystemExit('no')")
         monkeypatch.setattr("swarmd.network.p2pd.START_SECONDS", 0.5)
-        await assert_nothing_is_kept(lambda: fails(world.peer(3)), world.directory)
+        await assert_nothing_is_kept(lambda: fails(world.peer(3)), world.directory, times=10)
         assert psutil.Process().children() == []
 
-    monkeypatch.setattr("tests.held.TIMES", 10)
     p2p.run(scenario)

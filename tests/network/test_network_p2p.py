@@ -306,6 +306,7 @@ def test_a_bug_in_the_background_closes_the_network_and_is_raised_at_close(
     p2p: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def scenario(world: Any) -> None:
+        monkeypatch.setattr("swarmd.network.neighbourhood.REFRESH_S", 0.1)
         peer = await world.peer(0)
 
         async def bug(_session: Any) -> None:

@@ -294,9 +294,9 @@ def test_a_bound_beyond_what_images_are_enlarged_to_is_refused_with_the_folder(t
 @pytest.mark.parametrize(
     ("kind", "bound", "setting"),
     [
-        ("qwen2_vl", {"min_pixels": 512**2}, "min_pixels"),
-        ("qwen3_vl", {"size": {"shortest_edge": 512**2, "longest_edge": 2**24}}, "size.shortest_edge"),
-        ("lfm2_vl", {"min_image_tokens": 4096}, "min_image_tokens"),
+        ("qwen2_vl", {"min_pixels": 384**2}, "min_pixels"),
+        ("qwen3_vl", {"size": {"shortest_edge": 384**2, "longest_edge": 2**24}}, "size.shortest_edge"),
+        ("lfm2_vl", {"min_image_tokens": 2304}, "min_image_tokens"),
     ],
 )
 def test_an_image_that_is_enlarged_beyond_the_context_is_named_with_the_setting_that_enlarges_it(
@@ -307,7 +307,7 @@ def test_an_image_that_is_enlarged_beyond_the_context_is_named_with_the_setting_
     path.write_text(json.dumps({"image_mean": [0.5] * 3, "image_std": [0.5] * 3, **bound}))
     with pytest.raises(ModelError) as caught:
         load(tmp_path)
-    assert str(caught.value).startswith("an image of 1 x 1 pixels takes 4096 tokens, but a context of ")
+    assert str(caught.value).startswith("an image of 1 x 1 pixels takes 2304 tokens, but a context of ")
     assert f"lower {setting} in {path}, which has it enlarged, or use a model with a longer" in str(
         caught.value
     )

@@ -19,7 +19,7 @@ from swarmd.network import run_simulated
 from swarmd.tasks import TaskRunner, WorkerOptions
 from swarmd.tasks.frames import BEAT, pack
 from swarmd.tasks.process import SILENCE_S, WorkerProcess, WorkerStartError, _SilentError
-from tests.held import assert_nothing_is_kept
+from tests.held import TIMES, assert_nothing_is_kept
 
 pytestmark = pytest.mark.timeout(1_800)
 
@@ -67,7 +67,7 @@ async def test_a_start_that_is_cancelled_keeps_nothing(
             with suppress(asyncio.CancelledError):
                 await task
 
-    await assert_nothing_is_kept(start, tmp_path)
+    await assert_nothing_is_kept(start, tmp_path, times=2 * TIMES)
 
 
 async def test_a_worker_that_dies_while_it_starts_is_tried_again_and_told(
