@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from protocol import SHARDS_MAX, Manifest, announcement_key, shard_of
 from swarmd.gossip.contacts import Contacts
 from swarmd.gossip.limits import GossipLimits
+from swarmd.gossip.shards import spread_s
 from swarmd.gossip.timer import Timer
 
 # for this long after its round, a key can still gain entries: batches, slow stores, late clocks
@@ -119,8 +120,11 @@ class Reader:
             return []
         oldest = self._oldest(now)
         drawn: dict[Topic, None] = {}
+        is_spread = spread_s(shards, self._manifest.round_seconds, self._limits) > 0
         for _ in range(count * DRAWS_PER_KEY):
             round_ = self._rng.randint(oldest, newest)
+            if is_spread and round_ == newest:  # little of it is announced yet
+                round_ = self._rng.randint(oldest, newest)
             task_id = self._rng.choices(self._task_ids, self._weights)[0]
             topic = Topic(round_, task_id, self._shard(task_id, shards, now))
             if topic not in self._finished:

@@ -18,9 +18,9 @@ from swarmd.network.newest import put_newest
 CONNECTIONS_KEPT = 96
 """Connections that are kept even if they are idle. A swarm of as many peers stays fully connected."""
 
-CONNECTIONS_KEPT_MANY = 40
+CONNECTIONS_KEPT_MANY = 36
 """The same where a connection is rarely used again, which is where MET_MANY peers were connected in MET_S. A
-peer makes and answers four calls a second, so in a swarm of n peers a connection is used every n/4 seconds.
+peer makes and answers 2.5 calls a second, so in a swarm of n peers a connection is used every n/2.5 seconds.
 Keeping it for 120 s costs as much as opening it: with 480 peers and more it is better opened again.
 """
 

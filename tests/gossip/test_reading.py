@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import random
 
+import pytest
+
 from protocol import SHARDS_MAX, PeerId, announcement_key, shard_of, verify_announcement
 from swarmd.gossip import GossipLimits
 from swarmd.gossip.contacts import Contacts
@@ -44,6 +46,20 @@ def test_the_keys_are_those_of_recent_rounds_the_swarms_tasks_and_the_shards():
         inside += sum(found)
         outside += len(found) - sum(found)
     assert inside > 8 * outside > 0, "some look wider: somebody may spread wider than we know"
+
+
+def test_the_newest_round_is_read_rarely_where_announcing_is_spread_in_time():
+    shares = []
+    for shards in (8, SHARDS_MAX):
+        read, rounds = reader(), []
+        for _ in range(400):
+            read.keys(1, shards, START)
+            rounds += [topic.round for topic in read.topics_read()]
+            read.timer.wake()
+        assert set(rounds) == set(range(ROUND - LIMITS.read_rounds_back, ROUND + 1))
+        shares.append(rounds.count(ROUND) / len(rounds))
+    several = LIMITS.read_rounds_back + 1
+    assert shares == [pytest.approx(1 / several, rel=0.3), pytest.approx(1 / several**2, rel=0.6)]
 
 
 def test_only_one_read_at_a_time_and_none_while_nothing_is_missing():
