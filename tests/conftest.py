@@ -16,7 +16,7 @@ from swarmd.hardware import rates
 from swarmd.hardware.plan import HardwarePlan, LoraPlan
 from swarmd.policy import Policy, load_policy
 
-# One thread a process: the models are tiny, and the threads of two workers would fight over two cores.
+# One thread a process: the models are tiny, and the threads of several workers would fight over two cores.
 torch.set_num_threads(1)
 os.environ["OMP_NUM_THREADS"] = "1"  # of the processes that tests start
 
