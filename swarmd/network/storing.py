@@ -215,7 +215,7 @@ class Storing:
             self._walks.was_silent(question, known)
             return None
         self._taken(node, theirs, stored, is_contact=question.contact)
-        if not stored.neighbours:  # it does not know that it may be asked for names
+        if not stored.neighbours:  # an older node does not know that it may be asked for names
             return await self._walks.find(question, known)
         named = {
             key: stored.neighbours.get(several[0].name, ())
