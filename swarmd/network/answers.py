@@ -27,4 +27,4 @@ class Stored:
     held: Sequence[bool]
     """Whether it holds each of them now."""
     neighbours: Mapping[bytes, tuple[PeerID, ...]]
-    """The peers that it reports near each key, by DHT id, if it was asked and knows that it may be."""
+    """The peers that it reports near each key, by DHT id: empty if not asked, or an older node."""

@@ -102,7 +102,7 @@ class StoreRequest:
     items: tuple[Item | None, ...]
     sender: Sender
     names: bool = False
-    """Whether the answer should name nodes near the keys."""
+    """Whether the answer should name nodes near the keys: not if an item is malformed, as its key may be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,15 +143,16 @@ def read_store_request(data: bytes) -> StoreRequest:
     count = len(request.keys)
     if not 0 < count <= STORE_ITEMS_MAX or {len(entries) for entries in lists} != {count}:
         raise MessageError(Malformed.COUNT, "the lists must have equal lengths from 1 to 64")
+    items = tuple(map(_store_item, *lists))
     names = any(each.field_number == NAMES and each.data == 1 for each in _unknown_fields(request))
-    return StoreRequest(tuple(map(_store_item, *lists)), _sender(request), names)
+    return StoreRequest(items, _sender(request), names and None not in items)
 
 
 def read_store_answer(
     data: bytes, count: int, keys: Sequence[bytes] = ()
 ) -> tuple[tuple[bool, ...], tuple[Found, ...]]:
     """Return whether each of `count` items is now held, and the nodes named near each of `keys`: none at all
-    if the node does not know that it may be asked for them.
+    if the node does not know that it may be asked for them, or found an item malformed.
     """
     answer = _parsed(dht_pb2.StoreResponse, data, NAMING_ANSWER_BYTES_MAX if keys else STORE_ANSWER_BYTES_MAX)
     if len(answer.store_ok) != count:

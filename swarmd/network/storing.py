@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict, defaultdict
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import NamedTuple
@@ -68,8 +68,10 @@ class Thing:
     """The number of nodes that should hold it."""
     tried: set[int] = field(default_factory=set)
     """Nodes that were asked."""
+    holders: set[int] = field(default_factory=set)
+    """Nodes that agreed to hold it, some perhaps not near enough."""
     asked: int = 0
-    """How many of them hold it or have yet to answer."""
+    """How many of the nodes that should hold it, or others in their place, do or have yet to answer."""
     kept: int = 0
     refused: int = 0
     """How many nodes agreed to hold it, and how many refused, not counting contacts."""
@@ -83,6 +85,12 @@ class Thing:
             write_bin(self.placement.value),
             self.placement.expires,
         )
+
+    def want(self, wanted: Collection[int], candidates: Iterable[int]) -> None:
+        """From now on, `wanted` should hold it, and `candidates` can be asked that were not yet, in order."""
+        self.wanted = len(wanted)
+        self.asked = len(self.holders.intersection(wanted))
+        self.untried = [node for node in candidates if node not in self.tried]
 
     @property
     def is_crowded(self) -> bool:
@@ -117,14 +125,13 @@ class Storing:
         for thing in things:
             self._choose(thing, near[thing.key])
         await self._spread(things, near)
-        lacking = [
-            thing for thing in things if thing.asked < thing.wanted and len(near[thing.key].nodes) >= REPLICAS
-        ]
-        if lacking:
-            near |= await self._look_further({thing.key for thing in lacking})
-            for thing in lacking:
-                self._choose_further(thing, near[thing.key])
-            await self._spread(lacking, near)
+        lacking = [thing for thing in things if thing.asked < thing.wanted]
+        # a walk that fewer nodes answered has found all there are
+        further = {thing.key for thing in lacking if len(near[thing.key].nodes) >= REPLICAS}
+        near |= await self._look_further(further)
+        for thing in lacking:
+            self._choose_further(thing, near[thing.key])
+        await self._spread(lacking, near)
         for thing in things:
             if thing.asked >= REPLICAS:
                 put_newest(self._near, thing.key, near[thing.key], NEAR_MAX)
@@ -207,8 +214,9 @@ class Storing:
         if stored is None:
             self._walks.was_silent(question, known)
             return None
-        for thing, held in self._taken(node, theirs, stored):
-            thing.asked += held
+        self._taken(node, theirs, stored, is_contact=question.contact)
+        if not stored.neighbours:  # an older node does not know that it may be asked for names
+            return await self._walks.find(question, known)
         named = {
             key: stored.neighbours.get(several[0].name, ())
             for key, several in zip(question.keys, by_key, strict=True)
@@ -231,32 +239,30 @@ class Storing:
             if not calls.waited_for:
                 return
             for (node, theirs), answer in await calls.some():
-                for thing, held in self._taken(node, theirs, answer, is_contact=node in contacts):
-                    thing.asked -= not held
+                if answer is not None:
+                    self._taken(node, theirs, answer, is_contact=node in contacts)
+                for thing in theirs:
+                    thing.asked -= node not in thing.holders
 
-    def _taken(
-        self, node: int, things: Sequence[Thing], stored: Stored | None, *, is_contact: bool = False
-    ) -> list[tuple[Thing, bool]]:
-        """Note what a node said, and return for each thing whether it holds it. None: it did not answer."""
-        taken = list(zip(things, stored.held if stored else [False] * len(things), strict=True))
-        for thing, held in taken:
-            thing.held |= held
-            if stored is not None and not is_contact:
+    def _taken(self, node: int, things: Sequence[Thing], stored: Stored, *, is_contact: bool) -> None:
+        """Note what a node said about each of `things`."""
+        for thing, held in zip(things, stored.held, strict=True):
+            if not is_contact:
                 thing.kept += held
                 thing.refused += not held
+            if not held:
+                continue
+            thing.held = True
+            thing.holders.add(node)
             what = thing.placement
-            if held and what.subkey is not None:
+            if what.subkey is not None:
                 self._promises.made(node, thing.key, what.subkey, what.expires, self._clock())
-        return taken
 
     def _choose(self, thing: Thing, near: _Near) -> None:
         """Choose the contacts and the nearest nodes to hold a value, without those that break promises."""
         now = self._clock()
         wanted = dict.fromkeys((*_holding(near), *near.nodes[:REPLICAS]))
-        thing.wanted = len(wanted)
-        thing.untried = [
-            node for node in wanted if node not in thing.tried and not self._promises.breaks(node, now)
-        ]
+        thing.want(wanted, [node for node in wanted if not self._promises.breaks(node, now)])
 
     def _choose_further(self, thing: Thing, near: _Near) -> None:
         """Some of those did not take it: choose from all nodes that answered, with those that break promises
@@ -265,8 +271,7 @@ class Storing:
         now = self._clock()
         nearest = sorted(near.nodes, key=lambda node: self._promises.breaks(node, now))
         wanted = dict.fromkeys((*_holding(near), *nearest[:REPLICAS]))
-        thing.wanted = len(wanted)
-        thing.untried = [node for node in dict.fromkeys((*wanted, *nearest)) if node not in thing.tried]
+        thing.want(wanted, dict.fromkeys((*wanted, *nearest)))
 
 
 def _by_key(things: Iterable[Thing]) -> dict[int, list[Thing]]:

@@ -15,7 +15,7 @@ hostile:
   would lead to a node that is near only as long as nearer ones have not answered yet: 27 nodes instead of 18
   in a swarm of 10,000.
 
-This module handles neither time nor messages; `searching.py` does.
+This module handles neither time nor messages; `walking.py` does.
 """
 
 from __future__ import annotations
@@ -182,7 +182,8 @@ class Walk:
     def _question(self, key: int, node: int, namer: int | None) -> Question:
         """Build a question about `key` and other keys for which the node is near enough, nearest first."""
         others = [other for other in self._keys if other != key and self._may_ask(other, node)]
-        near = [other for other in others if other ^ node < self._bound(other)]
+        bound = self._bound if namer is None else self._likely_bound
+        near = [other for other in others if other ^ node < bound(other)]
         keys = (key, *heapq.nsmallest(self._keys_at_once - 1, near, key=lambda other: other ^ node))
         for each in keys:
             self._asked[each].add(node)
@@ -193,8 +194,17 @@ class Walk:
     def _may_ask(self, key: int, node: int) -> bool:
         return node not in self._asked[key] and node not in self._silent
 
-    def _bound(self, key: int) -> float:
-        """The distance beyond which no node needs to be asked."""
+    def _bound(self, key: int, others: Iterable[int] = ()) -> float:
+        """The distance beyond which no node needs to be asked.
+
+        `others`: the distances of nodes that count as if they had answered.
+        """
         answered = (distance for distance, _ in self._near[key][: self._beam])
-        near = heapq.nsmallest(self._beam, (*answered, *self._expected[key]))
+        near = heapq.nsmallest(self._beam, (*answered, *self._expected[key], *others))
         return near[-1] if len(near) == self._beam else float("inf")
+
+    def _likely_bound(self, key: int) -> float:
+        """The distance beyond which a node is probably not among the nearest ones: all that are known and not
+        asked yet will probably answer.
+        """
+        return self._bound(key, map(key.__xor__, self._known[key][: self._beam]))

@@ -317,6 +317,16 @@ def test_an_address_that_is_a_number_is_refused() -> None:
     assert refusal(find, pb.FindResponse(results=[result]).SerializeToString()) is Malformed.TYPE
 
 
+@pytest.mark.parametrize(("subkey", "names"), [(write_bin(b"s"), True), (b"s", False)])
+def test_names_are_given_only_if_all_items_are_sound(subkey: bytes, names: bool) -> None:
+    value = write_bin(b"v")
+    request = pb.StoreRequest(
+        keys=[KEY, KEY], subkeys=[write_bin(b"s"), subkey], values=[value] * 2, expiration_time=[1.0] * 2
+    )
+    messages.ask_for_names(request)
+    assert messages.read_store_request(request.SerializeToString()).names is names
+
+
 def stored(*names: Any, keys: int = 2) -> Any:
     answer = pb.StoreResponse(store_ok=[True])
     messages.add_names(answer, names)

@@ -479,9 +479,13 @@ def test_if_named_nodes_refuse_or_fall_silent_others_near_the_key_are_looked_for
     run(scenario)
 
 
-def test_a_named_node_that_knows_no_names_in_answers_holds_the_thing_all_the_same() -> None:
+def test_named_nodes_that_know_no_names_in_answers_to_stores_are_asked_what_they_know() -> None:
+    """The three that the publisher knows name only the farther half of the crowd."""
+
     async def scenario(world: World) -> None:
         publisher, crowd = crowd_of(world, 40)
+        for known in crowd[-3:]:
+            known.table = {other.node_id: other.peer for other in crowd[20:] if other is not known}
         asked_for_names = []
 
         async def store(peer: PeerID, things: Sequence[Packed], *, names: bool = False) -> Stored | None:
@@ -494,6 +498,40 @@ def test_a_named_node_that_knows_no_names_in_answers_holds_the_thing_all_the_sam
         name, now = dht_id(placement(1).key), simulated_wall_clock()
         assert all(other.shelf.entries(name, now) for other in crowd[:REPLICAS])
         assert any(asked_for_names)
+
+    run(scenario)
+
+
+def test_each_of_many_things_goes_to_the_five_nodes_nearest_to_its_key() -> None:
+    """Nodes that were asked on the way, because they are near another key, do not take these places."""
+
+    async def scenario(world: World) -> None:
+        publisher, *crowd = [Honest(world) for _ in range(81)]
+        for each in (publisher, *crowd):
+            nearest = sorted(crowd, key=lambda other, each=each: other.node_id ^ each.node_id)  # type: ignore[misc]
+            others = (*nearest[:12], *world.rng.sample(crowd, 12))
+            each.knows(*(other.peer for other in others if other is not each))
+        things = [placement(number) for number in range(12)]
+        await publisher.searcher.hold(things)
+        now = simulated_wall_clock()
+        for thing in things:
+            name = dht_id(thing.key)
+            crowd.sort(key=lambda other: other.node_id ^ int.from_bytes(name))
+            assert all(other.shelf.entries(name, now) for other in crowd[:REPLICAS])
+            assert sum(bool(other.shelf.entries(name, now)) for other in crowd) <= 2 * REPLICAS
+
+    run(scenario)
+
+
+def test_if_there_are_too_few_others_nodes_that_lost_what_they_held_are_asked_all_the_same() -> None:
+    async def scenario(world: World) -> None:
+        publisher, other = pair_among(world, ())
+        for number in range(8):
+            one = replace(placement(0), subkey=b"entry %d" % number)
+            await publisher.searcher.hold([one])
+            assert one.subkey in other.shelf.entries(dht_id(one.key), simulated_wall_clock())
+            other.shelf = Shelf(world.rng)  # it restarts
+            await asyncio.sleep(1.0)
 
     run(scenario)
 
