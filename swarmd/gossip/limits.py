@@ -17,8 +17,8 @@ class GossipLimits:
     # Publishing
     record_lifetime_rounds: int = 4  # a group older than a few rounds is far from every peer's policy
     record_lifetime_s_min: float = 300.0  # a slow peer draws every few minutes and must still find groups
-    # a fifth of SHARD_ENTRIES_MAX: publishers disagree about the size of the swarm, by a factor of three
-    shard_entries_target: int = 12
+    # a sixth of SHARD_ENTRIES_MAX: publishers disagree about the size of the swarm, by a factor of three
+    shard_entries_target: int = 10
     # Where half of all shards are in use, a record is announced at a random time within so many rounds, but
     # at most half of what it lives.
     spread_rounds: float = 2.0
