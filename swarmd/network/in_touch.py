@@ -41,8 +41,8 @@ GREETINGS_AT_ONCE = 8
 
 SILENT_MANY = 16
 SILENT_ROUNDS_MAX = 15
-"""With SILENT_MANY silent peers, one is pinged every second round, and with twice as many every
-SILENT_ROUNDS_MAX rounds. A ping with its stream costs 1 KB on the wire, and in a large swarm most connections
+"""With SILENT_MANY silent peers, one is pinged every second round, with half as many more every sixth, and with
+twice as many every SILENT_ROUNDS_MAX rounds. A ping with its stream costs 1 KB on the wire, and in a large swarm most connections
 are silent. There, other requests notice an outage, and p2pd closes a dead connection within a minute by
 itself.
 """
@@ -151,7 +151,7 @@ class InTouch:
         silent = [peer for peer in connected if self._hearing.unanswering_s(peer) > SILENT_S]
         silent.sort(key=self._hearing.unanswering_s, reverse=True)
         self._rounds += 1
-        pause = min(SILENT_ROUNDS_MAX, 1 + (len(silent) // SILENT_MANY) ** 4)
+        pause = min(SILENT_ROUNDS_MAX, 1 + int((len(silent) / SILENT_MANY) ** 4))
         turn, due = divmod(self._rounds, pause)
         silent.sort(key=lambda peer: (peer in self._doors) is not bool(turn % 2))
         return list(dict.fromkeys([*([] if due else silent[:1]), *uncertain]))[:GREETINGS_AT_ONCE]

@@ -60,6 +60,7 @@ def test_a_few_silent_peers_are_each_greeted_about_every_ten_seconds():
         (1, 1),
         (SILENT_MANY - 1, 1),
         (SILENT_MANY, 2),
+        (SILENT_MANY * 3 // 2, 6),
         (2 * SILENT_MANY, SILENT_ROUNDS_MAX),
         (3 * SILENT_MANY, SILENT_ROUNDS_MAX),
         (12 * SILENT_MANY, SILENT_ROUNDS_MAX),
