@@ -41,10 +41,10 @@ GREETINGS_AT_ONCE = 8
 
 SILENT_MANY = 16
 SILENT_ROUNDS_MAX = 15
-"""With SILENT_MANY silent peers, one is pinged every second round, with half as many more every sixth, and with
-twice as many every SILENT_ROUNDS_MAX rounds. A ping with its stream costs 1 KB on the wire, and in a large swarm most connections
-are silent. There, other requests notice an outage, and p2pd closes a dead connection within a minute by
-itself.
+"""With SILENT_MANY silent peers, one is pinged every second round, with half as many more every sixth, and
+with twice as many every SILENT_ROUNDS_MAX rounds. A ping with its stream costs 1 KB on the wire, and in a
+large swarm most connections are silent. There, other requests notice an outage, and p2pd closes a dead
+connection within a minute by itself.
 """
 
 UNANSWERED_MAX = 4

@@ -121,7 +121,7 @@ def test_peers_with_and_without_a_door_take_turns():
     hearing, doors = Hearing(lambda: clock[0]), Doors()
     for number, peer in enumerate(PEERS[:20]):
         doors.remember(parse_peer_address(f"/ip4/10.0.0.{number}/tcp/4001/p2p/{peer}"))
-    greeted = rounds(watch(hearing, doors), hearing, clock, 20, peers=30)
+    greeted = rounds(watch(hearing, doors), hearing, clock, 130, peers=30)
     assert {sum(peer in doors for each in greeted for peer in each)} <= {4, 5, 6}
 
 
