@@ -280,10 +280,10 @@ class SwarmDHT(DHTProtocol):  # type: ignore[misc]  # hivemind is untyped
             in_cache=[False] * len(batch),
             peer=self._sender(),
         )
-        near = list(dict.fromkeys(keys)) if names else []
+        near, bytes_max = [], STORE_ANSWER_BYTES_MAX
         if names:
+            near, bytes_max = list(dict.fromkeys(keys)), NAMING_ANSWER_BYTES_MAX
             ask_for_names(request)
-        bytes_max = NAMING_ANSWER_BYTES_MAX if names else STORE_ANSWER_BYTES_MAX
         answer = await self._call(peer, STORE, request, bytes_max)
         if answer is None:
             return None

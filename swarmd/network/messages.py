@@ -157,7 +157,7 @@ def read_store_answer(
     answer = _parsed(dht_pb2.StoreResponse, data, NAMING_ANSWER_BYTES_MAX if keys else STORE_ANSWER_BYTES_MAX)
     if len(answer.store_ok) != count:
         raise MessageError(Malformed.COUNT, f"{len(answer.store_ok)} answers to {count} items")
-    names = _byte_fields(answer, NAMES) if keys else ()
+    (names,) = _byte_fields(answer, NAMES) if keys else ((),)
     if names and len(names) != len(keys):
         raise MessageError(Malformed.COUNT, f"names near {len(names)} of {len(keys)} keys")
     return tuple(answer.store_ok), tuple(map(_named, keys, names))
@@ -192,11 +192,12 @@ def _found(key: bytes, result: Any) -> Found:
     for node_id in ids:
         _dht_id(node_id)
     items, neighbours = _found_items(key, result), tuple(map(_neighbour, peers))
+    of_neighbours, of_publishers = _addresses(result, ADDRESS, PUBLISHER_ADDRESS)
     return Found(
         items,
         neighbours,
-        _one_each(_addresses(result, ADDRESS), len(neighbours)),
-        _one_each(_addresses(result, PUBLISHER_ADDRESS), len(items)),
+        _one_each(of_neighbours, len(neighbours)),
+        _one_each(of_publishers, len(items)),
     )
 
 
@@ -223,7 +224,7 @@ def _store_item(key: bytes, subkey: bytes, value: bytes, expires: float) -> Item
 
 def _sender(request: Any) -> Sender:
     place: bytes = request.peer.node_id
-    addresses = _addresses(request.peer, ADDRESS)
+    (addresses,) = _addresses(request.peer, ADDRESS)
     return Sender(_dht_id(place) if place else b"", addresses[0] if addresses else b"")
 
 
@@ -264,19 +265,19 @@ def _one_each(addresses: tuple[bytes, ...], count: int) -> tuple[bytes, ...]:
     return addresses
 
 
-def _addresses(message: Message, field: int) -> tuple[bytes, ...]:
-    addresses = _byte_fields(message, field)
-    if any(len(each) > ADDRESS_BYTES_MAX for each in addresses):
+def _addresses(message: Message, *fields: int) -> list[tuple[bytes, ...]]:
+    found = _byte_fields(message, *fields)
+    if any(len(each) > ADDRESS_BYTES_MAX for addresses in found for each in addresses):
         raise MessageError(Malformed.ADDRESS, f"an address of more than {ADDRESS_BYTES_MAX} bytes")
-    return addresses
+    return found
 
 
-def _byte_fields(message: Message, field: int) -> tuple[bytes, ...]:
-    """Return the values of one of our own fields, in order."""
-    own = [each for each in _unknown_fields(message) if each.field_number == field]
+def _byte_fields(message: Message, *fields: int) -> list[tuple[bytes, ...]]:
+    """Return the values of some of our own fields, in order."""
+    own = [each for each in _unknown_fields(message) if each.field_number in fields]
     if any(each.wire_type != _LENGTH_DELIMITED for each in own):
-        raise MessageError(Malformed.TYPE, f"field {field} is not of bytes")
-    return tuple(bytes(each.data) for each in own)
+        raise MessageError(Malformed.TYPE, f"one of the fields {fields} is not of bytes")
+    return [tuple(bytes(each.data) for each in own if each.field_number == field) for field in fields]
 
 
 def _unknown_fields(message: Message) -> Any:

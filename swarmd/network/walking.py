@@ -18,7 +18,7 @@ from swarmd.network.dht import SwarmDHT
 from swarmd.network.dht_ids import node_id_of
 from swarmd.network.dht_storage import Clock
 from swarmd.network.guard import Guard
-from swarmd.network.messages import FIND_KEYS_MAX, NEIGHBOURS_MAX
+from swarmd.network.messages import DHT_ID_BYTES, FIND_KEYS_MAX, NEIGHBOURS_MAX
 from swarmd.network.newest import put_newest
 from swarmd.network.peer_ids import read_peer_id
 from swarmd.network.promises import Promises
@@ -37,8 +37,6 @@ SILENT_S = 5.0
 
 SILENT_MAX = 1_024
 """Such nodes remembered, newest first."""
-
-KEY_BYTES = 20
 
 
 @dataclass
@@ -131,7 +129,7 @@ class Walks:
     ) -> Names | None:
         """Ask a node what it knows about the keys; `take` gets each answer."""
         peer, asked_at = known.peers[question.node], self._clock()
-        answers = await self.dht.find(peer, [key.to_bytes(KEY_BYTES) for key in question.keys])
+        answers = await self.dht.find(peer, [key.to_bytes(DHT_ID_BYTES) for key in question.keys])
         if answers is None:
             self.was_silent(question, known)
             return None

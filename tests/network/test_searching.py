@@ -406,7 +406,7 @@ def test_a_thing_that_nodes_refuse_goes_to_the_next_nearest() -> None:
 
 
 class Counting:
-    """Counts what an honest peer is asked, and can be one that does not know that names may be asked for."""
+    """Counts what an honest peer is asked."""
 
     def __init__(self, world: World, other: Honest) -> None:
         self.other, self.found, self.stored = other, 0, 0
@@ -422,13 +422,16 @@ class Counting:
         return await self.other.keep(things)
 
 
-def crowd_of(world: World, count: int) -> tuple[Honest, list[Honest]]:
-    """A publisher that knows three peers of a crowd, who all know each other, and the rest by distance."""
+def crowd_of(world: World, count: int, *, unknown: int = 0) -> tuple[Honest, list[Honest]]:
+    """A publisher, and a crowd that knows each other, nearest to the key first. The publisher knows the three
+    farthest, who do not know the `unknown` nearest."""
     publisher, *crowd = [Honest(world) for _ in range(count + 1)]
     for each in crowd:
         each.knows(*(other.peer for other in crowd if other is not each))
     key = int.from_bytes(dht_id(placement(1).key))
     crowd.sort(key=lambda other: other.node_id ^ key)
+    for known in crowd[-3:]:
+        known.table = {other.node_id: other.peer for other in crowd[unknown:] if other is not known}
     publisher.knows(*(other.peer for other in crowd[-3:]))
     return publisher, crowd
 
@@ -448,9 +451,7 @@ def test_nodes_asked_to_hold_a_thing_name_those_that_are_nearer() -> None:
     """The three that the publisher knows name only the farther half of the crowd."""
 
     async def scenario(world: World) -> None:
-        publisher, crowd = crowd_of(world, 40)
-        for known in crowd[-3:]:
-            known.table = {other.node_id: other.peer for other in crowd[20:] if other is not known}
+        publisher, crowd = crowd_of(world, 40, unknown=20)
         await publisher.searcher.hold([placement(1)])
         name, now = dht_id(placement(1).key), simulated_wall_clock()
         assert all(other.shelf.entries(name, now) for other in crowd[:REPLICAS])
@@ -483,9 +484,7 @@ def test_named_nodes_that_know_no_names_in_answers_to_stores_are_asked_what_they
     """The three that the publisher knows name only the farther half of the crowd."""
 
     async def scenario(world: World) -> None:
-        publisher, crowd = crowd_of(world, 40)
-        for known in crowd[-3:]:
-            known.table = {other.node_id: other.peer for other in crowd[20:] if other is not known}
+        publisher, crowd = crowd_of(world, 40, unknown=20)
         asked_for_names = []
 
         async def store(peer: PeerID, things: Sequence[Packed], *, names: bool = False) -> Stored | None:
