@@ -4,8 +4,8 @@ Keys are drawn at random from (recent round, task by its weight, shard). Peers t
 different groups, and no holder is asked by all peers at once. Half of the draws look in the shard of a
 contact, which finds it even if it estimates a different swarm size. The other half look for newcomers, in as
 many shards as the estimate suggests. A key whose round was over when it was read is not read again. The pace
-follows demand: each read asks only for as many keys as recent reads suggest, and pauses grow while reads
-return nothing new, but not beyond the length of a step.
+follows demand: each read asks only for as many keys as recent reads suggest. Pauses grow while reads return
+little that is new, but not beyond the length of a step.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from swarmd.gossip.timer import Timer
 SETTLE_S = 10.0
 DRAWS_PER_KEY = 8  # attempts to find a key that is worth reading
 CONTACT_DRAWS = 1 / 2  # of the draws use the shard of a contact
+WORTHWHILE = 1.0  # new candidates per key; a read that returns fewer doubles the pause
 WIDER_DRAWS = 1 / 8  # of the others use twice as many shards, half of these four times as many, and so on
 
 
@@ -92,13 +93,13 @@ class Reader:
         self._finished = {topic: None for topic in self._finished if topic.round >= oldest}
         while len(self._finished) > self._limits.keys_remembered:
             del self._finished[next(iter(self._finished))]
-        if self._asked:
-            per_key = new / len(self._asked)
-            self._new_per_key = max(1 / 4, self._new_per_key + (per_key - self._new_per_key) / 4)
+        per_key = new / max(1, len(self._asked))
+        self._new_per_key = max(1 / 4, self._new_per_key + (per_key - self._new_per_key) / 4)
         slowest = min(
             self._limits.read_interval_s_max, max(self._limits.read_interval_s_hungry, self._step_s)
         )
-        self._pause = self._limits.read_interval_s_min if new else min(slowest, self._pause * 2)
+        worthwhile = per_key >= WORTHWHILE
+        self._pause = self._limits.read_interval_s_min if worthwhile else min(slowest, self._pause * 2)
         self._asked = {}
         self.timer.pause(now, self._pause)
         if self._hurried:

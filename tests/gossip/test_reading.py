@@ -90,13 +90,13 @@ def test_the_more_a_key_brings_the_fewer_are_read():
     assert counts[-1] == 1
 
 
-def test_reads_that_bring_nothing_become_rare_and_news_makes_them_frequent_again():
+def test_reads_that_bring_less_than_one_candidate_per_key_become_rare_and_plenty_makes_them_frequent_again():
     read = reader()
     pauses = []
     now = START
-    for found in (0, 0, 0, 0, 0, 3):
-        read.keys(8, 1, now)
-        read.answered(found, now)
+    for missing_per_key in (1, 1, 1, 1, 1, 0):
+        keys = read.keys(8, 1, now)
+        read.answered(len(keys) - missing_per_key, now)
         pauses.append(read.timer.at - now)
         now = read.timer.at
     assert pauses == [4, 8, 16, 30, 30, LIMITS.read_interval_s_min]
