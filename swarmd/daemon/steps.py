@@ -30,7 +30,7 @@ from swarmd.gossip import Demand
 from swarmd.groups import ScoredGroup
 from swarmd.observe import Learning
 from swarmd.rollout import GenerationStoppedError
-from swarmd.step.drawing import Drawn, SharedOut, draw_external, draw_studied
+from swarmd.step.drawing import Drawn, SharedOut, draw_external
 
 EXTERNAL_WAIT_S = 2.0  # how often a peer with I = 0 checks its empty pool
 OTHER_TOKENIZERS = (
@@ -195,7 +195,6 @@ class StepLoop:
         self._mixing.made(len(own), self._phases.seconds())
         drawn = self._draw_external(round_, mix.wanted(own), len(own))
         external, lessons = drawn.groups, drawn.lessons
-        studied = draw_studied(parts.config.learning.study, parts.exchange, progress)
         if not own and not external:
             await self._wait_for_external()
             return
@@ -205,7 +204,7 @@ class StepLoop:
         success, own_work = progress.experience.success, progress.experience.own_work
         trainer = parts.learner.trainer
         metrics = await self._in_model_thread(
-            lambda: trainer.step(own, external, success, lessons, studied=studied, own_work=own_work)
+            lambda: trainer.step(own, external, success, lessons, studied=drawn.studied, own_work=own_work)
         )
         progress.see_step(metrics, own, external, studies=parts.config.learning.study > 0)
         self._is_whole = True
@@ -245,7 +244,7 @@ class StepLoop:
         """Draw up to J groups from the pool. With fewer, the step continues, and an event says so once."""
         parts = self._parts
         if parts.config.learning.external == 0:
-            return Drawn([], other_tokenizer=0, lessons=[])
+            return Drawn([], other_tokenizer=0, lessons=[], studied=[])
         shares = parts.exchange.shares
         drawn = draw_external(
             wanted,
@@ -259,6 +258,7 @@ class StepLoop:
             bare_only=parts.config.learning.external_tokens == "verified",
             spread_only=not parts.config.learning.takes_all_right,
             rehearse=parts.config.learning.rehearse,
+            study=parts.config.learning.study,
             watch=parts.config.learning.needed_questions > 0,
             shares=shares,
         )

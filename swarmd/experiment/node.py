@@ -19,7 +19,7 @@ from swarmd.groups import ScoredGroup
 from swarmd.judges import Panel
 from swarmd.learning import GroupSampler, StepMetrics, Trainer
 from swarmd.policy import Policy, Sample
-from swarmd.step.drawing import draw_external, draw_studied
+from swarmd.step.drawing import draw_external
 from swarmd.step.mixing import choose_mix
 from swarmd.step.own_groups import own_group, own_questions
 from swarmd.step.playing import Episode, in_this_thread, play, score
@@ -220,6 +220,7 @@ class Node:
             bare_only=self._learning.external_tokens == "verified" and not self._learning.asks_the_same,
             spread_only=not self._learning.takes_all_right,
             rehearse=self._learning.rehearse,
+            study=self._learning.study,
             watch=self._learning.needed_questions > 0,
         )
         if self._learning.asks_the_same:
@@ -229,7 +230,7 @@ class Node:
             drawn.groups,
             progress.experience.success,
             drawn.lessons,
-            studied=draw_studied(self._learning.study, others, progress),
+            studied=drawn.studied,
             own_work=progress.experience.own_work,
             capability=progress.experience.capability,
         )
