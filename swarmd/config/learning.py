@@ -107,10 +107,6 @@ class LearningConfig(Slice):
     """Most external right answers trained on again per step, only from task families in which this peer
     succeeds less than half as often as others.
     """
-    study: int = Field(0, ge=0, le=64)
-    """Supervised updates per step, after the policy gradient. Each trains on 64 of the right answers seen so
-    far, own ones and others', evenly by task family.
-    """
     needed_questions: float = Field(0.0, ge=0, le=0.9)
     """Largest share of own questions asked from task families in which this peer succeeds and others do not.
     The rest follow the weights of the swarm's tasks; at 0, all do.

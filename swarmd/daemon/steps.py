@@ -204,9 +204,9 @@ class StepLoop:
         success, own_work = progress.experience.success, progress.experience.own_work
         trainer = parts.learner.trainer
         metrics = await self._in_model_thread(
-            lambda: trainer.step(own, external, success, lessons, studied=drawn.studied, own_work=own_work)
+            lambda: trainer.step(own, external, success, lessons, own_work=own_work)
         )
-        progress.see_step(metrics, own, external, studies=parts.config.learning.study > 0)
+        progress.see_step(metrics, own, external)
         self._is_whole = True
         if measuring is not None:
             self._enter(MEASURING)
@@ -244,7 +244,7 @@ class StepLoop:
         """Draw up to J groups from the pool. With fewer, the step continues, and an event says so once."""
         parts = self._parts
         if parts.config.learning.external == 0:
-            return Drawn([], other_tokenizer=0, lessons=[], studied=[])
+            return Drawn([], other_tokenizer=0, lessons=[])
         shares = parts.exchange.shares
         drawn = draw_external(
             wanted,
@@ -258,7 +258,6 @@ class StepLoop:
             bare_only=parts.config.learning.external_tokens == "verified",
             spread_only=not parts.config.learning.takes_all_right,
             rehearse=parts.config.learning.rehearse,
-            study=parts.config.learning.study,
             watch=parts.config.learning.needed_questions > 0,
             shares=shares,
         )

@@ -220,7 +220,6 @@ class Node:
             bare_only=self._learning.external_tokens == "verified" and not self._learning.asks_the_same,
             spread_only=not self._learning.takes_all_right,
             rehearse=self._learning.rehearse,
-            study=self._learning.study,
             watch=self._learning.needed_questions > 0,
         )
         if self._learning.asks_the_same:
@@ -230,11 +229,10 @@ class Node:
             drawn.groups,
             progress.experience.success,
             drawn.lessons,
-            studied=drawn.studied,
             own_work=progress.experience.own_work,
             capability=progress.experience.capability,
         )
-        progress.see_step(metrics, own, drawn.groups, studies=self._learning.study > 0)
+        progress.see_step(metrics, own, drawn.groups)
         return Trained(metrics, tuple(drawn.groups), wanted, self._meter.lap())
 
 

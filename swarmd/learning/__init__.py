@@ -12,7 +12,6 @@ from swarmd.learning.samplers import (
     UniformSampler,
     group_sampler,
 )
-from swarmd.learning.study import Study
 from swarmd.learning.trainer import Trainer
 
 __all__ = [
@@ -23,7 +22,6 @@ __all__ = [
     "Rehearsal",
     "ScoredSampler",
     "StepMetrics",
-    "Study",
     "Trainer",
     "UniformSampler",
     "group_sampler",

@@ -14,7 +14,6 @@ from swarmd.step.shares import Shares
 from swarmd.storage import Pool
 
 EXTERNAL_AGE_S_MAX = 300.0  # the lifetime of a record; older groups differ too much from this policy
-ANSWERS_STUDIED = 64  # per supervised update, as many as the embedded model's specialists were trained with
 CANDIDATES_MAX = 128  # groups read from the pool per step; a sampler needs a choice, not the whole pool
 
 
@@ -57,8 +56,6 @@ class Drawn:
     """Candidates left out because the external loss needs groups with this peer's tokenizer."""
     lessons: list[ScoredGroup]
     """Groups with right answers to train on again."""
-    studied: list[list[ScoredGroup]]
-    """The same for supervised updates, by update."""
 
 
 def draw_external(
@@ -74,7 +71,6 @@ def draw_external(
     bare_only: bool = False,
     spread_only: bool = False,
     rehearse: int = 0,
-    study: int = 0,
     watch: bool = False,
     shares: Shares | None = None,
 ) -> Drawn:
@@ -84,9 +80,8 @@ def draw_external(
     answer, because no other group teaches if training is limited to verified text, and drop answers that are
     too frequent for their task. `spread_only`: draw only groups whose rewards differ, because in other groups
     no completion has an advantage over the mean.
-    `rehearse`: the maximum number of lessons. `study`: the maximum number of supervised updates. `watch`:
-    record what other peers show per task family, for drawing own questions by need. `shares`: how parties
-    share the draw; None if all peers are honest.
+    `rehearse`: the maximum number of lessons. `watch`: record what other peers show per task family, for
+    drawing own questions by need. `shares`: how parties share the draw; None if all peers are honest.
     """
     oldest = round_ - int(EXTERNAL_AGE_S_MAX // manifest.round_seconds) - 1
     fresh = pool.candidates(oldest, CANDIDATES_MAX, informative_only=True)
@@ -127,10 +122,4 @@ def draw_external(
         trust=lambda publisher: exchange.trust(PeerId(publisher)),
         rng=progress.drawing_rng,
     )
-    studied = progress.study.draw(
-        study,
-        ANSWERS_STUDIED,
-        trust=lambda publisher: exchange.trust(PeerId(publisher)),
-        rng=progress.drawing_rng,
-    )
-    return Drawn(groups, len(fresh) - len(readable), lessons, studied)
+    return Drawn(groups, other_tokenizer=len(fresh) - len(readable), lessons=lessons)
