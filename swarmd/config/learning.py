@@ -107,6 +107,14 @@ class LearningConfig(Slice):
     """Most external right answers trained on again per step, only from task families in which this peer
     succeeds less than half as often as others.
     """
+    study: int = Field(0, ge=0, le=64)
+    """Supervised updates per step, which from step study_from on replace the policy gradient. Each trains on
+    64 of the right answers seen so far, own ones and others', evenly by task family.
+    """
+    study_from: int = Field(0, ge=0, le=STEPS_MAX)
+    """The first step that studies. Until then, a peer that is to study collects right answers."""
+    study_rate: float = Field(5e-4, gt=0, le=1)
+    """Peak learning rate while studying. It follows warmup_steps and schedule, counted from study_from."""
     needed_questions: float = Field(0.0, ge=0, le=0.9)
     """Largest share of own questions asked from task families in which this peer succeeds and others do not.
     The rest follow the weights of the swarm's tasks; at 0, all do.
@@ -246,10 +254,26 @@ class LearningConfig(Slice):
         return self
 
     @model_validator(mode="after")
+    def _studying_begins_before_the_end(self) -> LearningConfig:
+        ends = self.total_steps if self.schedule == "cosine" else None
+        if self.study and ends is not None and self.study_from >= ends:
+            raise ValueError(
+                f"study_from is {self.study_from}, but the schedule ends at total_steps, which is {ends}: "
+                "lower study_from, or raise total_steps"
+            )
+        if self.study_from and not self.study:
+            raise ValueError("study_from is set but study is 0: set study to a number of updates, such as 32")
+        return self
+
+    @model_validator(mode="after")
     def _cosine_needs_an_end(self) -> LearningConfig:
         if self.schedule == "cosine" and self.total_steps is None:
             raise ValueError("schedule is cosine but total_steps is not set: set the step at which it ends")
         return self
+
+    def study_updates_at(self, step: int) -> int:
+        """Supervised updates of step `step` (from 0); 0 if it takes a policy gradient."""
+        return self.study if step >= self.study_from else 0
 
     @property
     def needs_same_tokenizer(self) -> bool:

@@ -30,7 +30,7 @@ from swarmd.gossip import Demand
 from swarmd.groups import ScoredGroup
 from swarmd.observe import Learning
 from swarmd.rollout import GenerationStoppedError
-from swarmd.step.drawing import Drawn, SharedOut, draw_external
+from swarmd.step.drawing import Drawn, SharedOut, draw_external, draw_studied
 
 EXTERNAL_WAIT_S = 2.0  # how often a peer with I = 0 checks its empty pool
 OTHER_TOKENIZERS = (
@@ -195,6 +195,10 @@ class StepLoop:
         self._mixing.made(len(own), self._phases.seconds())
         drawn = self._draw_external(round_, mix.wanted(own), len(own))
         external, lessons = drawn.groups, drawn.lessons
+        trainer = parts.learner.trainer
+        studied = draw_studied(
+            parts.config.learning.study_updates_at(trainer.steps), parts.exchange, progress
+        )
         if not own and not external:
             await self._wait_for_external()
             return
@@ -202,11 +206,10 @@ class StepLoop:
         self._enter("training")
         self._is_whole = False
         success, own_work = progress.experience.success, progress.experience.own_work
-        trainer = parts.learner.trainer
         metrics = await self._in_model_thread(
-            lambda: trainer.step(own, external, success, lessons, own_work=own_work)
+            lambda: trainer.step(own, external, success, lessons, studied=studied, own_work=own_work)
         )
-        progress.see_step(metrics, own, external)
+        progress.see_step(metrics, own, external, studies=parts.config.learning.study > 0)
         self._is_whole = True
         if measuring is not None:
             self._enter(MEASURING)

@@ -19,7 +19,7 @@ from swarmd.groups import ScoredGroup
 from swarmd.judges import Panel
 from swarmd.learning import GroupSampler, StepMetrics, Trainer
 from swarmd.policy import Policy, Sample
-from swarmd.step.drawing import draw_external
+from swarmd.step.drawing import draw_external, draw_studied
 from swarmd.step.mixing import choose_mix
 from swarmd.step.own_groups import own_group, own_questions
 from swarmd.step.playing import Episode, in_this_thread, play, score
@@ -229,10 +229,11 @@ class Node:
             drawn.groups,
             progress.experience.success,
             drawn.lessons,
+            studied=draw_studied(self._learning.study_updates_at(self.trainer.steps), others, progress),
             own_work=progress.experience.own_work,
             capability=progress.experience.capability,
         )
-        progress.see_step(metrics, own, drawn.groups)
+        progress.see_step(metrics, own, drawn.groups, studies=self._learning.study > 0)
         return Trained(metrics, tuple(drawn.groups), wanted, self._meter.lap())
 
 

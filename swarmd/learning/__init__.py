@@ -12,6 +12,7 @@ from swarmd.learning.samplers import (
     UniformSampler,
     group_sampler,
 )
+from swarmd.learning.study import Study
 from swarmd.learning.trainer import Trainer
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "Rehearsal",
     "ScoredSampler",
     "StepMetrics",
+    "Study",
     "Trainer",
     "UniformSampler",
     "group_sampler",

@@ -53,6 +53,12 @@ class Optimizer:
             for name, parameter in parameters.items()
         }
 
+    def forget(self) -> None:
+        """Start the moments anew."""
+        for state in self._state.values():
+            for tensor in state.values():
+                tensor.zero_()
+
     def set_learning_rate(self, rate: float) -> None:
         """Set the learning rate of all further updates."""
         self._rate = rate

@@ -11,11 +11,9 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
-
-from pydantic import ConfigDict, TypeAdapter
 
 from swarmd.groups import ScoredGroup
+from swarmd.learning.lessons import lesson_of, of_json, to_json
 
 LESSONS_PER_FAMILY = 64
 """The oldest lessons are dropped first. Enough for dozens of steps; newer ones come from better policies."""
@@ -40,8 +38,6 @@ Shelf = list[tuple[str, int]]
 State = dict[str, dict[str, Shelf]]
 """"others" or "own" -> task id -> lessons."""
 
-_GROUP = TypeAdapter(list[ScoredGroup], config=ConfigDict(ser_json_bytes="base64", val_json_bytes="base64"))
-
 
 class Rehearsal:
     """Chooses what a step trains on again. A lesson is a question with one right answer."""
@@ -53,8 +49,9 @@ class Rehearsal:
     def see(self, own: Sequence[ScoredGroup], external: Sequence[ScoredGroup]) -> None:
         """Keep one right answer from each group; from external groups only if it is bare."""
         for shelf, groups in ((self._own, own), (self._others, external)):
-            for lesson in filter(None, map(_lesson, groups)):
-                shelf.add(lesson)
+            for group in groups:
+                if (lesson := lesson_of(group, TEXT_BYTES_MAX)) is not None:
+                    shelf.add(lesson)
 
     def draw(
         self,
@@ -116,33 +113,16 @@ class _Lessons:
 
     def to_state(self) -> dict[str, Shelf]:
         return {
-            task.hex(): [(_GROUP.dump_json([lesson]).decode(), uses) for lesson, uses in lessons]
+            task.hex(): [(to_json(lesson), uses) for lesson, uses in lessons]
             for task, lessons in self._by_task.items()
         }
 
     def restore(self, state: Mapping[str, Shelf]) -> None:
         self._by_task = {
-            bytes.fromhex(task): [(_GROUP.validate_json(text)[0], uses) for text, uses in lessons]
+            bytes.fromhex(task): [(of_json(text), uses) for text, uses in lessons]
             for task, lessons in state.items()
         }
 
 
 def _is_behind(own: float, theirs: float) -> bool:
     return theirs >= ABLE and own < BEHIND * theirs
-
-
-def _lesson(group: ScoredGroup) -> ScoredGroup | None:
-    """`group` reduced to its best usable answer; None if it has no right one.
-
-    An own answer is trained on like an external one: encoded again, and not weighted by its sampling
-    logprobs.
-    """
-    usable = (c for c in group.completions if c.bare or not group.external)
-    best = max(usable, key=lambda c: c.reward, default=None)
-    if best is None or not (group.is_all_right or best.reward > group.mean_reward):
-        return None
-    pixels = sum(len(image.pixels) for image in group.images)
-    if len(group.question.encode()) + len(best.text.encode()) + pixels > TEXT_BYTES_MAX:
-        return None
-    answer = replace(best, bare=True, token_ids=(), logprobs=())
-    return replace(group, completions=(answer,), external=True)

@@ -22,9 +22,9 @@ from swarmd.config import LearningConfig
 from swarmd.errors import ModelError
 from swarmd.groups import ScoredGroup
 from swarmd.hardware.shortage import Shortage, attempt, out_of_memory_as_model_error
-from swarmd.learning.algorithms import policy_algorithm
+from swarmd.learning.algorithms import Denominators, policy_algorithm
 from swarmd.learning.batching import TrainRow
-from swarmd.learning.external import external_loss
+from swarmd.learning.external import Imitate, external_loss
 from swarmd.learning.gradient import Batch, Objective, Part, Pass
 from swarmd.learning.metrics import StepMetrics
 from swarmd.learning.optimizer import Optimizer
@@ -43,6 +43,9 @@ from swarmd.policy import Policy
 
 STEP_KEY = "counters/step"
 NOBODY: Capability = MappingProxyType({})
+IMITATE = Imitate()
+TOO_FEW_LESSONS = "no update: there are too few right answers to study yet"
+NOTHING = Selection((), Denominators(0, 0), groups_used=0, groups_too_long=0, untaught_tokens=0)
 REMEDY = "--lora r=16"  # for memory that depends on the trained weights rather than on the batch
 
 
@@ -63,6 +66,7 @@ class Trainer:
         self._external_loss = external_loss(config, self._algorithm)
         self._same_question = same_question(config)
         self._objective = Objective(policy, self._algorithm, self._external_loss, config, self._value_head)
+        self._studying = Objective(policy, self._algorithm, IMITATE, config, None)
         with out_of_memory_as_model_error(REMEDY):
             self._optimizer = Optimizer(
                 dict(policy.trainable_parameters()), config, pending=policy.factored_gradients
@@ -79,6 +83,7 @@ class Trainer:
         success: Mapping[bytes, float] | None = None,
         rehearsed: Sequence[ScoredGroup] = (),
         *,
+        studied: Sequence[Sequence[ScoredGroup]] = (),
         own_work: float | None = None,
         capability: Capability = NOBODY,
     ) -> StepMetrics:
@@ -88,6 +93,7 @@ class Trainer:
         `success`: this peer's own mean reward by task id, in [0, 1], for the `shared` baseline of external
         groups. A missing family counts as one that this peer fails at; without `success`, groups have their
         own baseline. `rehearsed`: lessons, which are trained on like external groups but counted separately.
+        `studied`: lessons for the supervised updates of a step that studies.
         `own_work`: the recent cost of an own group; external groups are trained on up to `reading.work_max`
         of it. `capability`: mean reward by publisher, for the `hacpo` baseline.
 
@@ -120,9 +126,13 @@ class Trainer:
         self._optimizer.set_learning_rate(learning_rate)
 
         passes: list[Pass] = []
+        if self._config.study_updates_at(self.steps):
+            return self._study(
+                studied, self._metrics(own, external, own_rows, external_rows, [], None, learning_rate)
+            )
         note = None if batch.parts else _why_nothing_to_learn(own, external, own_rows, external_rows)
         for _ in range(self._config.updates_per_batch if batch.parts else 0):
-            passes.append(self._update(batch))
+            passes.append(self._update(batch, self._objective))
             if not passes[-1].applied:
                 note = f"update skipped: loss {passes[-1].loss}, gradient norm {passes[-1].grad_norm}"
                 break
@@ -133,6 +143,37 @@ class Trainer:
         )
         self.steps += 1
         return metrics
+
+    def _study(self, studied: Sequence[Sequence[ScoredGroup]], metrics: StepMetrics) -> StepMetrics:
+        """Take a supervised update on each batch of lessons. Every lesson is right, so every advantage is
+        1. `metrics`: those of a step that trains on nothing.
+        """
+        if self.steps == self._config.study_from:
+            self._optimizer.forget()  # the moments are those of another loss
+        selections: list[Selection] = []
+        passes: list[Pass] = []
+        for lessons in studied:
+            found = select_rows(
+                self._policy,
+                lessons,
+                trains_on=IMITATE.trains_on,
+                advantages_of=lambda group: torch.ones(len(group.completions), dtype=torch.float64),
+                verified_only=self._config.external_tokens == "verified",
+            )
+            batch = self._batch(NOTHING, found, 1.0)
+            selections.append(found)
+            passes += [self._update(batch, self._studying)] if batch.parts else []
+        self.steps += 1
+        updated = any(each.applied for each in passes)
+        return replace(
+            metrics,
+            updated=updated,
+            note=None if updated else TOO_FEW_LESSONS,
+            loss=_quotient(sum(each.loss for each in passes), len(passes)),
+            grad_norm=passes[-1].grad_norm if passes else None,
+            lessons=sum(found.groups_used for found in selections),
+            tokens_lessons_trained=sum(found.trained_tokens for found in selections),
+        )
 
     def _compare(
         self,
@@ -174,10 +215,10 @@ class Trainer:
             )
         return Batch(tuple(parts))
 
-    def _update(self, batch: Batch) -> Pass:
+    def _update(self, batch: Batch, objective: Objective) -> Pass:
         """Accumulate the gradient over all micro-batches, clip it, and apply it if it is finite."""
         try:
-            done = self._accumulate(batch)
+            done = self._accumulate(batch, objective)
             self._policy.release_freed_memory()
             # An update cannot be retried in smaller parts, because some weights have already changed.
             with out_of_memory_as_model_error(REMEDY):
@@ -201,16 +242,16 @@ class Trainer:
         if self._value_head:
             self._value_head.drop_gradients()
 
-    def _accumulate(self, batch: Batch) -> Pass:
+    def _accumulate(self, batch: Batch, objective: Objective) -> Pass:
         """Accumulate the gradient of all parts. If memory runs out, start over with smaller micro-batches."""
         budgets = self._policy.budgets
         while True:
             planned = budgets.budgets.train_tokens
             budget = min(self._config.token_budget or planned, planned)
-            cut = self._objective.cut(batch, budget)
+            cut = objective.cut(batch, budget)
             tokens = [self._policy.budget_tokens(micro.token_rows) for micro in cut]
             self._optimizer.expect(sum(tokens))
-            done = attempt(lambda: self._objective.accumulate(batch, cut))  # noqa: B023  called at once
+            done = attempt(lambda: objective.accumulate(batch, cut))  # noqa: B023  called at once
             if not isinstance(done, Shortage):
                 budgets.done("train_tokens")
                 return done

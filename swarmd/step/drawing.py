@@ -14,6 +14,7 @@ from swarmd.step.shares import Shares
 from swarmd.storage import Pool
 
 EXTERNAL_AGE_S_MAX = 300.0  # the lifetime of a record; older groups differ too much from this policy
+ANSWERS_STUDIED = 64  # per supervised update; the specialists of the experiments were trained with as many
 CANDIDATES_MAX = 128  # groups read from the pool per step; a sampler needs a choice, not the whole pool
 
 
@@ -123,3 +124,13 @@ def draw_external(
         rng=progress.drawing_rng,
     )
     return Drawn(groups, other_tokenizer=len(fresh) - len(readable), lessons=lessons)
+
+
+def draw_studied(updates: int, exchange: Trust, progress: Progress) -> list[list[ScoredGroup]]:
+    """Draw what each of at most `updates` supervised updates studies."""
+    return progress.study.draw(
+        updates,
+        ANSWERS_STUDIED,
+        trust=lambda publisher: exchange.trust(PeerId(publisher)),
+        rng=progress.drawing_rng,
+    )

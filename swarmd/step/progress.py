@@ -19,7 +19,7 @@ from protocol import PeerId
 from swarmd.config import PolicyConfig
 from swarmd.errors import ConfigError
 from swarmd.groups import ScoredGroup
-from swarmd.learning import Experience, Rehearsal, StepMetrics, Trainer
+from swarmd.learning import Experience, Rehearsal, StepMetrics, Study, Trainer
 from swarmd.model import Base
 from swarmd.observe import SelfEvaluation
 from swarmd.policy import Policy
@@ -36,6 +36,7 @@ class _Saved(BaseModel):
     generator: str
     experience: dict[str, dict[str, tuple[float, int]]] = {}  # missing in checkpoints of earlier versions
     rehearsal: dict[str, dict[str, list[tuple[str, int]]]] = {}  # missing there too
+    study: dict[str, list[tuple[str, int]]] = {}  # missing there too
     shown: dict[str, dict[str, tuple[float, float, float]]] = {}  # missing there too
     drawn_answers: dict[str, list[tuple[str, str]]] = {}  # missing there too
     evaluation: SelfEvaluation | None = None  # missing there too
@@ -59,6 +60,7 @@ class Progress:
     """SHA-256 of the weights that the operator chose to start from; None otherwise."""
     experience: Experience = field(default_factory=Experience)
     rehearsal: Rehearsal = field(default_factory=Rehearsal)
+    study: Study = field(default_factory=Study)
     shown: Shown = field(default_factory=Shown)
     drawn_answers: DrawnAnswers = field(default_factory=DrawnAnswers)
     evaluation: SelfEvaluation | None = None
@@ -73,13 +75,20 @@ class Progress:
         return cls(drawing_rng=drawing_rng, sampling_rng=torch.Generator().manual_seed(seed))
 
     def see_step(
-        self, metrics: StepMetrics, own: Sequence[ScoredGroup] = (), external: Sequence[ScoredGroup] = ()
+        self,
+        metrics: StepMetrics,
+        own: Sequence[ScoredGroup] = (),
+        external: Sequence[ScoredGroup] = (),
+        *,
+        studies: bool = False,
     ) -> None:
-        """Record a completed step that trained on these groups."""
+        """Record a completed step that trained on these groups. `studies`: keep their right answers."""
         self.step += 1
         self.experience.see_external(metrics.external_surprisal)
         self.experience.see_others(external)
         self.rehearsal.see(own, external)
+        if studies:
+            self.study.see((*own, *external))
         self.drawn_answers.see(own, external)
 
     def see_evaluation(self, found: SelfEvaluation) -> bool:
@@ -108,6 +117,9 @@ class Progress:
                 whose: {task: [list(lesson) for lesson in lessons] for task, lessons in tasks.items()}
                 for whose, tasks in self.rehearsal.to_state().items()
             },
+            "study": {
+                task: [list(lesson) for lesson in lessons] for task, lessons in self.study.to_state().items()
+            },
             "shown": {
                 party: {task: list(tally) for task, tally in tallies.items()}
                 for party, tallies in self.shown.to_state().items()
@@ -127,6 +139,7 @@ class Progress:
         self.sampling_rng.set_state(torch.frombuffer(bytearray.fromhex(saved.generator), dtype=torch.uint8))
         self.experience.restore(saved.experience)
         self.rehearsal.restore(saved.rehearsal)
+        self.study.restore(saved.study)
         self.shown.restore(saved.shown)
         self.drawn_answers.restore(saved.drawn_answers)
         self.step = self.saved_step = saved.step

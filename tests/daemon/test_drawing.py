@@ -94,6 +94,17 @@ async def test_what_others_can_and_this_peer_cannot_is_rehearsed(make_peer, run,
     assert min(lessons[1:]) >= 1
 
 
+@pytest.mark.parametrize(("study", "studied"), [(1, [0, 64]), (0, [0, 0])])
+async def test_right_answers_that_were_seen_are_studied_from_the_next_step_on(
+    make_peer, run, database, study, studied
+):
+    for number in range(70):
+        database.pool.add(external_group(number, publisher=peer(0), round_=ROUND), now=START)
+    one = make_peer(steps=2, external=70, study=study)
+    await run(one)
+    assert [metrics["lessons"] for _, metrics in sorted(one.database.steps.metrics(10))] == studied
+
+
 async def test_tis_leaves_groups_of_other_tokenizers_in_the_pool_and_says_so_once(make_peer, run, database):
     one = make_peer(steps=2, external=2, external_loss="tis")
     ours = replace(

@@ -97,8 +97,8 @@ def test_the_second_update_of_a_batch_may_be_the_one_that_fails(fresh, own_group
     trainer = Trainer(policy, config)
     update = trainer._update
 
-    def then_fail(parts):
-        done = update(parts)
+    def then_fail(*parts):
+        done = update(*parts)
         engine.tokens_max = 150
         return done
 

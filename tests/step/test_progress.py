@@ -42,6 +42,7 @@ def used(seed: int = 1) -> Progress:
     progress.experience.see_own([external_group(1, publisher="me")])
     progress.experience.see_external({"other": 0.75})
     progress.rehearsal.see([], [external_group(2, publisher="other")])
+    progress.study.see([external_group(3, publisher="other")])
     return progress
 
 
@@ -60,6 +61,7 @@ def test_a_restored_progress_draws_what_the_saved_one_would_have_drawn():
     assert restored.experience.success == progress.experience.success != {}
     assert restored.experience.surprisal == {"other": 0.75}
     assert restored.rehearsal.to_state() == progress.rehearsal.to_state() != {"others": {}, "own": {}}
+    assert restored.study.to_state() == progress.study.to_state() != {}
     assert restored.evaluation == progress.evaluation
 
 

@@ -1,0 +1,105 @@
+"""Keeps the right answers that a peer saw, its own and others', and chooses which ones a step studies.
+
+Studying is supervised training. A policy gradient trains on an answer once, next to wrong ones. To learn a
+task that it fails at, a policy needs thousands of different right answers, each of them several times, and
+mixed with those to everything else it can do (docs/decisions/0053-study.md).
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+
+from swarmd.groups import ScoredGroup
+from swarmd.learning.lessons import lesson_of, of_json, to_json
+
+LESSONS_MAX = 16_384
+"""Of all families together. Beyond this, the family with the most lessons drops its oldest."""
+
+TEXT_BYTES_MAX = 1_024
+"""UTF-8 bytes of a lesson's question and answer plus the bytes of its pixels. So a checkpoint holds at most
+16 MiB of lessons, and questions with images are not studied.
+"""
+
+LESSONS_MIN = 32
+"""Of a family that is studied: fewer are too much alike, and training on them again would teach these answers
+instead of the task.
+"""
+
+USES_MAX = 32
+"""Updates that train on one lesson, so that a single answer cannot become the rule."""
+
+State = dict[str, list[tuple[str, int]]]
+"""Task id -> lessons, oldest first, each with its number of uses."""
+
+
+class Study:
+    """Chooses what to study. A lesson is a question with one right answer."""
+
+    def __init__(self) -> None:
+        self._by_task: dict[bytes, dict[str, tuple[ScoredGroup, int]]] = {}
+        self._kept = 0
+
+    def see(self, groups: Sequence[ScoredGroup]) -> None:
+        """Keep one right answer from each group; from external groups only if it is bare. A question has one
+        lesson, the newest."""
+        for group in groups:
+            if (lesson := lesson_of(group, TEXT_BYTES_MAX)) is not None:
+                self._add(lesson)
+
+    def draw(
+        self, updates: int, answers: int, *, trust: Callable[[str], float], rng: random.Random
+    ) -> list[list[ScoredGroup]]:
+        """Draw lessons for at most `updates` updates with `answers` lessons each. All families are equally
+        likely, and no lesson is drawn twice. If there are too few lessons, there are fewer updates.
+
+        `trust` is the trust in a publisher; 0 means ignored.
+        """
+        open_ = {
+            task: [
+                question
+                for question, (lesson, uses) in lessons.items()
+                if uses < USES_MAX and trust(lesson.publisher) > 0
+            ]
+            for task, lessons in self._by_task.items()
+        }
+        open_ = {task: questions for task, questions in open_.items() if len(questions) >= LESSONS_MIN}
+        count = min(updates, sum(map(len, open_.values())) // answers) * answers
+        drawn: list[ScoredGroup] = []
+        for questions in open_.values():
+            rng.shuffle(questions)
+        while len(drawn) < count:
+            task = rng.choice(list(open_))
+            drawn.append(self._use(task, open_[task].pop()))
+            if not open_[task]:
+                del open_[task]
+        return [drawn[start : start + answers] for start in range(0, count, answers)]
+
+    def to_state(self) -> State:
+        """The state as JSON."""
+        return {
+            task.hex(): [(to_json(lesson), uses) for lesson, uses in lessons.values()]
+            for task, lessons in self._by_task.items()
+        }
+
+    def restore(self, state: Mapping[str, Sequence[tuple[str, int]]]) -> None:
+        """Restore the result of `to_state`. Raises pydantic.ValidationError for anything else."""
+        self._by_task, self._kept = {}, 0
+        for lessons in state.values():
+            for text, uses in lessons:
+                self._add(of_json(text), uses)
+
+    def _add(self, lesson: ScoredGroup, uses: int = 0) -> None:
+        kept = self._by_task.setdefault(lesson.task_id, {})
+        _, before = kept.pop(lesson.question, (None, None))
+        kept[lesson.question] = (lesson, uses if before is None else before)
+        self._kept += before is None
+        if self._kept > LESSONS_MAX:
+            largest = max(self._by_task.values(), key=len)
+            del largest[next(iter(largest))]
+            self._kept -= 1
+
+    def _use(self, task: bytes, question: str) -> ScoredGroup:
+        lesson, uses = self._by_task[task][question]
+        self._by_task[task][question] = (lesson, uses + 1)
+        return lesson

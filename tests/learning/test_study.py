@@ -1,0 +1,207 @@
+"""Which right answers are kept, how often each is studied, and what a supervised update does."""
+
+import json
+import random
+from dataclasses import replace
+
+import pytest
+from pydantic import ValidationError
+
+from swarmd.config import LearningConfig
+from swarmd.groups import ScoredCompletion
+from swarmd.learning import Study, Trainer
+from swarmd.learning import study as studying
+from swarmd.learning.schedule import learning_rate_at
+from swarmd.learning.study import LESSONS_MIN, TEXT_BYTES_MAX, USES_MAX
+from swarmd.logprobs import TokenRow
+from tests.learning.candidates import TASK, group
+
+OTHER = bytes([1]) * 16
+
+
+def taught(number=0, *, rewards=(1.0, 0.0), bare=True, text="4", publisher="p", task_id=TASK):
+    asked = group(publisher, *rewards, number=number, task_id=task_id)
+    texts = [text if reward == 1 else "wrong" for reward in rewards]
+    completions = tuple(
+        ScoredCompletion(each, reward, True, bare=bare) for each, reward in zip(texts, rewards, strict=True)
+    )
+    return replace(asked, completions=completions)
+
+
+def many(count=LESSONS_MIN, **about):
+    return [taught(number, **about) for number in range(count)]
+
+
+def having(*groups):
+    study = Study()
+    study.see(groups)
+    return study
+
+
+def draw(study, updates=1, answers=8, trust=lambda publisher: 1.0, seed=0):
+    return study.draw(updates, answers, trust=trust, rng=random.Random(seed))
+
+
+def questions(batches):
+    return [(lesson.task_id, lesson.question) for batch in batches for lesson in batch]
+
+
+def test_own_answers_and_those_of_others_are_studied():
+    own = [replace(each, external=False) for each in many(LESSONS_MIN, publisher="me", bare=False)]
+    batches = draw(having(*own, *many(task_id=OTHER)), updates=8)
+    assert {lesson.publisher for batch in batches for lesson in batch} == {"me", "p"}
+    assert all(lesson.completions[0].text == "4" for batch in batches for lesson in batch)
+
+
+def test_answers_that_are_wrong_not_bare_or_too_long_are_not_kept():
+    kept = having(
+        *many(rewards=(0.0, 0.0)), *many(bare=False), *many(text="4" * TEXT_BYTES_MAX), *many(LESSONS_MIN - 1)
+    )
+    assert draw(kept) == [], "one lesson is missing"
+    kept.see([taught(LESSONS_MIN)])
+    assert len(draw(kept)) == 1
+
+
+def test_updates_are_full_and_no_lesson_is_drawn_twice_in_a_step():
+    batches = draw(having(*many(50)), updates=100, answers=8)
+    assert [len(batch) for batch in batches] == [8] * 6
+    assert len(set(questions(batches))) == 48
+
+
+def test_fewer_lessons_than_an_update_needs_are_not_studied():
+    assert draw(having(*many(50)), updates=4, answers=64) == []
+
+
+def test_families_are_drawn_evenly_whatever_their_number_of_lessons():
+    study = having(*many(400), *many(LESSONS_MIN, task_id=OTHER))
+    [batch] = draw(study, answers=40)
+    assert 10 <= sum(lesson.task_id == OTHER for lesson in batch) <= 30
+
+
+def test_a_family_with_few_lessons_is_not_studied():
+    study = having(*many(100), *many(LESSONS_MIN - 1, task_id=OTHER))
+    assert {task for task, _ in questions(draw(study, updates=10))} == {TASK}
+
+
+def test_a_question_that_is_seen_again_replaces_its_answer_and_keeps_its_uses():
+    study = having(*many())
+    for _ in range(USES_MAX):
+        assert len(draw(study, answers=LESSONS_MIN)) == 1
+    study.see(many(text="5"))
+    assert draw(study, answers=LESSONS_MIN) == [], "every lesson is used up"
+    study.see([taught(n, text="5") for n in range(100, 100 + LESSONS_MIN)])
+    [batch] = draw(study, answers=LESSONS_MIN)
+    assert {lesson.completions[0].text for lesson in batch} == {"5"}
+
+
+def test_what_is_kept_is_bounded_and_the_largest_family_loses_its_oldest(monkeypatch):
+    monkeypatch.setattr(studying, "LESSONS_MAX", 100)
+    study = having(*many(68), *many(LESSONS_MIN, task_id=OTHER), taught(999))
+    asked = questions(draw(study, updates=100, answers=1))
+    assert len(asked) == 100
+    assert (TASK, taught(0).question) not in asked
+    assert (TASK, taught(999).question) in asked
+    assert sum(task == OTHER for task, _ in asked) == LESSONS_MIN
+
+
+def test_whom_this_peer_no_longer_trusts_is_not_studied():
+    liars = many(publisher="liar", task_id=OTHER)
+    study = having(*many(), *liars)
+    batches = draw(study, updates=100, trust=lambda publisher: float(publisher != "liar"))
+    assert {task for task, _ in questions(batches)} == {TASK}
+
+
+def test_it_comes_back_from_json_and_goes_on_as_before():
+    first, second = having(*many(40), *many(40, task_id=OTHER)), Study()
+    draw(first, updates=3)
+    second.restore(json.loads(json.dumps(first.to_state())))
+    for seed in range(USES_MAX * 2):
+        assert questions(draw(second, 9, seed=seed)) == questions(draw(first, 9, seed=seed))
+
+
+def lesson_and_row(policy, external_group):
+    lesson = external_group("2+2?", ("<answer>4</answer>", 1.0))
+    prompt = policy.render(lesson.question)
+    answer = policy.encode_completion(lesson.completions[0].text, finished=True, prompt_tokens=len(prompt))
+    return lesson, TokenRow(prompt, answer)
+
+
+def likelihood(policy, row):
+    return policy.logprobs([row])[0].sum().item()
+
+
+@pytest.mark.parametrize("algorithm", ["grpo", "dr_grpo", "gspo", "ppo"])
+def test_studying_makes_the_answer_likelier_with_every_algorithm(make_policy, external_group, algorithm):
+    policy = make_policy()
+    lesson, row = lesson_and_row(policy, external_group)
+    before = likelihood(policy, row)
+    trainer = Trainer(policy, LearningConfig(algorithm=algorithm, study=2, study_rate=1e-2))
+    metrics = trainer.step([], [], studied=[[lesson], [lesson]])
+    assert likelihood(policy, row) > before
+    assert (metrics.updated, metrics.note, metrics.lessons) == (True, None, 2)
+    assert metrics.tokens_lessons_trained == 2 * len(row.completion_ids)
+    assert metrics.tokens_own_trained == metrics.tokens_external_trained == 0
+
+
+def test_a_step_that_studies_takes_no_policy_gradient(make_policy, own_groups):
+    policy = make_policy()
+    groups = own_groups(policy, ("2+2?",), lambda text: float(len(text) % 2))
+    trainer = Trainer(policy, LearningConfig(study=1, study_from=1))
+    before = policy.trainable_state()
+    trainer.step([], [])
+    metrics = trainer.step(groups, [])
+    assert metrics.note == "no update: there are too few right answers to study yet"
+    assert metrics.reward_own is not None
+    assert all(before[name].equal(now) for name, now in policy.trainable_state().items())
+
+
+def test_the_moments_of_the_policy_gradient_are_forgotten_when_studying_begins(make_policy, external_group):
+    learned = []
+    for rewards in ((1.0, 0.0), (0.0, 0.0)):
+        policy = make_policy()
+        lesson, _ = lesson_and_row(policy, external_group)
+        start = policy.trainable_state()
+        trainer = Trainer(policy, LearningConfig(study=1, study_from=1))
+        trainer.step([], [external_group("1+1?", ("<answer>2</answer>", rewards[0]), ("3", rewards[1]))])
+        policy.load_trainable_state(start)
+        trainer.step([], [], studied=[[lesson]])
+        learned.append(policy.trainable_state())
+    assert all(learned[0][name].equal(now) for name, now in learned[1].items())
+
+
+def test_the_rate_falls_twice_and_warms_up_again_where_studying_begins():
+    config = LearningConfig(
+        learning_rate=0.1,
+        study_rate=0.4,
+        study=8,
+        study_from=10,
+        schedule="cosine",
+        total_steps=30,
+        warmup_steps=1,
+    )
+    rates = [learning_rate_at(step, config) for step in range(40)]
+    assert rates[0] == pytest.approx(0.05)
+    assert rates[1] == max(rates[:10]) == pytest.approx(0.1)
+    assert rates[9] < 0.02
+    assert rates[10] == pytest.approx(0.2)
+    assert rates[11] == max(rates) == pytest.approx(0.4)
+    assert rates[30:] == pytest.approx([0.04] * 10)
+
+
+def test_the_policy_gradient_has_the_same_rates_without_studying():
+    plain = LearningConfig(schedule="cosine", total_steps=30)
+    rates = [learning_rate_at(step, plain) for step in range(31)]
+    assert rates[-1] == pytest.approx(plain.learning_rate / 10)
+    assert [plain.study_updates_at(step) for step in range(31)] == [0] * 31
+
+
+@pytest.mark.parametrize(
+    ("settings", "error"),
+    [
+        ({"study": 8, "study_from": 30, "schedule": "cosine", "total_steps": 30}, "raise total_steps"),
+        ({"study_from": 30}, "set study to a number of updates"),
+    ],
+)
+def test_a_time_to_study_that_never_comes_is_refused(settings, error):
+    with pytest.raises(ValidationError, match=error):
+        LearningConfig(**settings)
