@@ -195,13 +195,13 @@ class StepLoop:
         self._mixing.made(len(own), self._phases.seconds())
         drawn = self._draw_external(round_, mix.wanted(own), len(own))
         external, lessons = drawn.groups, drawn.lessons
+        if not own and not external:
+            await self._wait_for_external()
+            return
         trainer = parts.learner.trainer
         studied = draw_studied(
             parts.config.learning.study_updates_at(trainer.steps), parts.exchange, progress
         )
-        if not own and not external:
-            await self._wait_for_external()
-            return
         measuring = await self._begin_measuring(external)
         self._enter("training")
         self._is_whole = False

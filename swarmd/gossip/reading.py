@@ -24,8 +24,8 @@ from swarmd.gossip.timer import Timer
 SETTLE_S = 10.0
 DRAWS_PER_KEY = 8  # attempts to find a key that is worth reading
 CONTACT_DRAWS = 1 / 2  # of the draws use the shard of a contact
-WORTHWHILE = 1.0  # new candidates per key; a read that returns fewer doubles the pause
 WIDER_DRAWS = 1 / 8  # of the others use twice as many shards, half of these four times as many, and so on
+WORTHWHILE = 1.0  # new candidates per key; a read that returns fewer doubles the pause
 
 
 @dataclass(frozen=True)

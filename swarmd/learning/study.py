@@ -55,6 +55,8 @@ class Study:
 
         `trust` is the trust in a publisher; 0 means ignored.
         """
+        if updates == 0:
+            return []
         open_ = {
             task: [
                 question

@@ -121,20 +121,20 @@ class Trainer:
             of_others(groups, most=work_max(own_work, len(groups)))
             for groups in (compared.external, rehearsed)
         )
-        batch = self._batch(own_rows, external_rows.plus(lessons), self._config.external_coefficient)
         learning_rate = learning_rate_at(self.steps, self._config)
         self._optimizer.set_learning_rate(learning_rate)
 
-        passes: list[Pass] = []
         if self._config.study_updates_at(self.steps):
             return self._study(
                 studied, self._metrics(own, external, own_rows, external_rows, [], None, learning_rate)
             )
+        batch = self._batch(own_rows, external_rows.plus(lessons), self._config.external_coefficient)
+        passes: list[Pass] = []
         note = None if batch.parts else _why_nothing_to_learn(own, external, own_rows, external_rows)
         for _ in range(self._config.updates_per_batch if batch.parts else 0):
             passes.append(self._update(batch, self._objective))
             if not passes[-1].applied:
-                note = f"update skipped: loss {passes[-1].loss}, gradient norm {passes[-1].grad_norm}"
+                note = _why_skipped(passes[-1])
                 break
         metrics = replace(
             self._metrics(own, external, own_rows, external_rows, passes, note, learning_rate),
@@ -168,7 +168,7 @@ class Trainer:
         return replace(
             metrics,
             updated=updated,
-            note=None if updated else TOO_FEW_LESSONS,
+            note=None if updated else _why_skipped(passes[-1]) if passes else TOO_FEW_LESSONS,
             loss=_quotient(sum(each.loss for each in passes), len(passes)),
             grad_norm=passes[-1].grad_norm if passes else None,
             lessons=sum(found.groups_used for found in selections),
@@ -335,6 +335,10 @@ class Trainer:
 
 def _quotient(total: float, count: int) -> float | None:
     return total / count if count else None
+
+
+def _why_skipped(skipped: Pass) -> str:
+    return f"update skipped: loss {skipped.loss}, gradient norm {skipped.grad_norm}"
 
 
 def _why_nothing_to_learn(
