@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from swarmd.groups import ScoredCompletion, ScoredGroup
 from swarmd.learning import DrawContext
 
@@ -31,3 +33,21 @@ def group(
         digest=None,
         external=True,
     )
+
+
+def taught(
+    number: int = 0,
+    *,
+    rewards: tuple[float, ...] = (1.0, 0.0),
+    bare: bool = True,
+    text: str = "4",
+    publisher: str = "p",
+    task_id: bytes = TASK,
+) -> ScoredGroup:
+    """A group whose right answers have this text."""
+    asked = group(publisher, *rewards, number=number, task_id=task_id)
+    texts = [text if reward == 1 else "wrong" for reward in rewards]
+    completions = tuple(
+        ScoredCompletion(each, reward, True, bare=bare) for each, reward in zip(texts, rewards, strict=True)
+    )
+    return replace(asked, completions=completions)

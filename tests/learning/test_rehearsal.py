@@ -8,25 +8,12 @@ import pytest
 from pydantic import ValidationError
 
 from swarmd.config import LearningConfig
-from swarmd.groups import ScoredCompletion
 from swarmd.learning import Rehearsal, Trainer
 from swarmd.learning.rehearsal import FAMILIES_MAX, LESSONS_PER_FAMILY, TEXT_BYTES_MAX, USES_MAX
-from tests.learning.candidates import TASK, group
+from tests.learning.candidates import TASK, taught
 
 ABLE = {TASK: 0.8}
 FAILS = {TASK: 0.0}
-
-
-def taught(number=0, *, rewards=(1.0, 0.0), bare=True, text="4", publisher="p", task_id=TASK):
-    asked = group(publisher, *rewards, number=number, task_id=task_id)
-    texts = [text if reward == 1 else "wrong" for reward in rewards]
-    return replace(
-        asked,
-        completions=tuple(
-            ScoredCompletion(text, reward, True, bare=bare)
-            for text, reward in zip(texts, rewards, strict=True)
-        ),
-    )
 
 
 def draw(rehearsal, count=100, own=FAILS, others=ABLE, trust=lambda publisher: 1.0):

@@ -8,24 +8,14 @@ import pytest
 from pydantic import ValidationError
 
 from swarmd.config import LearningConfig
-from swarmd.groups import ScoredCompletion
 from swarmd.learning import Study, Trainer
 from swarmd.learning import study as studying
 from swarmd.learning.schedule import learning_rate_at
 from swarmd.learning.study import LESSONS_MIN, TEXT_BYTES_MAX, USES_MAX
 from swarmd.logprobs import TokenRow
-from tests.learning.candidates import TASK, group
+from tests.learning.candidates import TASK, taught
 
 OTHER = bytes([1]) * 16
-
-
-def taught(number=0, *, rewards=(1.0, 0.0), bare=True, text="4", publisher="p", task_id=TASK):
-    asked = group(publisher, *rewards, number=number, task_id=task_id)
-    texts = [text if reward == 1 else "wrong" for reward in rewards]
-    completions = tuple(
-        ScoredCompletion(each, reward, True, bare=bare) for each, reward in zip(texts, rewards, strict=True)
-    )
-    return replace(asked, completions=completions)
 
 
 def many(count=LESSONS_MIN, **about):
@@ -66,6 +56,13 @@ def test_updates_are_full_and_no_lesson_is_drawn_twice_in_a_step():
     batches = draw(having(*many(50)), updates=100, answers=8)
     assert [len(batch) for batch in batches] == [8] * 6
     assert len(set(questions(batches))) == 48
+
+
+def test_nothing_is_drawn_while_answers_are_only_collected():
+    rng = random.Random(0)
+    before = rng.getstate()
+    assert having(*many(100)).draw(0, 8, trust=lambda publisher: 1.0, rng=rng) == []
+    assert rng.getstate() == before
 
 
 def test_fewer_lessons_than_an_update_needs_are_not_studied():
