@@ -109,7 +109,8 @@ class LearningConfig(Slice):
     """
     study: int = Field(0, ge=0, le=64)
     """Supervised updates per step, which from step study_from on replace the policy gradient. Each trains on
-    64 of the right answers seen so far, own ones and others', evenly by task family.
+    64 of the right answers seen so far, own ones and others', evenly by task family. A step that has too few
+    of these takes a policy gradient.
     """
     study_from: int = Field(0, ge=0, le=STEPS_MAX)
     """The first step that studies. Until then, a peer that is to study collects right answers."""
@@ -272,7 +273,7 @@ class LearningConfig(Slice):
         return self
 
     def study_updates_at(self, step: int) -> int:
-        """Supervised updates of step `step` (from 0); 0 if it takes a policy gradient."""
+        """Most supervised updates of step `step` (from 0); 0 if it takes a policy gradient."""
         return self.study if step >= self.study_from else 0
 
     @property

@@ -92,6 +92,8 @@ def _line(done: Finished) -> StepLine:
         groups_own_used=metrics.groups_own_used,
         groups_external=metrics.groups_external,
         groups_external_used=metrics.groups_external_used,
+        updates=metrics.updates,
+        lessons=metrics.lessons,
         external_peers=len({group.publisher for group in done.external}),
         seconds=done.seconds,
         phase_seconds={phase: round(seconds, 6) for phase, seconds in done.phase_seconds.items()},

@@ -28,14 +28,21 @@ from swarmd.daemon.step_parts import Parts, T
 from swarmd.errors import StorageError
 from swarmd.gossip import Demand
 from swarmd.groups import ScoredGroup
+from swarmd.learning.study import LESSONS_MIN, USES_MAX
 from swarmd.observe import Learning
 from swarmd.rollout import GenerationStoppedError
-from swarmd.step.drawing import Drawn, SharedOut, draw_external, draw_studied
+from swarmd.step.drawing import ANSWERS_STUDIED, Drawn, SharedOut, draw_external, draw_studied
 
 EXTERNAL_WAIT_S = 2.0  # how often a peer with I = 0 checks its empty pool
 OTHER_TOKENIZERS = (
     "external_loss tis compares texts token by token and skips groups of other tokenizers: set "
     "learning.external_loss to topr, imitate or as_own to learn from those too"
+)
+STUDIES = "this peer studies now: supervised updates on right answers that it saw replace the policy gradient"
+NOT_YET = (
+    "this peer is to study, but has too few right answers for that, so it takes a policy gradient instead: "
+    f"an update needs {ANSWERS_STUDIED}, from task families with at least {LESSONS_MIN} each that were "
+    f"studied less than {USES_MAX} times"
 )
 MEASURING = "measuring what others taught"
 RESTING = "resting"
@@ -56,6 +63,7 @@ class StepLoop:
         self._mixing = Mixing(parts.config.learning, parts.exchange.verification)
         self._same_tokenizer_only = parts.config.learning.needs_same_tokenizer
         self._tokenizers_told = False
+        self._study_told: set[str] = set()
         self._resting = Rest(parts.config.policy.duty)
         self._rest_s = 0.0
         """The rest after the last step, in seconds."""
@@ -199,9 +207,7 @@ class StepLoop:
             await self._wait_for_external()
             return
         trainer = parts.learner.trainer
-        studied = draw_studied(
-            parts.config.learning.study_updates_at(trainer.steps), parts.exchange, progress
-        )
+        studied = self._draw_studied(parts.config.learning.study_updates_at(trainer.steps))
         measuring = await self._begin_measuring(external)
         self._enter("training")
         self._is_whole = False
@@ -273,6 +279,15 @@ class StepLoop:
             groups = self._mixing.demand(wanted)
             parts.exchange.handle(Demand(groups=groups, step_seconds=self.step_every_s))
         return drawn
+
+    def _draw_studied(self, updates: int) -> list[list[ScoredGroup]]:
+        """Draw what this step studies. An event says when a peer first studies, and when it first cannot."""
+        studied = draw_studied(updates, self._parts.exchange, self.progress)
+        message = STUDIES if studied else NOT_YET
+        if updates and message not in self._study_told:
+            self._study_told.add(message)
+            self._parts.events.emit("study", message=message)
+        return studied
 
     async def _begin_measuring(self, external: Sequence[ScoredGroup]) -> Begun | None:
         """Begin to measure what these groups do for this peer; None if this step is not measured."""

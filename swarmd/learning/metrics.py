@@ -38,12 +38,14 @@ class StepMetrics:
     tokens_own: int
     """Tokens in the completions of the own groups used."""
     tokens_external: int
+    updates: int = field(default=0, kw_only=True)
+    """Updates of the weights: several with updates_per_batch, or in a step that studies."""
     groups_own: int
     groups_own_used: int
     groups_external: int
     groups_external_used: int
     lessons: int = field(default=0, kw_only=True)
-    """Answers by other peers that were trained on again."""
+    """Right answers that were trained on again."""
     external_too_long: int
     """External groups whose question does not fit this model's context."""
     external_nats_per_byte: float | None

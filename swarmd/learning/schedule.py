@@ -9,14 +9,14 @@ from swarmd.config import LearningConfig
 COSINE_FLOOR = 0.1  # of the peak: a daemon that runs beyond the end of the schedule should still learn
 
 
-def learning_rate_at(step: int, config: LearningConfig) -> float:
+def learning_rate_at(step: int, config: LearningConfig, *, studies: bool = False) -> float:
     """Rate of step `step` (from 0): linear warm-up, then constant or a cosine down to a tenth at the end.
 
-    With `study`, the policy gradient ends at study_from. Studying follows with a peak and a warm-up of its
-    own, and ends at total_steps.
+    With `study`, the cosine of the policy gradient ends at study_from. A step that `studies` has a peak, a
+    warm-up and a cosine of its own, from study_from to total_steps.
     """
     begin, end = (config.study_from if config.study else 0), config.total_steps or 0
-    if config.study_updates_at(step):
+    if studies:
         return _rate(config.study_rate, step - begin, end - begin, config)
     return _rate(config.learning_rate, step, begin or end, config)
 

@@ -42,9 +42,10 @@ from swarmd.learning.value_head import ValueHead
 from swarmd.policy import Policy
 
 STEP_KEY = "counters/step"
+STUDIES_KEY = "counters/studies"
+NO_LESSON_FITS = "no update: none of the right answers to study fits the context"
 NOBODY: Capability = MappingProxyType({})
 IMITATE = Imitate()
-TOO_FEW_LESSONS = "no update: there are too few right answers to study yet"
 NOTHING = Selection((), Denominators(0, 0), groups_used=0, groups_too_long=0, untaught_tokens=0)
 REMEDY = "--lora r=16"  # for memory that depends on the trained weights rather than on the batch
 
@@ -75,6 +76,7 @@ class Trainer:
                 policy.freeze_reference()
         self.steps = 0
         """Steps taken, with or without an update."""
+        self._studies = 0  # steps that studied
 
     def step(
         self,
@@ -93,7 +95,7 @@ class Trainer:
         `success`: this peer's own mean reward by task id, in [0, 1], for the `shared` baseline of external
         groups. A missing family counts as one that this peer fails at; without `success`, groups have their
         own baseline. `rehearsed`: lessons, which are trained on like external groups but counted separately.
-        `studied`: lessons for the supervised updates of a step that studies.
+        `studied`: lessons for supervised updates, which replace the policy gradient if there are any.
         `own_work`: the recent cost of an own group; external groups are trained on up to `reading.work_max`
         of it. `capability`: mean reward by publisher, for the `hacpo` baseline.
 
@@ -121,10 +123,10 @@ class Trainer:
             of_others(groups, most=work_max(own_work, len(groups)))
             for groups in (compared.external, rehearsed)
         )
-        learning_rate = learning_rate_at(self.steps, self._config)
+        learning_rate = learning_rate_at(self.steps, self._config, studies=bool(studied))
         self._optimizer.set_learning_rate(learning_rate)
 
-        if self._config.study_updates_at(self.steps):
+        if studied:
             return self._study(
                 studied, self._metrics(own, external, own_rows, external_rows, [], None, learning_rate)
             )
@@ -148,7 +150,7 @@ class Trainer:
         """Take a supervised update on each batch of lessons. Every lesson is right, so every advantage is
         1. `metrics`: those of a step that trains on nothing.
         """
-        if self.steps == self._config.study_from:
+        if self._studies == 0:
             self._optimizer.forget()  # the moments are those of another loss
         selections: list[Selection] = []
         passes: list[Pass] = []
@@ -164,11 +166,13 @@ class Trainer:
             selections.append(found)
             passes += [self._update(batch, self._studying)] if batch.parts else []
         self.steps += 1
-        updated = any(each.applied for each in passes)
+        self._studies += 1
+        updates = sum(each.applied for each in passes)
         return replace(
             metrics,
-            updated=updated,
-            note=None if updated else _why_skipped(passes[-1]) if passes else TOO_FEW_LESSONS,
+            updated=updates > 0,
+            updates=updates,
+            note=None if updates else _why_skipped(passes[-1]) if passes else NO_LESSON_FITS,
             loss=_quotient(sum(each.loss for each in passes), len(passes)),
             grad_norm=passes[-1].grad_norm if passes else None,
             lessons=sum(found.groups_used for found in selections),
@@ -274,6 +278,7 @@ class Trainer:
         return StepMetrics(
             step=self.steps,
             updated=any(p.applied for p in passes),
+            updates=sum(p.applied for p in passes),
             note=note,
             loss=_quotient(sum(p.loss for p in passes), len(passes)),
             value_loss=first.value_loss if self._value_head and passes else None,
@@ -315,7 +320,10 @@ class Trainer:
         The policy's weights are not included. Returns copies, except that with `live`, moments already on the
         CPU are shared: use them before the next step.
         """
-        counters = {STEP_KEY: torch.tensor(self.steps, dtype=torch.int64)}
+        counters = {
+            STEP_KEY: torch.tensor(self.steps, dtype=torch.int64),
+            STUDIES_KEY: torch.tensor(self._studies, dtype=torch.int64),
+        }
         head = self._value_head.state_dict() if self._value_head else {}
         return counters | head | self._optimizer.state_dict(live=live)
 
@@ -331,6 +339,7 @@ class Trainer:
         if self._value_head:
             self._value_head.load_state_dict(state)
         self.steps = int(state[STEP_KEY])
+        self._studies = int(state.get(STUDIES_KEY, 0))  # missing in older checkpoints
 
 
 def _quotient(total: float, count: int) -> float | None:

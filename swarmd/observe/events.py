@@ -40,6 +40,7 @@ EventName = Literal[
     "phase",
     "external_short",
     "mix",
+    "study",
     "published",
     "pulled",
     "rejected",

@@ -43,6 +43,10 @@ class StepLine:
     """Own groups that taught something."""
     groups_external: int
     groups_external_used: int
+    updates: int
+    """Updates of the weights: several with learning.updates_per_batch, or in a step that studies."""
+    lessons: int
+    """Right answers that were trained on again, by learning.rehearse or learning.study."""
     external_peers: int
     """Publishers of the external groups."""
     seconds: float

@@ -103,6 +103,10 @@ async def test_right_answers_that_were_seen_are_studied_from_the_next_step_on(
     one = make_peer(steps=2, external=70, study=study)
     await run(one)
     assert [metrics["lessons"] for _, metrics in sorted(one.database.steps.metrics(10))] == studied
+    told = [line["message"] for line in one.events.named("study")]
+    assert len(told) == 2 * study, "once that there are too few answers, once that there are enough"
+    assert all("takes a policy gradient instead" in message for message in told[:1])
+    assert all("studies now" in message for message in told[1:])
 
 
 async def test_tis_leaves_groups_of_other_tokenizers_in_the_pool_and_says_so_once(make_peer, run, database):

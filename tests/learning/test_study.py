@@ -135,21 +135,42 @@ def test_studying_makes_the_answer_likelier_with_every_algorithm(make_policy, ex
     trainer = Trainer(policy, LearningConfig(algorithm=algorithm, study=2, study_rate=1e-2))
     metrics = trainer.step([], [], studied=[[lesson], [lesson]])
     assert likelihood(policy, row) > before
-    assert (metrics.updated, metrics.note, metrics.lessons) == (True, None, 2)
+    assert (metrics.updates, metrics.note, metrics.lessons) == (2, None, 2)
     assert metrics.tokens_lessons_trained == 2 * len(row.completion_ids)
     assert metrics.tokens_own_trained == metrics.tokens_external_trained == 0
 
 
-def test_a_step_that_studies_takes_no_policy_gradient(make_policy, own_groups):
+def test_a_step_that_studies_takes_no_policy_gradient(make_policy, own_groups, external_group):
     policy = make_policy()
     groups = own_groups(policy, ("2+2?",), lambda text: float(len(text) % 2))
-    trainer = Trainer(policy, LearningConfig(study=1, study_from=1))
-    before = policy.trainable_state()
-    trainer.step([], [])
-    metrics = trainer.step(groups, [])
-    assert metrics.note == "no update: there are too few right answers to study yet"
-    assert metrics.reward_own is not None
-    assert all(before[name].equal(now) for name, now in policy.trainable_state().items())
+    lesson, _ = lesson_and_row(policy, external_group)
+    start = policy.trainable_state()
+    learned = []
+    for own in (groups, []):
+        policy.load_trainable_state(start)
+        metrics = Trainer(policy, LearningConfig(study=1)).step(own, [], studied=[[lesson]])
+        assert metrics.tokens_own_trained == 0
+        learned.append(policy.trainable_state())
+    assert all(learned[0][name].equal(now) for name, now in learned[1].items())
+
+
+def test_without_lessons_a_step_that_could_study_takes_the_policy_gradient(make_policy, own_groups):
+    learned = []
+    for study in (0, 4):
+        policy = make_policy()
+        groups = own_groups(policy, ("2+2?",), lambda text: float(len(text) % 2))
+        metrics = Trainer(policy, LearningConfig(study=study)).step(groups, [])
+        assert (metrics.updated, metrics.updates) == (True, 1)
+        learned.append(policy.trainable_state())
+    assert all(learned[0][name].equal(now) for name, now in learned[1].items())
+
+
+def test_lessons_that_do_not_fit_the_context_change_nothing_and_it_says_so(make_policy, external_group):
+    policy = make_policy()
+    lesson = external_group("2+2?" * 10_000, ("<answer>4</answer>", 1.0))
+    metrics = Trainer(policy, LearningConfig(study=1)).step([], [], studied=[[lesson]])
+    assert (metrics.updated, metrics.updates) == (False, 0)
+    assert metrics.note == "no update: none of the right answers to study fits the context"
 
 
 def test_the_moments_of_the_policy_gradient_are_forgotten_when_studying_begins(make_policy, external_group):
@@ -166,6 +187,22 @@ def test_the_moments_of_the_policy_gradient_are_forgotten_when_studying_begins(m
     assert all(learned[0][name].equal(now) for name, now in learned[1].items())
 
 
+def test_the_moments_of_studying_are_kept_even_over_a_restart(make_policy, external_group):
+    learned = []
+    for restarts in (False, True):
+        policy = make_policy()
+        lesson, _ = lesson_and_row(policy, external_group)
+        config = LearningConfig(study=1)
+        trainer = Trainer(policy, config)
+        trainer.step([], [], studied=[[lesson]])
+        if restarts:
+            state, trainer = trainer.state_dict(), Trainer(policy, config)
+            trainer.load_state_dict(state)
+        trainer.step([], [], studied=[[lesson]])
+        learned.append(policy.trainable_state())
+    assert all(learned[0][name].equal(now) for name, now in learned[1].items())
+
+
 def test_the_rate_falls_twice_and_warms_up_again_where_studying_begins():
     config = LearningConfig(
         learning_rate=0.1,
@@ -176,13 +213,16 @@ def test_the_rate_falls_twice_and_warms_up_again_where_studying_begins():
         total_steps=30,
         warmup_steps=1,
     )
-    rates = [learning_rate_at(step, config) for step in range(40)]
+    rates = [learning_rate_at(step, config, studies=step >= 10) for step in range(40)]
     assert rates[0] == pytest.approx(0.05)
     assert rates[1] == max(rates[:10]) == pytest.approx(0.1)
     assert rates[9] < 0.02
     assert rates[10] == pytest.approx(0.2)
     assert rates[11] == max(rates) == pytest.approx(0.4)
     assert rates[30:] == pytest.approx([0.04] * 10)
+    assert learning_rate_at(10, config) == pytest.approx(0.01), (
+        "too few lessons: the lowest of the policy gradient"
+    )
 
 
 def test_the_policy_gradient_has_the_same_rates_without_studying():
