@@ -208,7 +208,7 @@ class StepLoop:
             return
         trainer = parts.learner.trainer
         studied = self._draw_studied(parts.config.learning.study_updates_at(trainer.steps))
-        measuring = await self._begin_measuring(external)
+        measuring = None if studied else await self._begin_measuring(external)
         self._enter("training")
         self._is_whole = False
         success, own_work = progress.experience.success, progress.experience.own_work

@@ -15,16 +15,19 @@ def lesson_of(group: ScoredGroup, bytes_max: int) -> ScoredGroup | None:
     """`group` reduced to its best usable answer; None if it has no right one, or one that is too long.
 
     An own answer is trained on like an external one: encoded again, and not weighted by its sampling
-    logprobs. `bytes_max` limits the UTF-8 bytes of question and answer plus the bytes of the pixels.
+    logprobs. `bytes_max` limits the UTF-8 bytes of the question, of all turns and of the observations between
+    them, plus the bytes of the pixels.
     """
     usable = (c for c in group.completions if c.bare or not group.external)
     best = max(usable, key=lambda c: c.reward, default=None)
     if best is None or not (group.is_all_right or best.reward > group.mean_reward):
         return None
     pixels = sum(len(image.pixels) for image in group.images)
-    if len(group.question.encode()) + len(best.text.encode()) + pixels > bytes_max:
+    said = (text for turn in best.turns for text in (turn.text, turn.observation))
+    if pixels + sum(len(text.encode()) for text in (group.question, *said)) > bytes_max:
         return None
-    answer = replace(best, bare=True, token_ids=(), logprobs=())
+    earlier = tuple(replace(turn, token_ids=(), logprobs=()) for turn in best.earlier)
+    answer = replace(best, bare=True, token_ids=(), logprobs=(), earlier=earlier)
     return replace(group, completions=(answer,), external=True)
 
 

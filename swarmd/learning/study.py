@@ -17,34 +17,41 @@ LESSONS_MAX = 16_384
 """Of all families together. Beyond this, the family with the most lessons drops its oldest."""
 
 TEXT_BYTES_MAX = 1_024
-"""UTF-8 bytes of a lesson's question and answer plus the bytes of its pixels. So a checkpoint holds at most
-16 MiB of lessons, and questions with images are not studied.
+"""UTF-8 bytes of a lesson's question and answer, all turns included, plus the bytes of its pixels. So there
+are at most 16 MiB of text, and questions with images of usual sizes are not studied. As JSON, a lesson takes
+about 500 bytes more, and some characters take several bytes.
 """
 
 LESSONS_MIN = 32
-"""Of a family that is studied: fewer are too much alike, and training on them again would teach these answers
-instead of the task.
+"""Different questions of a family that is studied: fewer are too much alike, and training on them again would
+teach these answers instead of the task.
 """
 
 USES_MAX = 32
 """Updates that train on one lesson, so that a single answer cannot become the rule."""
+
+_Key = tuple[str, str]
+"""Publisher and question."""
 
 State = dict[str, list[tuple[str, int]]]
 """Task id -> lessons, oldest first, each with its number of uses."""
 
 
 class Study:
-    """Chooses what to study. A lesson is a question with one right answer."""
+    """Chooses what to study. A lesson is a question with one right answer by one publisher."""
 
     def __init__(self) -> None:
-        self._by_task: dict[bytes, dict[str, tuple[ScoredGroup, int]]] = {}
+        self._by_task: dict[bytes, dict[_Key, tuple[ScoredGroup, int]]] = {}
         self._kept = 0
 
     def see(self, groups: Sequence[ScoredGroup]) -> None:
-        """Keep one right answer from each group; from external groups only if it is bare. A question has one
-        lesson, the newest."""
+        """Keep one wholly right answer from each group; from external groups only if it is bare.
+
+        Of a publisher's answers to one question, the newest is kept. It replaces no answer by anybody else.
+        Otherwise a publisher that repeats the questions of others could replace all of their answers.
+        """
         for group in groups:
-            if (lesson := lesson_of(group, TEXT_BYTES_MAX)) is not None:
+            if (lesson := lesson_of(group, TEXT_BYTES_MAX)) is not None and lesson.is_all_right:
                 self._add(lesson)
 
     def draw(
@@ -59,17 +66,21 @@ class Study:
             return []
         open_ = {
             task: [
-                question
-                for question, (lesson, uses) in lessons.items()
+                key
+                for key, (lesson, uses) in lessons.items()
                 if uses < USES_MAX and trust(lesson.publisher) > 0
             ]
             for task, lessons in self._by_task.items()
         }
-        open_ = {task: questions for task, questions in open_.items() if len(questions) >= LESSONS_MIN}
+        open_ = {
+            task: keys
+            for task, keys in open_.items()
+            if len({question for _, question in keys}) >= LESSONS_MIN
+        }
         count = min(updates, sum(map(len, open_.values())) // answers) * answers
         drawn: list[ScoredGroup] = []
-        for questions in open_.values():
-            rng.shuffle(questions)
+        for keys in open_.values():
+            rng.shuffle(keys)
         while len(drawn) < count:
             task = rng.choice(list(open_))
             drawn.append(self._use(task, open_[task].pop()))
@@ -92,16 +103,16 @@ class Study:
                 self._add(of_json(text), uses)
 
     def _add(self, lesson: ScoredGroup, uses: int = 0) -> None:
-        kept = self._by_task.setdefault(lesson.task_id, {})
-        _, before = kept.pop(lesson.question, (None, None))
-        kept[lesson.question] = (lesson, uses if before is None else before)
+        kept, key = self._by_task.setdefault(lesson.task_id, {}), (lesson.publisher, lesson.question)
+        _, before = kept.pop(key, (None, None))
+        kept[key] = (lesson, uses if before is None else before)
         self._kept += before is None
         if self._kept > LESSONS_MAX:
             largest = max(self._by_task.values(), key=len)
             del largest[next(iter(largest))]
             self._kept -= 1
 
-    def _use(self, task: bytes, question: str) -> ScoredGroup:
-        lesson, uses = self._by_task[task][question]
-        self._by_task[task][question] = (lesson, uses + 1)
+    def _use(self, task: bytes, key: _Key) -> ScoredGroup:
+        lesson, uses = self._by_task[task][key]
+        self._by_task[task][key] = (lesson, uses + 1)
         return lesson

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from swarmd.daemon.crediting import Crediting
 from swarmd.learning import DrawContext, ScoredSampler, UniformSampler
 from tests.daemon.fakes import external_group, peer
 from tests.daemon.step_peer import MANIFEST, ROUND
@@ -107,6 +108,19 @@ async def test_right_answers_that_were_seen_are_studied_from_the_next_step_on(
     assert len(told) == 2 * study, "once that there are too few answers, once that there are enough"
     assert all("takes a policy gradient instead" in message for message in told[:1])
     assert all("studies now" in message for message in told[1:])
+
+
+async def test_a_step_that_studies_measures_nothing_of_the_groups_that_it_does_not_train_on(
+    make_peer, run, database, monkeypatch
+):
+    for number in range(72):
+        database.pool.add(external_group(number, publisher=peer(0), round_=ROUND), now=START)
+    measured = []
+    monkeypatch.setattr(Crediting, "due", lambda _, external: measured.append(len(external)))
+    one = make_peer(steps=2, external=70, study=1)
+    await run(one)
+    assert [line["external"] for line in one.events.named("step")] == [70, 2]
+    assert measured == [70]
 
 
 async def test_tis_leaves_groups_of_other_tokenizers_in_the_pool_and_says_so_once(make_peer, run, database):

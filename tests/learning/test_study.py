@@ -2,12 +2,14 @@
 
 import json
 import random
+from collections import Counter
 from dataclasses import replace
 
 import pytest
 from pydantic import ValidationError
 
 from swarmd.config import LearningConfig
+from swarmd.groups import Turn
 from swarmd.learning import Study, Trainer
 from swarmd.learning import study as studying
 from swarmd.learning.schedule import learning_rate_at
@@ -52,6 +54,38 @@ def test_answers_that_are_wrong_not_bare_or_too_long_are_not_kept():
     assert len(draw(kept)) == 1
 
 
+def test_an_answer_that_is_only_better_than_the_others_is_not_kept():
+    """Otherwise a peer could have any answer studied that earns a little, next to answers that earn less."""
+    groups = [replace(each, completions=half_right(each)) for each in many(100)]
+    assert draw(having(*groups)) == []
+
+
+def half_right(group):
+    right, *others = group.completions
+    return (replace(right, reward=0.5), *others)
+
+
+@pytest.mark.parametrize("whose", ["text", "observation"])
+def test_earlier_turns_count_as_part_of_an_answer(whose):
+    def lessons(length):
+        turn = replace(Turn("5", True, "no"), **{whose: "x" * length})
+        return having(*(with_turn(each, turn) for each in many()))
+
+    assert draw(lessons(TEXT_BYTES_MAX)) == []
+    assert len(draw(lessons(TEXT_BYTES_MAX // 2))) == 1
+
+
+def test_of_sampled_turns_only_the_text_is_kept():
+    turn = Turn("5", True, "no", token_ids=(1, 2), logprobs=(-1.0, -1.0))
+    own = [replace(with_turn(each, turn), external=False) for each in many()]
+    [[lesson, *_]] = draw(having(*own))
+    assert lesson.completions[0].earlier == (Turn("5", True, "no"),)
+
+
+def with_turn(group, turn):
+    return replace(group, completions=tuple(replace(each, earlier=(turn,)) for each in group.completions))
+
+
 def test_updates_are_full_and_no_lesson_is_drawn_twice_in_a_step():
     batches = draw(having(*many(50)), updates=100, answers=8)
     assert [len(batch) for batch in batches] == [8] * 6
@@ -89,6 +123,22 @@ def test_a_question_that_is_seen_again_replaces_its_answer_and_keeps_its_uses():
     study.see([taught(n, text="5") for n in range(100, 100 + LESSONS_MIN)])
     [batch] = draw(study, answers=LESSONS_MIN)
     assert {lesson.completions[0].text for lesson in batch} == {"5"}
+
+
+def test_a_publisher_that_repeats_questions_replaces_nobody_elses_answers():
+    own = [replace(each, external=False, publisher="me") for each in many()]
+    thief = [replace(each, publisher="thief") for each in (*own, *many())]
+    study = having(*own, *many(), *(replace(each, external=True) for each in thief))
+    drawn = [lesson.publisher for batch in draw(study, updates=100, answers=1) for lesson in batch]
+    assert Counter(drawn) == {"me": LESSONS_MIN, "p": LESSONS_MIN, "thief": LESSONS_MIN}
+
+
+def test_a_family_needs_enough_different_questions_not_only_enough_publishers():
+    asked = many(LESSONS_MIN - 1)
+    study = having(*asked, *(replace(each, publisher="another") for each in asked))
+    assert draw(study) == []
+    study.see([taught(LESSONS_MIN)])
+    assert len(draw(study)) == 1
 
 
 def test_what_is_kept_is_bounded_and_the_largest_family_loses_its_oldest(monkeypatch):
