@@ -203,11 +203,11 @@ class StepLoop:
         self._mixing.made(len(own), self._phases.seconds())
         drawn = self._draw_external(round_, mix.wanted(own), len(own))
         external, lessons = drawn.groups, drawn.lessons
-        if not own and not external:
-            await self._wait_for_external()
-            return
         trainer = parts.learner.trainer
         studied = self._draw_studied(parts.config.learning.study_updates_at(trainer.steps))
+        if not own and not external and not studied:
+            await self._wait_for_external()
+            return
         measuring = None if studied else await self._begin_measuring(external)
         self._enter("training")
         self._is_whole = False
@@ -297,7 +297,7 @@ class StepLoop:
         return await self._crediting.before(external, self._in_model_thread)
 
     async def _wait_for_external(self) -> None:
-        """Wait for external groups. Only a peer with I = 0 does: it has nothing else to train on."""
+        """Wait for external groups. Only a peer with I = 0 does: it has nothing else to train on or study."""
         self._enter("waiting for external groups")
         self._parts.exchange.handle(
             Demand(groups=self._parts.config.learning.external, step_seconds=EXTERNAL_WAIT_S)

@@ -110,6 +110,15 @@ async def test_right_answers_that_were_seen_are_studied_from_the_next_step_on(
     assert all("studies now" in message for message in told[1:])
 
 
+async def test_a_peer_without_own_groups_studies_on_when_nobody_publishes_any_more(make_peer, run, database):
+    for number in range(70):
+        database.pool.add(external_group(number, publisher=peer(0), round_=ROUND), now=START)
+    one = make_peer(steps=3, local=0, external=70, study=1)
+    await run(one)
+    assert [line["external"] for line in one.events.named("step")] == [70, 0, 0]
+    assert [metrics["lessons"] for _, metrics in sorted(one.database.steps.metrics(10))] == [0, 64, 64]
+
+
 async def test_a_step_that_studies_measures_nothing_of_the_groups_that_it_does_not_train_on(
     make_peer, run, database, monkeypatch
 ):
