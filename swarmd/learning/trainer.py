@@ -44,6 +44,10 @@ from swarmd.policy import Policy
 STEP_KEY = "counters/step"
 STUDIES_KEY = "counters/studies"
 NO_LESSON_FITS = "no update: none of the right answers to study fits the context"
+NOTHING_VERIFIED = (
+    "no update: in none of the right answers to study, the answer is in a single pair of tags, and "
+    "external_tokens is verified, so that nothing else is trained on"
+)
 NOBODY: Capability = MappingProxyType({})
 IMITATE = Imitate()
 NOTHING = Selection((), Denominators(0, 0), groups_used=0, groups_too_long=0, untaught_tokens=0)
@@ -172,7 +176,11 @@ class Trainer:
             metrics,
             updated=updates > 0,
             updates=updates,
-            note=None if updates else _why_skipped(passes[-1]) if passes else NO_LESSON_FITS,
+            note=None
+            if updates
+            else _why_skipped(passes[-1])
+            if passes
+            else _why_nothing_to_study(selections),
             loss=_quotient(sum(each.loss for each in passes), len(passes)),
             grad_norm=passes[-1].grad_norm if passes else None,
             lessons=sum(found.groups_used for found in selections),
@@ -348,6 +356,10 @@ def _quotient(total: float, count: int) -> float | None:
 
 def _why_skipped(skipped: Pass) -> str:
     return f"update skipped: loss {skipped.loss}, gradient norm {skipped.grad_norm}"
+
+
+def _why_nothing_to_study(selections: Sequence[Selection]) -> str:
+    return NOTHING_VERIFIED if any(found.groups_used for found in selections) else NO_LESSON_FITS
 
 
 def _why_nothing_to_learn(

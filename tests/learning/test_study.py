@@ -223,6 +223,15 @@ def test_lessons_that_do_not_fit_the_context_change_nothing_and_it_says_so(make_
     assert metrics.note == "no update: none of the right answers to study fits the context"
 
 
+@pytest.mark.parametrize("text", ["4", "<answer>5</answer><answer>4</answer>"])
+def test_lessons_without_a_verified_part_change_nothing_and_it_says_so(make_policy, external_group, text):
+    lesson = external_group("2+2?", (text, 1.0))
+    metrics = Trainer(make_policy(), LearningConfig(study=1)).step([], [], studied=[[lesson]])
+    assert (metrics.updated, metrics.updates) == (False, 0)
+    assert metrics.note is not None
+    assert "single pair of tags" in metrics.note
+
+
 def test_the_moments_of_the_policy_gradient_are_forgotten_when_studying_begins(make_policy, external_group):
     learned = []
     for rewards in ((1.0, 0.0), (0.0, 0.0)):
