@@ -282,11 +282,14 @@ class StepLoop:
 
     def _draw_studied(self, updates: int) -> list[list[ScoredGroup]]:
         """Draw what this step studies. An event says when a peer first studies, and when it first cannot."""
-        studied = draw_studied(updates, self._parts.exchange, self.progress)
+        parts = self._parts
+        studied = draw_studied(
+            updates, manifest=parts.manifest, exchange=parts.exchange, progress=self.progress
+        )
         message = STUDIES if studied else NOT_YET
         if updates and message not in self._study_told:
             self._study_told.add(message)
-            self._parts.events.emit("study", message=message)
+            parts.events.emit("study", message=message)
         return studied
 
     async def _begin_measuring(self, external: Sequence[ScoredGroup]) -> Begun | None:

@@ -229,7 +229,12 @@ class Node:
             drawn.groups,
             progress.experience.success,
             drawn.lessons,
-            studied=draw_studied(self._learning.study_updates_at(self.trainer.steps), others, progress),
+            studied=draw_studied(
+                self._learning.study_updates_at(self.trainer.steps),
+                manifest=self._manifest,
+                exchange=others,
+                progress=progress,
+            ),
             own_work=progress.experience.own_work,
             capability=progress.experience.capability,
         )

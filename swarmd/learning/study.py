@@ -8,7 +8,7 @@ mixed with those to everything else it can do (docs/decisions/0053-study.md).
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from swarmd.groups import ScoredGroup
 from swarmd.learning.lessons import lesson_of, of_json, to_json
@@ -55,12 +55,19 @@ class Study:
                 self._add(lesson)
 
     def draw(
-        self, updates: int, answers: int, *, trust: Callable[[str], float], rng: random.Random
+        self,
+        updates: int,
+        answers: int,
+        *,
+        tasks: Collection[bytes],
+        trust: Callable[[str], float],
+        rng: random.Random,
     ) -> list[list[ScoredGroup]]:
         """Draw lessons for at most `updates` updates with `answers` lessons each. All families are equally
         likely, and no lesson is drawn twice. If there are too few lessons, there are fewer updates.
 
-        `trust` is the trust in a publisher; 0 means ignored.
+        `tasks`: ids of the families that the swarm has now; an earlier version of its rules may have had
+        others. `trust` is the trust in a publisher; 0 means ignored.
         """
         if updates == 0:
             return []
@@ -71,6 +78,7 @@ class Study:
                 if uses < USES_MAX and trust(lesson.publisher) > 0
             ]
             for task, lessons in self._by_task.items()
+            if task in tasks
         }
         open_ = {
             task: keys

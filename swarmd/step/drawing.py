@@ -126,11 +126,14 @@ def draw_external(
     return Drawn(groups, other_tokenizer=len(fresh) - len(readable), lessons=lessons)
 
 
-def draw_studied(updates: int, exchange: Trust, progress: Progress) -> list[list[ScoredGroup]]:
+def draw_studied(
+    updates: int, *, manifest: Manifest, exchange: Trust, progress: Progress
+) -> list[list[ScoredGroup]]:
     """Draw what each of at most `updates` supervised updates studies."""
     return progress.study.draw(
         updates,
         ANSWERS_STUDIED,
+        tasks=[task.task_id for task in manifest.tasks],
         trust=lambda publisher: exchange.trust(PeerId(publisher)),
         rng=progress.drawing_rng,
     )

@@ -95,12 +95,18 @@ async def test_what_others_can_and_this_peer_cannot_is_rehearsed(make_peer, run,
     assert min(lessons[1:]) >= 1
 
 
+def publish(database, count):
+    """Groups of a task that the swarm has."""
+    for number in range(count):
+        group = external_group(number, publisher=peer(0), round_=ROUND)
+        database.pool.add(replace(group, task_id=MANIFEST.tasks[0].task_id), now=START)
+
+
 @pytest.mark.parametrize(("study", "studied"), [(1, [0, 64]), (0, [0, 0])])
 async def test_right_answers_that_were_seen_are_studied_from_the_next_step_on(
     make_peer, run, database, study, studied
 ):
-    for number in range(70):
-        database.pool.add(external_group(number, publisher=peer(0), round_=ROUND), now=START)
+    publish(database, 70)
     one = make_peer(steps=2, external=70, study=study)
     await run(one)
     assert [metrics["lessons"] for _, metrics in sorted(one.database.steps.metrics(10))] == studied
@@ -111,8 +117,7 @@ async def test_right_answers_that_were_seen_are_studied_from_the_next_step_on(
 
 
 async def test_a_peer_without_own_groups_studies_on_when_nobody_publishes_any_more(make_peer, run, database):
-    for number in range(70):
-        database.pool.add(external_group(number, publisher=peer(0), round_=ROUND), now=START)
+    publish(database, 70)
     one = make_peer(steps=3, local=0, external=70, study=1)
     await run(one)
     assert [line["external"] for line in one.events.named("step")] == [70, 0, 0]
@@ -122,8 +127,7 @@ async def test_a_peer_without_own_groups_studies_on_when_nobody_publishes_any_mo
 async def test_a_step_that_studies_measures_nothing_of_the_groups_that_it_does_not_train_on(
     make_peer, run, database, monkeypatch
 ):
-    for number in range(72):
-        database.pool.add(external_group(number, publisher=peer(0), round_=ROUND), now=START)
+    publish(database, 72)
     measured = []
     monkeypatch.setattr(Crediting, "due", lambda _, external: measured.append(len(external)))
     one = make_peer(steps=2, external=70, study=1)

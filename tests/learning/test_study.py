@@ -30,8 +30,8 @@ def having(*groups):
     return study
 
 
-def draw(study, updates=1, answers=8, trust=lambda publisher: 1.0, seed=0):
-    return study.draw(updates, answers, trust=trust, rng=random.Random(seed))
+def draw(study, updates=1, answers=8, tasks=(TASK, OTHER), trust=lambda publisher: 1.0, seed=0):
+    return study.draw(updates, answers, tasks=tasks, trust=trust, rng=random.Random(seed))
 
 
 def questions(batches):
@@ -95,7 +95,7 @@ def test_updates_are_full_and_no_lesson_is_drawn_twice_in_a_step():
 def test_nothing_is_drawn_while_answers_are_only_collected():
     rng = random.Random(0)
     before = rng.getstate()
-    assert having(*many(100)).draw(0, 8, trust=lambda publisher: 1.0, rng=rng) == []
+    assert having(*many(100)).draw(0, 8, tasks=(TASK,), trust=lambda publisher: 1.0, rng=rng) == []
     assert rng.getstate() == before
 
 
@@ -156,6 +156,11 @@ def test_whom_this_peer_no_longer_trusts_is_not_studied():
     study = having(*many(), *liars)
     batches = draw(study, updates=100, trust=lambda publisher: float(publisher != "liar"))
     assert {task for task, _ in questions(batches)} == {TASK}
+
+
+def test_a_task_that_the_swarm_no_longer_has_is_not_studied():
+    study = having(*many(), *many(task_id=OTHER))
+    assert {task for task, _ in questions(draw(study, updates=100, tasks=(OTHER,)))} == {OTHER}
 
 
 def test_it_comes_back_from_json_and_goes_on_as_before():
