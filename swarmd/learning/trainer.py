@@ -45,8 +45,8 @@ STEP_KEY = "counters/step"
 STUDIES_KEY = "counters/studies"
 NO_LESSON_FITS = "no update: none of the right answers to study fits the context"
 NOTHING_VERIFIED = (
-    "no update: in none of the right answers to study, the answer is in a single pair of tags, and "
-    "external_tokens is verified, so that nothing else is trained on"
+    "no update: none of the right answers to study has its answer in a single pair of tags, and "
+    "external_tokens is verified, which trains on nothing else"
 )
 NOBODY: Capability = MappingProxyType({})
 IMITATE = Imitate()
@@ -171,16 +171,14 @@ class Trainer:
             passes += [self._update(batch, self._studying)] if batch.parts else []
         self.steps += 1
         self._studies += 1
-        updates = sum(each.applied for each in passes)
+        updates, note = sum(each.applied for each in passes), None
+        if not updates:
+            note = _why_skipped(passes[-1]) if passes else _why_nothing_to_study(selections)
         return replace(
             metrics,
             updated=updates > 0,
             updates=updates,
-            note=None
-            if updates
-            else _why_skipped(passes[-1])
-            if passes
-            else _why_nothing_to_study(selections),
+            note=note,
             loss=_quotient(sum(each.loss for each in passes), len(passes)),
             grad_norm=passes[-1].grad_norm if passes else None,
             lessons=sum(found.groups_used for found in selections),
