@@ -16,6 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from swarmd.config import LearningConfig
 from swarmd.errors import ConfigError, StorageError
 from swarmd.storage.durable import OUT, disk_error, write_whole
 
@@ -71,7 +72,7 @@ class Journal:
                 f"{self._path} was started by a version of swarmd that writes different settings: finish it "
                 "with that version, or use another --out; `swarmd experiment report` can read it"
             )
-        if difference := _difference(there[0].get("settings"), header["settings"], "settings"):
+        if difference := _difference(_completed(there[0]["settings"]), header["settings"], "settings"):
             raise ConfigError(
                 f"{self._path} was made with different settings ({difference}): use another --out for this "
                 "experiment, or restore those settings"
@@ -130,6 +131,13 @@ def _is_before(line: Line, rounds: int) -> bool:
     if line["kind"] in KEPT_AT_START:
         return bool(line["round"] <= rounds)
     return line["kind"] != "end" and bool(line["round"] < rounds)
+
+
+def _completed(settings: Mapping[str, Any]) -> Line:
+    """Return `settings`, in which each learning setting that did not exist when they were written has its
+    default. A new setting changes nothing by default, so such a run goes on as it began.
+    """
+    return {**settings, "learning": LearningConfig().model_dump(mode="json") | settings["learning"]}
 
 
 def _difference(there: Any, wanted: Any, name: str) -> str:

@@ -8,7 +8,7 @@ from pydantic import ConfigDict, TypeAdapter
 
 from swarmd.groups import ScoredGroup
 
-_GROUP = TypeAdapter(list[ScoredGroup], config=ConfigDict(ser_json_bytes="base64", val_json_bytes="base64"))
+_GROUP = TypeAdapter(tuple[ScoredGroup], config=ConfigDict(ser_json_bytes="base64", val_json_bytes="base64"))
 
 
 def lesson_of(group: ScoredGroup, bytes_max: int) -> ScoredGroup | None:
@@ -33,7 +33,7 @@ def lesson_of(group: ScoredGroup, bytes_max: int) -> ScoredGroup | None:
 
 def to_json(lesson: ScoredGroup) -> str:
     """The lesson as JSON."""
-    return _GROUP.dump_json([lesson]).decode()
+    return _GROUP.dump_json((lesson,)).decode()
 
 
 def of_json(text: str) -> ScoredGroup:

@@ -125,3 +125,17 @@ async def test_results_that_know_a_model_by_its_path_are_left_to_the_version_tha
     path.write_text("\n".join([json.dumps(json.loads(first) | {"format": None}), *others, ""]))
     with pytest.raises(ConfigError, match="finish it with that version, or use another --out"):
         await run(config, tmp_path)
+
+
+async def test_results_from_before_a_learning_setting_existed_go_on_with_its_default_only(
+    tiny_model_dir, tmp_path
+) -> None:
+    await run(make_config(tiny_model_dir, rounds=1), tmp_path)
+    [path] = tmp_path.glob("runs/*/rounds.jsonl")
+    first, *others = path.read_text().splitlines()
+    header = json.loads(first)
+    del header["settings"]["learning"]["study"]
+    path.write_text("\n".join([json.dumps(header), *others, ""]))
+    await run(make_config(tiny_model_dir, rounds=1), tmp_path)
+    with pytest.raises(ConfigError, match=r"settings\.learning\.study: 0 there, 4 now"):
+        await run(make_config(tiny_model_dir, rounds=1, learning={"group_size": 2, "study": 4}), tmp_path)
