@@ -64,6 +64,7 @@ class StepLoop:
         self._same_tokenizer_only = parts.config.learning.needs_same_tokenizer
         self._tokenizers_told = False
         self._study_told: set[str] = set()
+        self._studies = 0  # supervised updates of the current step
         self._resting = Rest(parts.config.policy.duty)
         self._rest_s = 0.0
         """The rest after the last step, in seconds."""
@@ -103,7 +104,9 @@ class StepLoop:
         """How long the current phase usually takes, from the last step, in seconds; 0 before the first."""
         if self.phase == RESTING:
             return self._rest_s
-        steps = worth_steps(self._parts.config.learning) if self.phase.startswith("evaluating") else 1.0
+        steps = float(self._studies or 1)  # an update of 64 lessons may take as long as a step
+        if self.phase.startswith("evaluating"):
+            steps = worth_steps(self._parts.config.learning)
         return steps * (self.step_seconds or 0.0)
 
     @property
@@ -201,10 +204,10 @@ class StepLoop:
             return
         progress.experience.see_own(own)
         self._mixing.made(len(own), self._phases.seconds())
-        drawn = self._draw_external(round_, mix.wanted(own), len(own))
-        external, lessons = drawn.groups, drawn.lessons
         trainer = parts.learner.trainer
         studied = self._draw_studied(parts.config.learning.study_updates_at(trainer.steps))
+        drawn = self._draw_external(round_, mix.wanted(own), len(own), rehearses=not studied)
+        external, lessons = drawn.groups, drawn.lessons
         if not own and not external and not studied:
             await self._wait_for_external()
             return
@@ -213,7 +216,15 @@ class StepLoop:
         self._is_whole = False
         success, own_work = progress.experience.success, progress.experience.own_work
         metrics = await self._in_model_thread(
-            lambda: trainer.step(own, external, success, lessons, studied=studied, own_work=own_work)
+            lambda: trainer.step(
+                own,
+                external,
+                success,
+                lessons,
+                studied=studied,
+                stopped=self._stop_generating.is_set,
+                own_work=own_work,
+            )
         )
         progress.see_step(metrics, own, external, studies=parts.config.learning.study > 0)
         self._is_whole = True
@@ -249,7 +260,7 @@ class StepLoop:
 
     # External groups ------------------------------------------------------------------------------
 
-    def _draw_external(self, round_: int, wanted: int, own: int) -> Drawn:
+    def _draw_external(self, round_: int, wanted: int, own: int, *, rehearses: bool) -> Drawn:
         """Draw up to J groups from the pool. With fewer, the step continues, and an event says so once."""
         parts = self._parts
         if parts.config.learning.external == 0:
@@ -266,7 +277,7 @@ class StepLoop:
             tokenizer=parts.learner.policy.tokenizer_fingerprint if self._same_tokenizer_only else None,
             bare_only=parts.config.learning.external_tokens == "verified",
             spread_only=not parts.config.learning.takes_all_right,
-            rehearse=parts.config.learning.rehearse,
+            rehearse=parts.config.learning.rehearse if rehearses else 0,
             watch=parts.config.learning.needed_questions > 0,
             shares=shares,
         )
@@ -290,6 +301,7 @@ class StepLoop:
         if updates and message not in self._study_told:
             self._study_told.add(message)
             parts.events.emit("study", message=message)
+        self._studies = len(studied)
         return studied
 
     async def _begin_measuring(self, external: Sequence[ScoredGroup]) -> Begun | None:

@@ -209,6 +209,12 @@ class Node:
         progress, wanted = self.progress, self._mix.wanted(own)
         if self._arm.external:
             others.vote(self.panel)
+        studied = draw_studied(
+            self._learning.study_updates_at(self.trainer.steps),
+            manifest=self._manifest,
+            exchange=others,
+            progress=progress,
+        )
         drawn = draw_external(
             wanted,
             round_=round_,
@@ -219,7 +225,7 @@ class Node:
             progress=progress,
             bare_only=self._learning.external_tokens == "verified" and not self._learning.asks_the_same,
             spread_only=not self._learning.takes_all_right,
-            rehearse=self._learning.rehearse,
+            rehearse=0 if studied else self._learning.rehearse,
             watch=self._learning.needed_questions > 0,
         )
         if self._learning.asks_the_same:
@@ -229,12 +235,7 @@ class Node:
             drawn.groups,
             progress.experience.success,
             drawn.lessons,
-            studied=draw_studied(
-                self._learning.study_updates_at(self.trainer.steps),
-                manifest=self._manifest,
-                exchange=others,
-                progress=progress,
-            ),
+            studied=studied,
             own_work=progress.experience.own_work,
             capability=progress.experience.capability,
         )

@@ -10,7 +10,7 @@ has no randomness: the same weights and groups give the same update. It samples 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from types import MappingProxyType
@@ -90,6 +90,7 @@ class Trainer:
         rehearsed: Sequence[ScoredGroup] = (),
         *,
         studied: Sequence[Sequence[ScoredGroup]] = (),
+        stopped: Callable[[], bool] = lambda: False,
         own_work: float | None = None,
         capability: Capability = NOBODY,
     ) -> StepMetrics:
@@ -99,13 +100,19 @@ class Trainer:
         `success`: this peer's own mean reward by task id, in [0, 1], for the `shared` baseline of external
         groups. A missing family counts as one that this peer fails at; without `success`, groups have their
         own baseline. `rehearsed`: lessons, which are trained on like external groups but counted separately.
-        `studied`: lessons for supervised updates, which replace the policy gradient if there are any.
+        `studied`: lessons for supervised updates, which replace the policy gradient if there are any. Before
+        each of them but the first, `stopped` tells whether to leave out the rest.
         `own_work`: the recent cost of an own group; external groups are trained on up to `reading.work_max`
         of it. `capability`: mean reward by publisher, for the `hacpo` baseline.
 
         Never writes a non-finite number into the weights: such an update is skipped and reported. If memory
         runs out, micro-batches become smaller. Raises ModelError if even small ones do not fit.
         """
+        learning_rate = learning_rate_at(self.steps, self._config, studies=bool(studied))
+        self._optimizer.set_learning_rate(learning_rate)
+        if studied:
+            unused = self._metrics(own, external, NOTHING, NOTHING, [], None, learning_rate)
+            return self._study(studied, stopped, unused)
         algorithm = self._algorithm
         compared = self._compare(own, external, success, capability)
         own_rows = select_rows(
@@ -127,13 +134,6 @@ class Trainer:
             of_others(groups, most=work_max(own_work, len(groups)))
             for groups in (compared.external, rehearsed)
         )
-        learning_rate = learning_rate_at(self.steps, self._config, studies=bool(studied))
-        self._optimizer.set_learning_rate(learning_rate)
-
-        if studied:
-            return self._study(
-                studied, self._metrics(own, external, own_rows, external_rows, [], None, learning_rate)
-            )
         batch = self._batch(own_rows, external_rows.plus(lessons), self._config.external_coefficient)
         passes: list[Pass] = []
         note = None if batch.parts else _why_nothing_to_learn(own, external, own_rows, external_rows)
@@ -150,7 +150,9 @@ class Trainer:
         self.steps += 1
         return metrics
 
-    def _study(self, studied: Sequence[Sequence[ScoredGroup]], metrics: StepMetrics) -> StepMetrics:
+    def _study(
+        self, studied: Sequence[Sequence[ScoredGroup]], stopped: Callable[[], bool], metrics: StepMetrics
+    ) -> StepMetrics:
         """Take a supervised update on each batch of lessons. Every lesson is right, so every advantage is
         1. `metrics`: those of a step that trains on nothing.
         """
@@ -159,6 +161,8 @@ class Trainer:
         selections: list[Selection] = []
         passes: list[Pass] = []
         for lessons in studied:
+            if selections and stopped():
+                break
             found = select_rows(
                 self._policy,
                 lessons,

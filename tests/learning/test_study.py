@@ -204,7 +204,21 @@ def test_a_step_that_studies_takes_no_policy_gradient(make_policy, own_groups, e
     for own in (groups, []):
         policy.load_trainable_state(start)
         metrics = Trainer(policy, LearningConfig(study=1)).step(own, [], studied=[[lesson]])
-        assert metrics.tokens_own_trained == 0
+        assert (metrics.tokens_own_trained, metrics.groups_own_used) == (0, 0)
+        assert metrics.groups_own == len(own)
+        learned.append(policy.trainable_state())
+    assert all(learned[0][name].equal(now) for name, now in learned[1].items())
+
+
+def test_a_step_that_is_stopped_leaves_out_its_remaining_updates(make_policy, external_group):
+    learned = []
+    for times, stopped in ((4, [False, True]), (2, [False])):
+        policy = make_policy()
+        lesson, _ = lesson_and_row(policy, external_group)
+        asked = iter(stopped)
+        trainer = Trainer(policy, LearningConfig(study=4))
+        metrics = trainer.step([], [], studied=[[lesson]] * times, stopped=lambda: next(asked))  # noqa: B023
+        assert (metrics.updates, trainer.steps) == (2, 1)
         learned.append(policy.trainable_state())
     assert all(learned[0][name].equal(now) for name, now in learned[1].items())
 
