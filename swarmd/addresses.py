@@ -12,6 +12,7 @@ import ipaddress
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from protocol import PeerId, ProtocolError, public_key_from_peer_id
 from swarmd.errors import ConfigError
@@ -24,6 +25,11 @@ PORT_DIGITS_MAX = 20  # zeros may lead; Python does not convert thousands of dig
 
 ADDRESS_CHARS_MAX = 256
 """As long as a status may carry; a relayed DNS address with two peer ids needs about 200."""
+
+ADDRESSES_KEPT = 4_096
+"""Results that each parser remembers, a few MiB at most. A peer lists its connections every second, and
+answers of the DHT name dozens of peers: nearly always the same addresses.
+"""
 
 _RIGHT_FORM = (
     "expected /ip4/ADDRESS/tcp/PORT/p2p/PEER_ID, "
@@ -82,6 +88,7 @@ def _is_port(text: str) -> bool:
     return text.isascii() and text.isdigit() and len(text) <= PORT_DIGITS_MAX and int(text) <= PORT_MAX
 
 
+@lru_cache(maxsize=ADDRESSES_KEPT)
 def parse_peer_address(text: str) -> PeerAddress:
     """A multiaddr with a peer id at its end. Raises ConfigError: the address, the fault, the right form."""
     components = _dialable("peer address", text, ends_in_peer_id=True)
@@ -160,6 +167,7 @@ def tcp_port(address: PeerAddress) -> int | None:
     return int(parts[4]) if parts[3] == "tcp" and not is_relayed(address.transport) else None
 
 
+@lru_cache(maxsize=ADDRESSES_KEPT)
 def is_loopback(address: str) -> bool:
     """Whether it is on the machine that dials it."""
     ip = _ip_of(address)

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from functools import lru_cache
 
 from protocol import PeerId
+from swarmd.addresses import ADDRESSES_KEPT
 from swarmd.network.malformed import Malformed, MessageError
 from swarmd.network.peer_ids import read_peer_id, write_peer_id
 from swarmd.network.varint import write_varint
@@ -48,6 +50,7 @@ def ip_of(address: bytes) -> bytes:
     return b""
 
 
+@lru_cache(maxsize=ADDRESSES_KEPT)
 def read_address(address: bytes) -> str:
     """Convert a binary multiaddr to text. Raises MessageError."""
     if len(address) > BYTES_MAX:
