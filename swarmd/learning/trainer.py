@@ -108,7 +108,7 @@ class Trainer:
         Never writes a non-finite number into the weights: such an update is skipped and reported. If memory
         runs out, micro-batches become smaller. Raises ModelError if even small ones do not fit.
         """
-        learning_rate = learning_rate_at(self.steps, self._config, studies=bool(studied))
+        learning_rate = learning_rate_at(self.steps, self._config, studies=self._studies if studied else None)
         self._optimizer.set_learning_rate(learning_rate)
         if studied:
             unused = self._metrics(own, external, NOTHING, NOTHING, [], None, learning_rate)

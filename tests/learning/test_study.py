@@ -291,7 +291,7 @@ def test_the_rate_falls_twice_and_warms_up_again_where_studying_begins():
         total_steps=30,
         warmup_steps=1,
     )
-    rates = [learning_rate_at(step, config, studies=step >= 10) for step in range(40)]
+    rates = [learning_rate_at(step, config, studies=step - 10 if step >= 10 else None) for step in range(40)]
     assert rates[0] == pytest.approx(0.05)
     assert rates[1] == max(rates[:10]) == pytest.approx(0.1)
     assert rates[9] < 0.02
@@ -300,6 +300,13 @@ def test_the_rate_falls_twice_and_warms_up_again_where_studying_begins():
     assert rates[30:] == pytest.approx([0.04] * 10)
     assert learning_rate_at(10, config) == pytest.approx(0.01), (
         "too few lessons: the lowest of the policy gradient"
+    )
+
+
+def test_a_peer_that_studies_late_warms_up_when_it_does():
+    config = LearningConfig(study_rate=0.4, study=8, study_from=10, warmup_steps=3)
+    assert [learning_rate_at(50 + n, config, studies=n) for n in range(5)] == pytest.approx(
+        [0.1, 0.2, 0.3, 0.4, 0.4]
     )
 
 
