@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-import sys
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -20,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.scale.kademlia import Cost, Lookup, Nodes, mean, refresh
+from benchmarks.scale.output import write
 
 SIZES = (8, 16, 32)
 LARGER = (16, 100, 1_000, 10_000)
@@ -75,19 +75,19 @@ def main() -> None:
     _grow()
     measured = [each for size in SIZES for each in uvloop.run(_measure(size))]
     fitted = fit(measured)
-    _write("| p2pd | lookups | asked, dialled, named (simulated) | KB measured | KB by the fitted costs |")
-    _write("|---|---|---|---|---|")
+    write("| p2pd | lookups | asked, dialled, named (simulated) | KB measured | KB by the fitted costs |")
+    write("|---|---|---|---|---|")
     for each in measured:
         counted = f"{each.counted.asked:.0f}, {each.counted.dialled:.0f}, {each.counted.named:.0f}"
         said = _said(each.counted, *fitted)
-        _write(f"| {each.size} | {each.kind} | {counted} | {each.bytes / 1e3:.1f} | {said / 1e3:.1f} |")
-    _write("To ask one peer costs {:.0f} bytes, to dial it {:.0f}.".format(*fitted))
+        write(f"| {each.size} | {each.kind} | {counted} | {each.bytes / 1e3:.1f} | {said / 1e3:.1f} |")
+    write("To ask one peer costs {:.0f} bytes, to dial it {:.0f}.".format(*fitted))
 
 
 def _grow() -> None:
     """Print what a lookup and a refresh do in swarms of several sizes, by simulation."""
-    _write("| peers | a lookup asks, and is named | lookups in 20 minutes of refresh | asked, dialled | KB |")
-    _write("|---|---|---|---|---|")
+    write("| peers | a lookup asks, and is named | lookups in 20 minutes of refresh | asked, dialled | KB |")
+    write("|---|---|---|---|---|")
     for size in LARGER:
         nodes, rng = Nodes(size, 1), random.Random(1)
         everybody = set(range(size))
@@ -95,7 +95,7 @@ def _grow() -> None:
         linked = [set(rng.sample(range(size), min(size, CONNECTED))) for _ in range(DRAWS)]
         several = [refresh(nodes, rng.randrange(size), rng, some) for some in linked]
         cost, lookups = mean([cost for cost, _ in several]), sum(count for _, count in several) / DRAWS
-        _write(
+        write(
             f"| {size:,} | {one.asked:.0f}, {one.named:.0f} | {lookups:.0f} "
             f"| {cost.asked:.0f}, {cost.dialled:.0f} | {bytes_of(cost) / 1e3:.0f} |"
         )
@@ -119,7 +119,7 @@ def _said(cost: Cost, asked: float, dialled: float) -> float:
 
 
 async def _measure(size: int) -> list[Measured]:
-    from benchmarks.scale.real import bare, loopback_bytes
+    from benchmarks.scale.wire import bare, loopback_bytes
     from swarmd.network.p2pd import control_of, stop
 
     rng = random.Random(size)
@@ -197,12 +197,7 @@ async def look_up(control: Any, **what: bytes) -> None:
 
 
 def _at(number: int) -> tuple[bytes, list[bytes]]:
-    from benchmarks.scale.real import at
+    from benchmarks.scale.wire import at
 
     peer, address = at(number + 1)
     return peer, [address]
-
-
-def _write(line: str) -> None:
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()

@@ -156,9 +156,9 @@ class ExperimentConfig(Slice):
     held_out_questions: int = Field(100, ge=1, le=10_000)
     """Per evaluation; the same for all nodes, spread over all tasks of the swarm."""
     checkpoint_every: int = Field(10, ge=1)
+    """Rounds between checkpoints: at most this many are repeated after a kill."""
     keep_checkpoints: bool = False
     """Whether a finished run keeps its nodes' weights as they were after the last round."""
-    """Rounds between checkpoints: at most this many are repeated after a kill."""
     models: tuple[str, ...] = ()
     """One per node, as policy.model; unset: policy.model for all."""
     node_tasks: tuple[tuple[str, ...], ...] = ()

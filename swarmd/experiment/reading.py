@@ -124,11 +124,18 @@ def _check_learning(config: ExperimentConfig, place: _Place) -> None:
                 raise place.error(("configurations", index, "learning", name), message)
         for rate in config.rates_of(arm):
             try:
-                config.learning_of(arm, rate)
+                learning = config.learning_of(arm, rate)
             except ValidationError as error:
                 name = str(next(iter(error.errors()[0]["loc"]), ""))
                 at = ("configurations", index) if name in arm.learning else ()
                 raise place.explain(error, (*at, "learning")) from None
+            if learning.study and learning.study_from >= config.rounds_of(arm):
+                at = ("configurations", index) if "study_from" in arm.learning else ()
+                raise place.error(
+                    (*at, "learning", "study_from"),
+                    f"is {learning.study_from}, but {arm.label} has {config.rounds_of(arm)} rounds, counted "
+                    "from 0: lower study_from, or raise rounds",
+                )
 
 
 def _check_against(manifest: Manifest, config: ExperimentConfig, place: _Place) -> None:

@@ -63,6 +63,16 @@ def test_a_good_file_is_read_and_the_seeds_given_win(tmp_path) -> None:
         ("group_size = 4", "learning_rate = 1e-4", ["learning.learning_rate", "learning_rates"]),
         ("group_size = 4", 'schedule = "cosine"', ["total_steps"]),
         ("local = 4", "local = 0", ["line 9", "configurations.0.local"]),
+        (
+            "group_size = 4",
+            "study = 1\nstudy_from = 10",
+            ["line 7", "learning.study_from: is 10, but 4/0 has 10 rounds"],
+        ),
+        (
+            "external = 2",
+            "external = 2\nrounds = 4\nlearning = {study = 1, study_from = 4}",
+            ["configurations.1.learning.study_from: is 4, but 2/2 has 4 rounds"],
+        ),
         ("local = 4", "lokal = 4", ["line 9", "configurations.0.lokal", "did you mean 'local'"]),
         ("external = 2", "external = 7", ["2/7", "offer each other 6"]),
         ("external = 2", 'name = "4/0"', ["configurations", "4/0"]),

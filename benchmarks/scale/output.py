@@ -1,0 +1,11 @@
+"""Output."""
+
+from __future__ import annotations
+
+import sys
+
+
+def write(line: str) -> None:
+    """Print a line at once."""
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
