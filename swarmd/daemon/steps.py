@@ -212,7 +212,7 @@ class StepLoop:
             await self._wait_for_external()
             return
         measuring = None if studied else await self._begin_measuring(external)
-        self._enter("training")
+        self._enter("studying" if studied else "training")
         self._is_whole = False
         success, own_work = progress.experience.success, progress.experience.own_work
         metrics = await self._in_model_thread(

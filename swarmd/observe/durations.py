@@ -11,7 +11,7 @@ BUCKETS_S = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1_000.0)
 one on a CPU some minutes. The last bucket is unbounded.
 """
 
-PHASES = ("questions", "generating", "scoring", "training", "evaluating", "checkpoint")
+PHASES = ("questions", "generating", "scoring", "training", "studying", "evaluating", "checkpoint")
 """The phases that are counted: waiting is not work."""
 
 

@@ -102,14 +102,16 @@ def publish(database, count):
         database.pool.add(replace(group, task_id=MANIFEST.tasks[0].task_id), now=START)
 
 
-@pytest.mark.parametrize(("study", "studied"), [(1, [0, 64]), (0, [0, 0])])
+@pytest.mark.parametrize(("study", "studied", "second"), [(1, [0, 64], "studying"), (0, [0, 0], "training")])
 async def test_right_answers_that_were_seen_are_studied_from_the_next_step_on(
-    make_peer, run, database, study, studied
+    make_peer, run, database, study, studied, second
 ):
     publish(database, 70)
     one = make_peer(steps=2, external=70, study=study)
     await run(one)
     assert [metrics["lessons"] for _, metrics in sorted(one.database.steps.metrics(10))] == studied
+    phases = [line["name"] for line in one.events.named("phase")]
+    assert [name for name in phases if name in ("training", "studying")] == ["training", second]
     told = [line["message"] for line in one.events.named("study")]
     assert len(told) == 2 * study, "once that there are too few answers, once that there are enough"
     assert all("takes a policy gradient instead" in message for message in told[:1])
