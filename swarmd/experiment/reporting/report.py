@@ -69,18 +69,24 @@ def to_markdown(tables: Table, curves: Sequence[Figure]) -> str:
 def _beginning(tables: Table) -> Iterator[str]:
     yield f"# {escaped(tables['experiment'])}"
     rows = tables["configurations"]
+    runs, nodes = sum(len(row["seeds"]) for row in rows), _counted(tables["nodes"], "node")
     yield (
-        f"{sum(len(row['seeds']) for row in rows)} runs of {len(rows)} configurations, of {tables['nodes']} "
-        "nodes each. Means over seeds with 95% bootstrap intervals; comparisons are paired by "
-        "seed. With fewer than five seeds the intervals are too narrow."
+        f"{_counted(runs, 'run')} of {_counted(len(rows), 'configuration')}, of {nodes} each. Means over "
+        "seeds with 95% bootstrap intervals; comparisons are paired by seed. With fewer than five seeds the "
+        "intervals are too narrow."
     )
     if tables["unfinished_runs"]:
-        yield f"**{tables['unfinished_runs']} runs are not finished and not included.**"
+        unfinished = _counted(tables["unfinished_runs"], "run")
+        yield f"**Not included, because not finished: {unfinished}.**"
     if tables["superseded_runs"]:
         yield (
-            f"{tables['superseded_runs']} runs are left out: their configuration or learning rate is no "
-            "longer part of the experiment."
+            f"Left out, because the configuration or learning rate is no longer part of the experiment: "
+            f"{_counted(tables['superseded_runs'], 'run')}."
         )
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"
 
 
 def _pictures(curves: Sequence[Figure]) -> Iterator[str]:

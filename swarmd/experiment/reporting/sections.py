@@ -74,7 +74,8 @@ def details(tables: Table) -> Iterator[str]:
         yield from ("## Specialists", _specialists(rows, tables["baseline"]), SPECIALISTS)
     if any(row["handed_on"] for row in rows):
         yield from ("## What others learned of each task", _handed_on(rows), HANDED_ON)
-        yield from ("## The same on own questions", _asked(rows), ASKED)
+        if asked := _asked(rows):
+            yield from ("## The same on own questions", asked, ASKED)
     yield from ("## Stability", _stability(rows), STABILITY)
     yield from ("## Held-out success by task, at the end", _tasks(rows))
     if tables["sweep"]:
@@ -279,16 +280,18 @@ def _writing(rows: list[Table]) -> str:
 
 
 def _specialists(rows: list[Table], baseline: str | None) -> str:
+    compared = [] if baseline is None else [f"after, against {baseline}"]
     head = [""]
     for tasks in ("own tasks", "others' tasks"):
-        head += [f"{tasks}, before", "after", f"after, against {baseline}"]
+        head += [f"{tasks}, before", "after", *compared]
     body = []
     for row in rows:
         cells = [row["label"]]
         for which in ("own", "others"):
             found = row["specialists"][which]
-            difference = signed(found["difference"]) if found["difference"] else NOTHING
-            cells += [shown(found["before"]), shown(found["after"]), difference]
+            cells += [shown(found["before"]), shown(found["after"])]
+            if compared:
+                cells.append(signed(found["difference"]) if found["difference"] else NOTHING)
         body.append(cells)
     return table(head, body)
 
@@ -303,8 +306,11 @@ def _handed_on(rows: list[Table]) -> str:
 
 
 def _asked(rows: list[Table]) -> str:
+    """Empty if no run recorded rewards by task, as with daemons."""
     tasks = dict.fromkeys(task for row in rows for task in row["handed_on"])
     body = [[task, *(_earned(row["handed_on"].get(task)) for row in rows)] for task in tasks]
+    if {cell for _, *cells in body for cell in cells} <= {NOTHING, f"{NOTHING} → {NOTHING}"}:
+        return ""
     return table(["", *(row["label"] for row in rows)], body)
 
 

@@ -266,7 +266,7 @@ def test_runs_of_a_rate_that_is_not_chosen_any_more_are_no_further_seeds(tmp_pat
     assert (alone["label"], alone["learning_rate"], alone["seeds"]) == ("4/0", 1e-3, [0])
     assert alone["measures"]["own"]["values"] == pytest.approx([2.4])
     assert tables["superseded_runs"] == 4
-    assert "4 runs are left out" in (tmp_path / "report.md").read_text()
+    assert "no longer part of the experiment: 4 runs." in (tmp_path / "report.md").read_text()
 
 
 def test_a_run_that_lacks_lines_is_damaged(tmp_path) -> None:
@@ -349,6 +349,21 @@ def test_specialists_are_reported_on_their_own_and_on_foreign_tasks(tmp_path) ->
     assert [handed_on[what]["mean"] for what in ("level", "others", "least")] == pytest.approx([0.2, 0, 0])
     on_own_questions = "0.300 (0.300 to 0.300) → 0.100 (0.100 to 0.100)"
     assert f"| count_bits | {on_own_questions} | {on_own_questions} |" in report
+
+
+def test_specialists_without_a_control_or_rewards_by_task_are_reported_without_empty_columns(
+    tmp_path,
+) -> None:
+    write_lines(tmp_path, "run", run_lines(1, 0, 0.5, 100, None))
+    config = CONFIG.model_dump(mode="json") | {"specialities": [["count_bits"], ["gcd"]]}
+    config["configurations"] = config["configurations"][1:]
+    (tmp_path / "experiment.json").write_text(json.dumps(config))
+    write_report(tmp_path, with_plots=False)
+    report = (tmp_path / "report.md").read_text()
+    assert "1 run of 1 configuration, of 2 nodes each" in report
+    assert "## Specialists" in report
+    assert "against" not in report[report.index("## Specialists") :].split("\n\n")[1]
+    assert "own questions" not in report
 
 
 def test_specialists_are_reported_where_some_of_them_attack(tmp_path) -> None:
