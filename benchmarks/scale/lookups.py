@@ -20,6 +20,7 @@ import numpy as np
 
 from benchmarks.scale.kademlia import Cost, Lookup, Nodes, mean, refresh
 from benchmarks.scale.output import write
+from benchmarks.scale.wire import at, bare, loopback_bytes
 
 SIZES = (8, 16, 32)
 LARGER = (16, 100, 1_000, 10_000)
@@ -119,7 +120,6 @@ def _said(cost: Cost, asked: float, dialled: float) -> float:
 
 
 async def _measure(size: int) -> list[Measured]:
-    from benchmarks.scale.wire import bare, loopback_bytes
     from swarmd.network.p2pd import control_of, stop
 
     rng = random.Random(size)
@@ -197,7 +197,5 @@ async def look_up(control: Any, **what: bytes) -> None:
 
 
 def _at(number: int) -> tuple[bytes, list[bytes]]:
-    from benchmarks.scale.wire import at
-
     peer, address = at(number + 1)
     return peer, [address]

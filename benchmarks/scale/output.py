@@ -1,4 +1,4 @@
-"""Output."""
+"""Standard output, line by line: a measurement takes minutes, and a pipe would hold its lines back."""
 
 from __future__ import annotations
 

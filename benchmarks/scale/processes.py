@@ -137,19 +137,20 @@ async def _measure(number: int, directory: Path, pipe: Connection, counted: Coun
         window: Window = await asyncio.to_thread(pipe.recv)
         task, loop = asyncio.current_task(), asyncio.get_running_loop()
         loop.add_reader(pipe.fileno(), lambda: task and task.cancel())  # readable: its other end is closed
-        p2pd = psutil.Process().children()
         async with asyncio.TaskGroup() as tasks:
             running = tasks.create_task(peer.run())
             await asyncio.sleep(window.since - time.time())
             counted.clear()
-            before = peer.gossip.statistics().groups_pulled, peer.network.statistics().restarts
+            pulled, restarts = peer.gossip.statistics().groups_pulled, peer.network.statistics().restarts
+            p2pd = psutil.Process().children()  # only now: an earlier one may have been replaced
             cpu_s, p2pd_cpu_s = time.process_time(), _cpu_s(p2pd)
             await asyncio.sleep(window.until - time.time())
+            restarts = peer.network.statistics().restarts - restarts
             measured = Measured(
                 counted,
                 ledger,
-                peer.gossip.statistics().groups_pulled - before[0],
-                restarts := peer.network.statistics().restarts - before[1],
+                peer.gossip.statistics().groups_pulled - pulled,
+                restarts,
                 time.process_time() - cpu_s,
                 None if restarts else _cpu_s(p2pd) - p2pd_cpu_s,
             )

@@ -127,15 +127,18 @@ def _check_learning(config: ExperimentConfig, place: _Place) -> None:
                 learning = config.learning_of(arm, rate)
             except ValidationError as error:
                 name = str(next(iter(error.errors()[0]["loc"]), ""))
-                at = ("configurations", index) if name in arm.learning else ()
-                raise place.explain(error, (*at, "learning")) from None
+                raise place.explain(error, _table_of(name, index, arm)) from None
             if learning.study and learning.study_from >= config.rounds_of(arm):
-                at = ("configurations", index) if "study_from" in arm.learning else ()
                 raise place.error(
-                    (*at, "learning", "study_from"),
+                    (*_table_of("study_from", index, arm), "study_from"),
                     f"is {learning.study_from}, but {arm.label} has {config.rounds_of(arm)} rounds, counted "
                     "from 0: lower study_from, or raise rounds",
                 )
+
+
+def _table_of(name: str, index: int, arm: Arm) -> Key:
+    """Return the [learning] that sets `name` for a configuration: its own, or that of all."""
+    return ("configurations", index, "learning") if name in arm.learning else ("learning",)
 
 
 def _check_against(manifest: Manifest, config: ExperimentConfig, place: _Place) -> None:

@@ -74,8 +74,8 @@ def details(tables: Table) -> Iterator[str]:
         yield from ("## Specialists", _specialists(rows, tables["baseline"]), SPECIALISTS)
     if any(row["handed_on"] for row in rows):
         yield from ("## What others learned of each task", _handed_on(rows), HANDED_ON)
-        if asked := _asked(rows):
-            yield from ("## The same on own questions", asked, ASKED)
+        if _rewards_by_task_are_known(rows):
+            yield from ("## The same on own questions", _asked(rows), ASKED)
     yield from ("## Stability", _stability(rows), STABILITY)
     yield from ("## Held-out success by task, at the end", _tasks(rows))
     if tables["sweep"]:
@@ -305,12 +305,15 @@ def _handed_on(rows: list[Table]) -> str:
     return table(["", "level", *(row["label"] for row in rows)], body)
 
 
+def _rewards_by_task_are_known(rows: list[Table]) -> bool:
+    """Whether any run recorded them. Those of daemons do not."""
+    found = [task for row in rows for task in row["handed_on"].values()]
+    return any(task[what]["mean"] is not None for task in found for what in ("asked_level", "asked_others"))
+
+
 def _asked(rows: list[Table]) -> str:
-    """Empty if no run recorded rewards by task, as with daemons."""
     tasks = dict.fromkeys(task for row in rows for task in row["handed_on"])
     body = [[task, *(_earned(row["handed_on"].get(task)) for row in rows)] for task in tasks]
-    if {cell for _, *cells in body for cell in cells} <= {NOTHING, f"{NOTHING} → {NOTHING}"}:
-        return ""
     return table(["", *(row["label"] for row in rows)], body)
 
 
