@@ -21,11 +21,22 @@ async def without_a_door(**options: Any) -> Any:
     return await create(**options | {"no_listen": True, "host_maddrs": None})
 
 
-async def hidden_behind(relay: Any, world: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """A peer that nobody can dial, with a place at `relay`."""
+async def undialable(world: Any, number: int, monkeypatch: pytest.MonkeyPatch) -> Any:
     with monkeypatch.context() as patch:
         patch.setattr(p2pd, "_create", without_a_door)
-        hidden = await world.peer(1)
+        return await world.peer(number)
+
+
+async def caller_of(relay: Any, world: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A second such peer. If it listened, the hidden one could dial it directly at any moment."""
+    caller = await undialable(world, 2, monkeypatch)
+    assert await caller.network.connect(relay.network.addresses, named=True) == 1
+    return caller
+
+
+async def hidden_behind(relay: Any, world: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A peer that nobody can dial, with a place at `relay`."""
+    hidden = await undialable(world, 1, monkeypatch)
     reaching = hidden.network._reaching
     monkeypatch.setattr(reaching, "_needs_relays", lambda: True)  # on loopback it would give its places up
     assert await hidden.network.connect(relay.network.addresses, named=True) == 1
@@ -42,7 +53,7 @@ def test_a_peer_that_nobody_can_dial_is_reached_through_a_relay_and_bodies_come_
         assert hidden.network.statistics().reach.relays == (relay.network.peer_id,)
         assert relay.network.statistics().reach.places == 1
         through = hidden.network._reaching._reservations.addresses
-        caller = await world.peer(2, to=relay)
+        caller = await caller_of(relay, world, monkeypatch)
         address = f"{through[0]}/p2p/{hidden.network.peer_id}"
         assert await caller.network.connect([address], named=True) == 1
         body = world.record(hidden.key, world.clock())
@@ -61,7 +72,7 @@ def test_a_relayed_peer_that_delivers_is_dialled_again_so_that_libp2p_may_punch_
     async def scenario(world: Any) -> None:
         relay = await world.peer(0)
         hidden = await hidden_behind(relay, world, monkeypatch)
-        caller = await world.peer(2, to=relay)
+        caller = await caller_of(relay, world, monkeypatch)
         through = hidden.network._reaching._reservations.addresses[0]
         await caller.network.connect([f"{through}/p2p/{hidden.network.peer_id}"], named=True)
         reaching = caller.network._reaching
