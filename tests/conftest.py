@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import structlog
 import torch
+from hypothesis import HealthCheck, settings
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 
@@ -19,6 +20,10 @@ from swarmd.policy import Policy, load_policy
 # One thread a process: the models are tiny, and the threads of several workers would fight over two cores.
 torch.set_num_threads(1)
 os.environ["OMP_NUM_THREADS"] = "1"  # of the processes that tests start
+settings.register_profile(  # a busy machine is no failure
+    "no wall clock", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("no wall clock")
 
 SPECIAL = ("<|pad|>", "<|im_start|>", "<|im_end|>")
 CHAT_TEMPLATE = (

@@ -262,8 +262,9 @@ class LearningConfig(Slice):
                 f"study_from is {self.study_from}, but the schedule ends at total_steps, which is {ends}: "
                 "lower study_from, or raise total_steps"
             )
-        if self.study_from and not self.study:
-            raise ValueError("study_from is set but study is 0: set study to a number of updates, such as 32")
+        for key in ("study_from", "study_rate"):
+            if not self.study and getattr(self, key) != type(self).model_fields[key].default:
+                raise ValueError(f"{key} is set but study is 0: set study to a number of updates, such as 32")
         return self
 
     @model_validator(mode="after")

@@ -140,9 +140,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def run(
-    *, peers: int, minutes: float, kills: int | None, seed: int, own_wires: bool, keep: Path | None = None
+    *,
+    peers: int,
+    minutes: float,
+    kills: int | None,
+    seed: int,
+    own_wires: bool,
+    keep: Path | None = None,
+    duty: float = 1.0,
 ) -> Result:
-    """Start, let it storm, stop, and see what is left."""
+    """Start, let it storm, stop, and see what is left. `duty`: the share of the time that peers train."""
     began = time.monotonic()
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="chaos-")))
@@ -152,7 +159,7 @@ def run(
         machines = [Machine(number, directory, wires) for number in range(peers)]
         for machine in machines:
             stack.callback(machine.close)
-        options = ("--swarm", SWARM, "--checkpoint-every", str(SAVE_EVERY))
+        options = ("--swarm", SWARM, "--checkpoint-every", str(SAVE_EVERY), "--duty", str(duty))
         storm = Storm(
             machines,
             wires,

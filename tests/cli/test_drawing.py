@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
@@ -46,7 +46,6 @@ def test_what_is_no_grid_is_not_drawn(completion: str) -> None:
     assert drawing(completion) is None
 
 
-@settings(deadline=None)
 @given(st.text())
 def test_no_text_of_a_stranger_reaches_the_terminal_through_a_drawing(text: str) -> None:
     drawn = drawing(f"<answer>{text}</answer>")

@@ -21,9 +21,10 @@ from swarmd.storage import Home
 EVENT_S = 120.0  # a start on a busy machine takes half a minute; a test fails rather than hangs
 EXIT_S = 60.0
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
-WITHOUT_HELD_OUT = {"SWARMD_OBSERVE__EVALUATE_EVERY": "0"}
-"""A new home answers 400 held-out questions before its first step: seconds that few tests are about. Those
-that are give --evaluate-every."""
+SPARING = {"SWARMD_OBSERVE__EVALUATE_EVERY": "0", "SWARMD_POLICY__DUTY": "0.3"}
+"""Two things that few tests are about take most of a daemon's CPU time: 400 held-out questions before the
+first step of a new home, and steps without a pause while it waits for another that still starts. Tests that
+need them give --evaluate-every and --duty."""
 
 Event = dict[str, Any]
 """As it was printed, and `seen`: when it was read, by the monotonic clock."""
@@ -36,7 +37,7 @@ def swarmd(*arguments: str, timeout_s: float = EVENT_S) -> subprocess.CompletedP
         capture_output=True,
         text=True,
         timeout=timeout_s,
-        env={**os.environ, **ONE_THREAD, **WITHOUT_HELD_OUT},
+        env={**os.environ, **ONE_THREAD, **SPARING},
         check=False,
     )
 
@@ -73,7 +74,7 @@ class DaemonProcess:
                 ],
                 stdout=subprocess.PIPE,
                 stderr=errors,
-                env={**os.environ, **ONE_THREAD, **WITHOUT_HELD_OUT, **(environment or {})},
+                env={**os.environ, **ONE_THREAD, **SPARING, **(environment or {})},
                 start_new_session=True,
             )
         self._reader = threading.Thread(target=self._read, daemon=True)

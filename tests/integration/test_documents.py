@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from swarmd.cli.app import COMMANDS, main
-from tests.integration.daemon_process import ONE_THREAD, WITHOUT_HELD_OUT
+from tests.integration.daemon_process import ONE_THREAD, SPARING
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = ("docs/first-hour.md", "docs/operating.md", "docs/swarms.md")
@@ -52,7 +52,7 @@ def daemon(command: str) -> Iterator[None]:
     """The command that starts a daemon, until it has written its first checkpoint; stopped in the end."""
     process = subprocess.Popen(
         [sys.executable, "-m", *shlex.split(command)],
-        env={**os.environ, **ONE_THREAD, **WITHOUT_HELD_OUT, "SWARMD_NETWORK__HOST": "127.0.0.1"},
+        env={**os.environ, **ONE_THREAD, **SPARING, "SWARMD_NETWORK__HOST": "127.0.0.1"},
         stdout=subprocess.PIPE,
         text=True,
     )

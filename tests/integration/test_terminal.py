@@ -9,7 +9,7 @@ import select
 import sys
 import time
 
-from tests.integration.daemon_process import EVENT_S, EXIT_S, ONE_THREAD, WITHOUT_HELD_OUT
+from tests.integration.daemon_process import EVENT_S, EXIT_S, ONE_THREAD, SPARING
 
 CTRL_C = b"\x03"
 HIDE_CURSOR, SHOW_CURSOR = b"\x1b[?25l", b"\x1b[?25h"
@@ -34,7 +34,7 @@ def read_until(terminal: int, wanted: bytes | None, within_s: float) -> bytes:
 
 def test_ctrl_c_amid_training_leaves_a_whole_terminal_and_a_saved_step(tmp_path):
     command = [sys.executable, "-m", "swarmd", "join", "--home", str(tmp_path / "h"), "--host", "127.0.0.1"]
-    environment = {**os.environ, **ONE_THREAD, **WITHOUT_HELD_OUT, "TERM": "xterm"}
+    environment = {**os.environ, **ONE_THREAD, **SPARING, "TERM": "xterm"}
     pid, terminal = pty.fork()
     if pid == 0:
         os.execve(command[0], [*command, "--no-lan"], environment)  # noqa: S606  arguments of this test

@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.integration.daemon_process import ONE_THREAD, WITHOUT_HELD_OUT, left_running
+from tests.integration.daemon_process import ONE_THREAD, SPARING, left_running
 
 RUN_S = 500.0  # three starts on two cores that also run other tests; a quiet machine takes a minute
 
@@ -30,7 +30,7 @@ class Testnet:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            env={**os.environ, **ONE_THREAD, **WITHOUT_HELD_OUT, "TMPDIR": str(self.temporary)},
+            env={**os.environ, **ONE_THREAD, **SPARING, "TMPDIR": str(self.temporary)},
             start_new_session=True,
         )
 

@@ -4,13 +4,9 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from hypothesis import settings
 
 from swarmd.groups import ScoredCompletion, ScoredGroup
 from swarmd.policy import Policy
-
-settings.register_profile("no wall clock", deadline=None)  # a busy machine is no failure
-settings.load_profile("no wall clock")
 
 
 @pytest.fixture

@@ -93,7 +93,7 @@ def test_a_row_costs_its_tokens_and_what_they_attend_to() -> None:
     assert row_work(long - 1, 1, width) == 2 * long
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25)
+@settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture], max_examples=25)
 @given(
     st.lists(
         st.tuples(

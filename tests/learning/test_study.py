@@ -322,6 +322,7 @@ def test_the_policy_gradient_has_the_same_rates_without_studying():
     [
         ({"study": 8, "study_from": 30, "schedule": "cosine", "total_steps": 30}, "raise total_steps"),
         ({"study_from": 30}, "set study to a number of updates"),
+        ({"study_rate": 1e-4}, "study_rate is set but study is 0"),
     ],
 )
 def test_a_time_to_study_that_never_comes_is_refused(settings, error):

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from protocol import PEER_ID_BYTES, SHARD_ENTRIES_MAX, PeerId
@@ -165,7 +165,7 @@ def test_a_sender_that_holds_less_than_another_is_never_refused(standing: Standi
 SENDERS = st.sampled_from(["a", "b", "c", "d"])
 
 
-@settings(max_examples=100, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=100)
 @given(
     st.lists(
         st.tuples(

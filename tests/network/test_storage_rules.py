@@ -126,7 +126,7 @@ def test_own_things_that_everybody_would_refuse_are_left_out(memory: Any, manife
         place_all(place_status, [good], manifest=None, now=NOW)
 
 
-@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 @given(
     key=st.binary(max_size=40),
     subkey=st.one_of(st.none(), st.binary(max_size=80)),

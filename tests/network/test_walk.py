@@ -51,7 +51,7 @@ def nearest(key: int, nodes: Iterable[int], count: int) -> list[int]:
     return sorted(nodes, key=lambda node: node ^ key)[:count]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 2**32), st.integers(1, 6), st.booleans())
 def test_the_nearest_of_an_honest_swarm_are_found_from_any_of_them(
     seed: int, keys_count: int, connected: bool
@@ -67,7 +67,7 @@ def test_the_nearest_of_an_honest_swarm_are_found_from_any_of_them(
     assert len(set(asked)) == len(asked)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 2**32), st.integers(1, BEAM - 1), st.booleans())
 def test_names_of_nobody_push_no_real_node_out_of_sight(seed: int, liars_count: int, connected: bool) -> None:
     """hivemind's walk takes the names for the nearest nodes, and asks no other."""

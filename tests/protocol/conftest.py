@@ -5,12 +5,8 @@ from __future__ import annotations
 import hashlib
 
 import pytest
-from hypothesis import settings
 
 from protocol import Announcement, Completion, KeyPair, Manifest, PeerStatus, Record, TaskFamily, TaskSpec
-
-settings.register_profile("no wall clock", deadline=None)  # a busy machine is no failure
-settings.load_profile("no wall clock")
 
 GENESIS, CREATED = 1_700_000_000, 1_700_001_507
 

@@ -152,7 +152,7 @@ def test_an_expiry_that_no_clock_shows_is_refused(placed, manifest, record, expi
     assert {reason_of(one, manifest, record.created, expiry=expiry) for one in placed} == {expected}
 
 
-@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_what_is_accepted_is_exactly_what_its_publisher_signed(placed, manifest, record, data):
     one = data.draw(st.sampled_from(placed))

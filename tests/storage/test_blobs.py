@@ -212,4 +212,4 @@ class BoundedStore(RuleBasedStateMachine):
 
 
 TestBoundedStore = BoundedStore.TestCase
-TestBoundedStore.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)
+TestBoundedStore.settings = settings(max_examples=40, stateful_step_count=25)

@@ -112,7 +112,7 @@ def test_steps_without_own_groups_have_no_reward(database: Database) -> None:
     assert database.steps.curve(10) == [(1, 0.5), (3, 1.0)]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(rewards=st.lists(st.integers(0, 8).map(lambda n: n / 8), min_size=1, max_size=60))
 def test_rewards_are_what_their_names_say(
     tmp_path_factory: pytest.TempPathFactory, rewards: list[float]

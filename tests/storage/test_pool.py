@@ -116,7 +116,7 @@ groups = st.builds(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(groups, max_size=5, unique_by=lambda g: g.digest))
 def test_any_groups_come_back_as_they_went_in(
     tmp_path_factory: pytest.TempPathFactory, added: list[ScoredGroup]

@@ -6,13 +6,9 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 import pytest_asyncio
-from hypothesis import settings
 
 from protocol import TaskSpec, canonical_json
 from swarmd.tasks import TaskRunner, WorkerOptions
-
-settings.register_profile("no wall clock", deadline=None)  # a busy machine is no failure
-settings.load_profile("no wall clock")
 
 QUICK = WorkerOptions(score_s=20.0, score_cpu_s=1.0)
 """Less CPU time than the default, so that tests of text that hangs end soon; enough clock time to use it."""

@@ -23,7 +23,7 @@ def task(name: str) -> PictureTask:
 
 
 @given(names, seeds)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_the_expected_answer_alone_is_right(name: str, seed: int) -> None:
     made = task(name)
     _, entry = made.question(seed, 0)

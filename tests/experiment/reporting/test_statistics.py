@@ -46,7 +46,7 @@ def test_an_interval_is_what_the_binomial_distribution_says(values, low, high) -
     assert (found.low, found.high) == (pytest.approx(low), pytest.approx(high))
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(SEVERAL, st.integers(1, 50), st.integers(-500, 500))
 def test_an_interval_moves_and_grows_with_the_data(values, scale, shift) -> None:
     plain, moved = estimate(values), estimate([scale * value + shift for value in values])
@@ -83,7 +83,7 @@ def test_of_many_pairs_random_signs_are_drawn_and_p_is_never_zero() -> None:
     assert sign_flip_p(several) == sign_flip_p(several)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(st.integers(-100, 100), min_size=1, max_size=8))
 def test_p_does_not_depend_on_order_or_direction_or_scale(values) -> None:
     differences = np.array(values, dtype=np.float64)
