@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import platform
 from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
@@ -17,6 +16,7 @@ from swarmd.experiment.journal import FORMAT, Line
 from swarmd.experiment.metering import PHASES, Phase, Spent, Unit
 from swarmd.experiment.node import Sampled, Trained
 from swarmd.experiment.schedule import RunSpec
+from swarmd.finite import finite
 from swarmd.groups import ScoredGroup
 from swarmd.step.evaluation import Evaluation, Result
 
@@ -202,10 +202,3 @@ def _by_task(groups: tuple[ScoredGroup, ...]) -> dict[str, Any]:
 def _mean_reward(groups: tuple[ScoredGroup, ...]) -> float | None:
     rewards = [reward for group in groups for reward in group.rewards]
     return sum(rewards) / len(rewards) if rewards else None
-
-
-def finite(value: Any) -> Any:
-    """Return `value` with None for numbers that JSON lacks, such as the loss of a skipped update."""
-    if isinstance(value, dict):
-        return {key: finite(inner) for key, inner in value.items()}
-    return None if isinstance(value, float) and not math.isfinite(value) else value

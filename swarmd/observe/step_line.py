@@ -11,6 +11,8 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from swarmd.finite import finite
+
 
 @dataclass(frozen=True)
 class StepLine:
@@ -71,7 +73,7 @@ class StepLine:
 
     def to_json(self) -> str:
         """Return one line without its line break. A number that is not finite is null."""
-        return json.dumps(_finite(dataclasses.asdict(self)), separators=(",", ":"), allow_nan=False)
+        return json.dumps(finite(dataclasses.asdict(self)), separators=(",", ":"), allow_nan=False)
 
     def scalars(self) -> dict[str, float]:
         """Return the numbers that are set, by name; phases as `phase_seconds/generating`."""
@@ -81,9 +83,3 @@ class StepLine:
                 if isinstance(each, int | float) and math.isfinite(each):
                     found[f"{name}/{key}" if key else name] = float(each)
         return found
-
-
-def _finite(value: object) -> object:
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -47,8 +47,10 @@ def read_learned(database: Path, step: int) -> Learned | None:
         return None
     with _reading(database) as connection:
         [(steps, own, external)] = connection.execute(
-            "SELECT COUNT(*), TOTAL(JSON_EXTRACT(metrics, '$.groups_own')),"
-            " TOTAL(JSON_EXTRACT(metrics, '$.groups_external')) FROM steps WHERE step <= ?",
+            "WITH read AS (SELECT REPLACE(REPLACE(REPLACE(metrics, 'NaN', 'null'), '-Infinity', 'null'),"
+            " 'Infinity', 'null') AS metrics FROM steps WHERE step <= ?)"  # earlier versions stored these
+            " SELECT COUNT(*), TOTAL(JSON_EXTRACT(metrics, '$.groups_own')),"
+            " TOTAL(JSON_EXTRACT(metrics, '$.groups_external')) FROM read",
             (step,),
         )
         rows = connection.execute(

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from pydantic import JsonValue
 
+from swarmd.finite import finite
 from swarmd.storage.connection import Connection
 from swarmd.storage.reward_history import RewardHistory
 
@@ -43,8 +44,10 @@ class Steps:
     def record(
         self, step: int, *, reward: float | None, metrics: Mapping[str, JsonValue], now: float
     ) -> None:
-        """Store the metrics of a step. `reward`: the mean reward of its own groups, if it had any."""
-        text = json.dumps(dict(metrics))
+        """Store the metrics of a step; numbers that are not finite become null. `reward`: the mean reward of
+        its own groups, if it had any.
+        """
+        text = json.dumps(finite(dict(metrics)), allow_nan=False)
         with self._connection.transaction():
             self._connection.execute(
                 "INSERT OR REPLACE INTO steps VALUES (?, ?, ?, NULL, ?)", (step, now, reward, text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sqlite3
 from pathlib import Path
 
@@ -36,6 +37,20 @@ def test_groups_count_up_to_the_step_and_those_who_taught_most_come_first(tmp_pa
     with Database(tmp_path / "swarmd.db") as database:
         fill(database)
         assert read_learned(tmp_path / "swarmd.db", 3) == EXPECTED, "beside the process that writes"
+
+
+@pytest.mark.parametrize("loss", [math.nan, math.inf, -math.inf])
+def test_a_step_whose_update_was_skipped_counts_like_any_other(tmp_path: Path, loss: float) -> None:
+    with Database(tmp_path / "swarmd.db") as database:
+        fill(database)
+        metrics = {"groups_own": 4, "groups_external": 2, "loss": loss, "publishers": {"12D3a": loss}}
+        database.steps.record(2, reward=0.5, metrics=metrics, now=0)
+        stored = dict(database.steps.metrics(10))[2]
+        assert (stored["loss"], stored["publishers"]) == (None, {"12D3a": None})
+    with sqlite3.connect(tmp_path / "swarmd.db") as earlier:  # as earlier versions stored it
+        earlier.execute("UPDATE steps SET metrics = ? WHERE step = 2", (json.dumps(metrics),))
+    earlier.close()
+    assert read_learned(tmp_path / "swarmd.db", 3) == EXPECTED
 
 
 def test_reading_leaves_no_file_behind(tmp_path: Path) -> None:

@@ -17,8 +17,8 @@ from swarmd.addresses import listen_address
 from swarmd.config import LearningConfig, PolicyConfig
 from swarmd.config.template import toml_value
 from swarmd.errors import StorageError
-from swarmd.experiment.describing import finite
 from swarmd.experiment.journal import Line
+from swarmd.finite import finite
 from swarmd.learning import StepMetrics
 from swarmd.storage import Checkpoint, Checkpoints, Database, Home
 from swarmd.storage.durable import OUT, disk_error, write_whole
