@@ -13,6 +13,7 @@ from swarmd.storage import Database
 DELIVERIES_MAX = 2_048  # pulls waiting to be written at the next tick; fewer are served between two ticks
 SEEN_EVERY_S = 60.0  # how often presence is written down: a peer counts as gone after three minutes
 GOODBYE_COUNTS_S = 7 * 86_400  # a week: a peer away for longer is reported as missing again
+GOODBYES_MAX = 1_024  # as many as peers are known; the newest are kept, and all are read at each status
 
 
 class Encounters:
@@ -71,7 +72,9 @@ class Encounters:
         now = int(self._clock())
         before = {peer: at for peer, at in counting(facts.goodbyes, now).items() if peer not in there}
         met = {peer.peer_id for peer in self._database.peers.known()}
-        facts.set_goodbyes({**before, **{peer: before.get(peer, now) for peer in gossip.left & met}})
+        after = before | {peer: before.get(peer, now) for peer in gossip.left & met}
+        newest = sorted(after, key=lambda peer: after[peer], reverse=True)[:GOODBYES_MAX]
+        facts.set_goodbyes({peer: after[peer] for peer in newest})
 
 
 def counting(goodbyes: Mapping[str, int], now: float) -> dict[str, int]:

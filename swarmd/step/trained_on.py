@@ -9,7 +9,7 @@ from pydantic import AfterValidator, ConfigDict, JsonValue, TypeAdapter, Validat
 
 from swarmd.config import PolicyConfig
 from swarmd.errors import ConfigError
-from swarmd.hardware.plan import HardwarePlan
+from swarmd.hardware.plan import HardwarePlan, LoraPlan
 from swarmd.images import why_no_images
 from swarmd.model import Base, Located, Watch, absolute_name, locate
 from swarmd.storage import Checkpoint
@@ -76,7 +76,7 @@ def locate_base(
     """The files of the planned model, and the base of its adapter; None if all weights are trained.
 
     Downloads a hub model, reporting progress to `watch`. Raises ModelError, also if the checkpoint's adapter
-    was trained on a different base.
+    was trained on a different base, and ConfigError if it was trained with a different alpha.
     """
     located = locate(plan.model, watch=watch)
     if plan.lora is None:
@@ -84,4 +84,17 @@ def locate_base(
     base = Base.of(located)
     if checkpoint is not None:
         base.require_same(checkpoint.state.get("base"), checkpoint.path)
+        _require_same_scale(plan.lora, checkpoint)
     return located, base
+
+
+def _require_same_scale(lora: LoraPlan, checkpoint: Checkpoint) -> None:
+    """Raise ConfigError if another alpha would scale the saved adapter differently than in training. Its rank
+    shows in the shapes of its weights."""
+    trained = checkpoint.state.get("policy")
+    alpha = trained.get("lora_alpha") if isinstance(trained, dict) else None
+    if alpha not in (None, lora.alpha):
+        raise ConfigError(
+            f"the adapter in {checkpoint.path} was trained with alpha={alpha}, but alpha={lora.alpha} was "
+            "requested, which would scale it differently: remove --lora, or choose another --home"
+        )

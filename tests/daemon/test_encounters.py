@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from protocol import digest_of, sign_record, verify_status
-from swarmd.daemon.encounters import GOODBYE_COUNTS_S, Encounters
+from swarmd.daemon.encounters import GOODBYE_COUNTS_S, GOODBYES_MAX, Encounters
 from swarmd.gossip import PeerView
 from swarmd.network.interface import Standing
 from swarmd.storage import Database
@@ -89,6 +89,16 @@ def test_a_goodbye_counts_for_a_week(bench: Bench):
     bench.now += GOODBYE_COUNTS_S
     bench.encounters.note_goodbyes()
     assert bench.goodbyes == set()
+
+
+def test_names_that_come_and_go_do_not_pile_up_and_the_newest_goodbyes_are_kept(bench: Bench):
+    bench.database.facts.set_goodbyes({f"name-{n}": int(START) + n for n in range(GOODBYES_MAX + 10)})
+    bench.gossip.left = frozenset({OTHER.peer_id})
+    bench.now = START + GOODBYES_MAX + 10
+    bench.encounters.note_goodbyes()
+    assert len(bench.goodbyes) == GOODBYES_MAX
+    assert OTHER.peer_id in bench.goodbyes
+    assert "name-10" not in bench.goodbyes
 
 
 def test_the_goodbye_of_a_peer_that_was_never_met_is_not_written_down(bench: Bench):

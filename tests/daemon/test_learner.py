@@ -118,6 +118,9 @@ def test_another_adapter_than_it_was_trained_with_is_refused(load):
     take_step(load(lora_rank=4), 1)
     with pytest.raises((ConfigError, ModelError), match=r"(?i)lora"):
         load(lora_rank=8)
+    with pytest.raises(ConfigError, match="trained with alpha=8, but alpha=16 was requested"):
+        load(lora_rank=4, lora_alpha=16)
+    assert load(lora_rank=4, lora_alpha=8).resumed_step == 1
 
 
 def test_another_model_than_it_was_trained_with_is_refused_with_the_remedy(load):

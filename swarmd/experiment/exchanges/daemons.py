@@ -35,7 +35,7 @@ from swarmd.experiment.seeding import node_key
 from swarmd.fleet import give_ports
 from swarmd.policy import Policy
 from swarmd.storage import Home
-from swarmd.tasks import TaskRunner
+from swarmd.tasks import Example, TaskRunner, solved_examples
 
 HOMES = "homes"
 
@@ -53,6 +53,7 @@ class DaemonSwarms:
     def __post_init__(self) -> None:
         self._population = Population(self.config, self.manifest, self.tasks, self.folder)
         self._exam = Exam(self.manifest, self.tasks, self.config.held_out_questions)
+        self._examples: tuple[Example, ...] = ()
 
     def check(self) -> None:
         """Reject what cannot be run this way. Raises ConfigError, ModelError."""
@@ -80,6 +81,7 @@ class DaemonSwarms:
     async def _finish(self, run: RunSpec) -> list[Line]:
         """Play `run`. Returns all of its lines but the first and the last."""
         nodes, rounds = range(self.config.nodes), self.config.rounds_of(run.arm)
+        self._examples = await solved_examples(self.tasks, self.manifest, self.config.policy.examples or 0)
         before = [await self._exam.line(0, node, self._policy(run, node)) for node in nodes]
         homes = self._homes(run)
         await self._live(run, homes)
@@ -120,7 +122,10 @@ class DaemonSwarms:
         )
 
     def _policy(self, run: RunSpec, node: int) -> Policy:
-        return self._population.nodes(run, [node])[node].policy
+        policy = self._population.nodes(run, [node])[node].policy
+        if self._examples:
+            policy.examples = self._examples  # the daemon shows the same
+        return policy
 
     def _trained(self, run: RunSpec, node: int, home: Home) -> Policy:
         """Return the policy as its daemon left it."""

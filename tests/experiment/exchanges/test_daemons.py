@@ -5,17 +5,22 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
+from unittest.mock import AsyncMock
 
 import pytest
 
 from swarmd.cli.app import main
 from swarmd.errors import SwarmdError
-from swarmd.experiment.exchanges import local_swarm
+from swarmd.experiment.exchanges import daemons, local_swarm
+from swarmd.experiment.exchanges.daemons import DaemonSwarms
 from swarmd.experiment.exchanges.local_swarm import LOG_FILE
 from swarmd.experiment.exchanges.node_homes import make_home
+from swarmd.experiment.schedule import main_runs
 from swarmd.experiment.seeding import node_key
 from swarmd.storage import Home
-from tests.experiment.making import MANIFEST
+from swarmd.tasks.episodes import Solution
+from tests.daemon.fakes import KnownTasks
+from tests.experiment.making import MANIFEST, Watched, make_config
 from tests.experiment.test_run import of_kind, read
 
 EXPERIMENT = """
@@ -91,6 +96,25 @@ async def test_a_signal_ends_the_daemons_and_then_the_experiment(tmp_path, scrip
     home = Home.open(tmp_path / "node-0")
     with pytest.raises(KeyboardInterrupt):
         await local_swarm.live([local_swarm.Daemon(home, 9, 3)], lambda steps, reward: None)
+
+
+async def test_nodes_are_examined_with_the_solved_examples_that_their_daemons_show(
+    tiny_model_dir, tmp_path, monkeypatch
+) -> None:
+    config = make_config(tiny_model_dir)
+    config = config.model_copy(update={"policy": config.policy.model_copy(update={"examples": 1})})
+    tasks, shown = KnownTasks(), []
+    monkeypatch.setattr(
+        tasks, "solutions", AsyncMock(side_effect=lambda specs: [Solution(("4",), ())] * len(specs))
+    )
+    swarms = DaemonSwarms(config, MANIFEST, tmp_path, tasks, Watched())
+    monkeypatch.setattr(swarms._exam, "line", AsyncMock(side_effect=lambda *at: shown.append(at[2].examples)))
+    monkeypatch.setattr(swarms, "_live", AsyncMock())
+    monkeypatch.setattr(swarms, "_trained", lambda run, node, home: swarms._policy(run, node))
+    monkeypatch.setattr(daemons, "lines_of", lambda *_: [])
+    [run] = main_runs(config, {"2/2": 1e-4})
+    await swarms._finish(run)
+    assert [[example.answer for example in each] for each in shown] == [["4"]] * 4
 
 
 @pytest.mark.slow
