@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from swarmd import observe
 from swarmd.daemon.held_out_parts import PARTS
@@ -22,11 +22,31 @@ class LearningView:
     def __init__(self, database: Database, model: str) -> None:
         self._database = database
         self._model = model
+        self._asked: frozenset[bytes] | None = None
         self._held_out: Learning | None = None
+
+    def asks(self, asked: Collection[bytes]) -> None:
+        """Leave out answers to any other questions than `asked` (`Sitting.asked`): an earlier version of the
+        swarm's rules may have had others. Until this is called, none are left out.
+        """
+        if self._asked != frozenset(asked):
+            self._asked = frozenset(asked)
+            self.changed()
 
     def changed(self) -> None:
         """Note that there was an evaluation."""
         self._held_out = None
+
+    def first(self) -> list[Sitting]:
+        """Return the earliest sitting on each part, by part."""
+        return self._of_these_rules(self._database.held_out.first(self._model))
+
+    def latest(self) -> list[Sitting]:
+        """Return the newest sitting on each part since the model began training, newest first."""
+        return self._of_these_rules(self._database.held_out.latest(self._model, PARTS))
+
+    def _of_these_rules(self, sittings: Sequence[Sitting]) -> list[Sitting]:
+        return [each for each in sittings if self._asked is None or each.asked in self._asked]
 
     def learning(self, evaluation_share: float | None = None) -> Learning:
         """Return the whole view at this moment."""
@@ -37,8 +57,7 @@ class LearningView:
         )
 
     def _read_held_out(self) -> Learning:
-        history = self._database.held_out
-        first, now = history.first(self._model), history.latest(self._model, PARTS)
+        first, now = self.first(), self.latest()
         untrained = [sitting for sitting in first if sitting.untrained]
         return Learning(
             untrained=_measured(untrained),

@@ -71,6 +71,8 @@ class SelfEvaluator:
         self._stop = stop
         self._clock = clock
         self._has_questions = True
+        self.asked = ""
+        """Digest of all questions, in hex: results on different ones do not compare. Empty until drawn."""
         self.schedule = schedule
         self.view = LearningView(database, model)
 
@@ -81,8 +83,9 @@ class SelfEvaluator:
         Raises GenerationStoppedError soon after the stop signal, and ModelError and TaskError as a step does.
         """
         began = time.monotonic()
-        done = {sitting.part for sitting in self._database.held_out.first(self._model) if sitting.untrained}
-        wanted = [part for part in await self._draw() if part.number not in done]
+        parts = await self._draw()
+        done = {sitting.part for sitting in self.view.first() if sitting.untrained}
+        wanted = [part for part in parts if part.number not in done]
         unscored, sat = 0, 0
         for part in wanted:
             if (done or sat) and time.monotonic() - began >= UNTRAINED_S:
@@ -102,7 +105,7 @@ class SelfEvaluator:
         parts = await self._draw()
         if not parts:
             return None
-        newest = self._database.held_out.latest(self._model, 1)
+        newest = self.view.latest()
         part = parts[(newest[0].part + 1) % len(parts) if newest else 0]
         found = await self._sit(part, in_model_thread)
         self._keep(part, found, step=step, untrained=False)
@@ -122,12 +125,9 @@ class SelfEvaluator:
     def _keep(self, part: Part, found: Evaluation, *, step: int, untrained: bool) -> None:
         """Store the sitting, with the success over the newest answer to each question."""
         sitting = Sitting(step, part.number, part.asked, self._model, found.right, untrained)
-        history = self._database.held_out
-        others = (
-            history.first(self._model) if untrained else history.latest(self._model, held_out_parts.PARTS)
-        )
+        others = self.view.first() if untrained else self.view.latest()
         tasks = counts([sitting, *(other for other in others if other.part != part.number)])
-        history.add(
+        self._database.held_out.add(
             sitting,
             HeldOutPoint(
                 step=step,
@@ -164,11 +164,15 @@ class SelfEvaluator:
         if not self._has_questions:
             return ()
         try:
-            return await self._parts.draw(self._tasks)
+            parts = await self._parts.draw(self._tasks)
         except NoHeldOutQuestionError as error:
             self._has_questions = False
             self._events.emit("warning", message=f"this peer cannot evaluate itself: {error}")
             return ()
+        asked = [part.asked for part in parts]
+        self.view.asks(asked)
+        self.asked = b"".join(asked).hex()
+        return parts
 
 
 def _as_evaluation(learning: Learning) -> SelfEvaluation | None:

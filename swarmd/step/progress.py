@@ -41,6 +41,7 @@ class _Saved(BaseModel):
     drawn_answers: dict[str, list[tuple[str, str]]] = {}  # missing there too
     evaluation: SelfEvaluation | None = None  # missing there too
     best: SelfEvaluation | None = None
+    best_asked: str = ""  # missing there too
 
 
 @dataclass
@@ -67,6 +68,8 @@ class Progress:
     """The latest evaluation; None before the first."""
     best: SelfEvaluation | None = None
     """The evaluation with the highest success among those with the most questions; the earliest if tied."""
+    best_asked: str = ""
+    """The questions of `best`, as `SelfEvaluator.asked`; empty if unknown."""
 
     @classmethod
     def fresh(cls, seed: int) -> Progress:
@@ -91,15 +94,16 @@ class Progress:
             self.study.see((*own, *external))
         self.drawn_answers.see(own, external)
 
-    def see_evaluation(self, found: SelfEvaluation) -> bool:
-        """Record the current policy's evaluation on held-out questions. Returns whether it is the best so
-        far."""
+    def see_evaluation(self, found: SelfEvaluation, asked: str) -> bool:
+        """Record the current policy's evaluation on the held-out questions `asked`, a digest. Returns whether
+        it is the best so far on these. After a change of the swarm's rules there may be others.
+        """
         self.evaluation = found
-        best = self.best
-        is_best = best is None or (found.questions, found.success) > (best.questions, best.success)
-        if is_best:
-            self.best = found
-        return is_best
+        best = self.best if self.best_asked in ("", asked) else None
+        if best is not None and (found.questions, found.success) <= (best.questions, best.success):
+            return False
+        self.best, self.best_asked = found, asked
+        return True
 
     def to_state(self) -> dict[str, JsonValue]:
         """The state as JSON."""
@@ -130,6 +134,7 @@ class Progress:
             },
             "evaluation": None if self.evaluation is None else self.evaluation.model_dump(mode="json"),
             "best": None if self.best is None else self.best.model_dump(mode="json"),
+            "best_asked": self.best_asked,
         }
 
     def restore(self, state: JsonValue) -> None:
@@ -144,7 +149,7 @@ class Progress:
         self.drawn_answers.restore(saved.drawn_answers)
         self.step = self.saved_step = saved.step
         self.questions_drawn = saved.questions_drawn
-        self.evaluation, self.best = saved.evaluation, saved.best
+        self.evaluation, self.best, self.best_asked = saved.evaluation, saved.best, saved.best_asked
 
 
 def save(

@@ -131,6 +131,27 @@ async def test_the_log_says_what_was_learned_since_the_untrained_model(make_peer
     assert learning.reward.step == (1, 2)
 
 
+async def test_after_a_change_of_the_rules_only_answers_to_the_new_questions_count(
+    make_peer, run, monkeypatch
+):
+    one = make_peer(steps=3, evaluate_every=1)
+    one.tasks.score_by = first_is_right
+    await run(one)
+    assert one.progress.best is not None
+    assert (one.progress.best.step, one.progress.best.success) == (2, 1.0)
+    monkeypatch.setattr(held_out_parts, "held_out_seed", lambda manifest: 7)
+    again = make_peer(steps=2, evaluate_every=1)
+    again.resume()
+    again.tasks.score_by = lambda position, text: Score(0.0)
+    loop = await run(again)
+    assert [line["success"] for line in again.events.named("evaluated")][-2:] == [0.0, 0.0]
+    assert [line["questions"] for line in again.events.named("evaluated")][-2:] == [OF_A_PART, QUESTIONS]
+    assert (loop.learning().untrained, loop.learning().trend) == (None, None)
+    assert loop.learning().held_out.step == (0, 1, 2, 3, 4, 5), "the curve shows the whole life"
+    assert again.progress.best is not None
+    assert (again.progress.best.step, again.progress.best.success) == (5, 0.0)
+
+
 async def test_the_untrained_model_is_measured_once_for_the_life_of_a_home(make_peer, run):
     for _ in range(2):
         one = make_peer(steps=1, evaluate_every=1)
