@@ -217,10 +217,20 @@ class LearningConfig(Slice):
                 "needed_questions is set but external is 0, so what others need is unknown: raise "
                 "external, or set needed_questions to 0"
             )
+        if self.needed_questions and self.local == 0:
+            raise ValueError(
+                "needed_questions is set but local is 0, so this peer asks no questions: raise local, or set "
+                "needed_questions to 0"
+            )
         return self
 
     @model_validator(mode="after")
     def _lessons_need_an_advantage(self) -> LearningConfig:
+        if self.rehearse and self.external == 0:
+            raise ValueError(
+                "rehearse is set but external is 0, so no right answer by others is seen: raise external, or "
+                "set rehearse to 0"
+            )
         if self.rehearse and self.external_baseline == "group":
             raise ValueError(
                 "rehearse is set but external_baseline is group, which gives a single right answer no "

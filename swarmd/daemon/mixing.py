@@ -7,12 +7,14 @@ from collections import deque
 from collections.abc import Mapping
 
 from swarmd.config import LearningConfig
+from swarmd.gossip.events import Demand
 from swarmd.gossip.limits import GossipLimits
 from swarmd.learning import Experience
 from swarmd.step.mixing import GroupCosts, Mix, choose_mix
 from swarmd.step.verification import Verification
 
 OWN_PHASES = ("questions", "generating", "scoring")
+PROBE_STEPS = 16  # per group pulled only to measure its cost: at most a few percent of what the steps cost
 DEMAND_STEPS = 8  # groups arrive several steps after the request, so demand follows the mean
 
 
@@ -52,10 +54,15 @@ class Mixing:
         if groups:
             self._own_s = sum(phase_seconds.get(phase, 0.0) for phase in OWN_PHASES) / groups
 
-    def demand(self, wanted: int) -> int:
-        """Return how many external groups a step has been using, given that this one wants `wanted`."""
+    def demand(self, wanted: int, step_s: float) -> Demand:
+        """Return how many external groups a step has been using, given that this one wants `wanted`.
+
+        `step_s`: seconds from one step to the next. If steps use none, one is pulled now and then. Otherwise
+        the cost of verifying would never be measured again, and one costly record could end sharing.
+        """
         self._wanted.append(wanted)
-        return math.ceil(sum(self._wanted) / len(self._wanted))
+        groups = math.ceil(sum(self._wanted) / len(self._wanted))
+        return Demand(groups, step_s) if groups else Demand(1, PROBE_STEPS * step_s)
 
     def _costs(self) -> GroupCosts | None:
         record_s = self._verification.record_s

@@ -28,7 +28,7 @@ from swarmd.daemon.step_parts import Parts, T
 from swarmd.errors import StorageError
 from swarmd.gossip import Demand
 from swarmd.groups import ScoredGroup
-from swarmd.learning.study import LESSONS_MIN, USES_MAX
+from swarmd.learning.study import LESSONS_MIN, TEXT_BYTES_MAX, USES_MAX
 from swarmd.observe import Learning
 from swarmd.rollout import GenerationStoppedError
 from swarmd.step.drawing import ANSWERS_STUDIED, Drawn, SharedOut, draw_external, draw_studied
@@ -42,10 +42,12 @@ STUDIES = "this peer studies now: supervised updates on right answers that it sa
 NOT_YET = (
     "this peer is to study, but has too few right answers for that, so it takes a policy gradient instead: "
     f"an update needs {ANSWERS_STUDIED}, from task families with at least {LESSONS_MIN} each that were "
-    f"studied less than {USES_MAX} times"
+    f"studied less than {USES_MAX} times; a question and its answer may have {TEXT_BYTES_MAX:,} bytes, "
+    "images included"
 )
 MEASURING = "measuring what others taught"
 RESTING = "resting"
+STUDYING = "studying"
 
 
 class StepLoop:
@@ -64,7 +66,10 @@ class StepLoop:
         self._same_tokenizer_only = parts.config.learning.needs_same_tokenizer
         self._tokenizers_told = False
         self._study_told: set[str] = set()
-        self._studies = 0  # supervised updates of the current step
+        self._studies = 0
+        """Supervised updates of the current step, or of the last one."""
+        self._studies_before = 0
+        """Those of the step that took `step_seconds`."""
         self._resting = Rest(parts.config.policy.duty)
         self._rest_s = 0.0
         """The rest after the last step, in seconds."""
@@ -104,7 +109,9 @@ class StepLoop:
         """How long the current phase usually takes, from the last step, in seconds; 0 before the first."""
         if self.phase == RESTING:
             return self._rest_s
-        steps = float(self._studies or 1)  # an update of 64 lessons may take as long as a step
+        steps = 1.0
+        if self.phase == STUDYING:  # an update of 64 lessons may take as long as a step
+            steps = max(1, self._studies) / max(1, self._studies_before)
         if self.phase.startswith("evaluating"):
             steps = worth_steps(self._parts.config.learning)
         return steps * (self.step_seconds or 0.0)
@@ -206,13 +213,13 @@ class StepLoop:
         self._mixing.made(len(own), self._phases.seconds())
         trainer = parts.learner.trainer
         studied = self._draw_studied(parts.config.learning.study_updates_at(trainer.steps))
-        drawn = self._draw_external(round_, mix.wanted(own), len(own), rehearses=not studied)
+        drawn = self._draw_external(round_, mix.wanted(own), len(own), studies=bool(studied))
         external, lessons = drawn.groups, drawn.lessons
         if not own and not external and not studied:
             await self._wait_for_external()
             return
         measuring = None if studied else await self._begin_measuring(external)
-        self._enter("studying" if studied else "training")
+        self._enter(STUDYING if studied else "training")
         self._is_whole = False
         success, own_work = progress.experience.success, progress.experience.own_work
         metrics = await self._in_model_thread(
@@ -232,7 +239,7 @@ class StepLoop:
             self._enter(MEASURING)
             await self._crediting.after(measuring, own, external, self._in_model_thread)
         done = self.last_done_at = time.monotonic()
-        self.step_seconds = done - began
+        self.step_seconds, self._studies_before = done - began, len(studied)
         enter_step(
             parts.database,
             parts.events,
@@ -260,7 +267,7 @@ class StepLoop:
 
     # External groups ------------------------------------------------------------------------------
 
-    def _draw_external(self, round_: int, wanted: int, own: int, *, rehearses: bool) -> Drawn:
+    def _draw_external(self, round_: int, wanted: int, own: int, *, studies: bool) -> Drawn:
         """Draw up to J groups from the pool. With fewer, the step continues, and an event says so once."""
         parts = self._parts
         if parts.config.learning.external == 0:
@@ -277,18 +284,18 @@ class StepLoop:
             tokenizer=parts.learner.policy.tokenizer_fingerprint if self._same_tokenizer_only else None,
             bare_only=parts.config.learning.external_tokens == "verified",
             spread_only=not parts.config.learning.takes_all_right,
-            rehearse=parts.config.learning.rehearse if rehearses else 0,
+            rehearse=0 if studies else parts.config.learning.rehearse,
             watch=parts.config.learning.needed_questions > 0,
             shares=shares,
+            has_own=own > 0,
         )
-        if (lack := self._external_lack.see(wanted, len(drawn.groups), own)) is not None:
+        if (lack := self._external_lack.see(wanted, len(drawn.groups), own or int(studies))) is not None:
             parts.events.emit("external_short", message=lack, wanted=wanted, had=len(drawn.groups))
         if drawn.other_tokenizer and not self._tokenizers_told:
             self._tokenizers_told = True  # only once, not at every step
             parts.events.emit("warning", message=OTHER_TOKENIZERS)
         if self.step_every_s is not None:
-            groups = self._mixing.demand(wanted)
-            parts.exchange.handle(Demand(groups=groups, step_seconds=self.step_every_s))
+            parts.exchange.handle(self._mixing.demand(wanted, self.step_every_s))
         return drawn
 
     def _draw_studied(self, updates: int) -> list[list[ScoredGroup]]:
@@ -352,7 +359,7 @@ class StepLoop:
         self._enter("evaluating")
         found = await self._evaluator.evaluate(self.progress.step, self._in_model_thread)
         self.last_done_at = time.monotonic()
-        return found is not None and self.progress.see_evaluation(found)
+        return found is not None and self.progress.see_evaluation(found, self._evaluator.asked)
 
     async def _save(self) -> None:
         parts = self._parts

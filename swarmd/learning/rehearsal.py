@@ -10,7 +10,7 @@ on them again would teach these answers instead of the task (docs/decisions/0025
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from swarmd.groups import ScoredGroup
 from swarmd.learning.lessons import lesson_of, of_json, to_json
@@ -57,6 +57,7 @@ class Rehearsal:
         self,
         count: int,
         *,
+        tasks: Collection[bytes],
         own: Mapping[bytes, float],
         others: Mapping[bytes, float],
         trust: Callable[[str], float],
@@ -64,14 +65,16 @@ class Rehearsal:
     ) -> list[ScoredGroup]:
         """Draw at most `count` external lessons, and as many own ones. All families are equally likely.
 
-        `own` and `others` are success by task id, of this peer and of other peers. `trust` is the trust in a
-        publisher; 0 means ignored.
+        `tasks`: ids of the families that the swarm has now; an earlier version of its rules may have had
+        others. `own` and `others` are success by task id, of this peer and of other peers. `trust` is the
+        trust in a publisher; 0 means ignored.
         """
-        behind = {task for task, theirs in others.items() if _is_behind(own.get(task, 0.0), theirs)}
+        behind = {task for task in tasks if _is_behind(own.get(task, 0.0), others.get(task, 0.0))}
+        able = {*tasks} - behind
         needed = self._others.draw(
             count, lambda lesson: lesson.task_id in behind and trust(lesson.publisher) > 0, rng
         )
-        return needed + self._own.draw(len(needed), lambda lesson: lesson.task_id not in behind, rng)
+        return needed + self._own.draw(len(needed), lambda lesson: lesson.task_id in able, rng)
 
     def to_state(self) -> State:
         """The state as JSON."""

@@ -74,6 +74,7 @@ def draw_external(
     rehearse: int = 0,
     watch: bool = False,
     shares: Shares | None = None,
+    has_own: bool = True,
 ) -> Drawn:
     """Draw up to `wanted` groups from the pool. Does not mark them as used.
 
@@ -83,15 +84,21 @@ def draw_external(
     no completion has an advantage over the mean.
     `rehearse`: the maximum number of lessons. `watch`: record what other peers show per task family, for
     drawing own questions by need. `shares`: how parties share the draw; None if all peers are honest.
+    `has_own`: whether the step has own groups. With neither own nor external groups it does not train, so it
+    uses no lesson.
+
+    Groups by publishers that are not trusted are left out. Those that this peer had trained on before it
+    banned their publisher are unused again when it resumes from an earlier step.
     """
     oldest = round_ - int(EXTERNAL_AGE_S_MAX // manifest.round_seconds) - 1
-    fresh = pool.candidates(oldest, CANDIDATES_MAX, informative_only=True)
+    read = pool.candidates(oldest, CANDIDATES_MAX, informative_only=True)
+    trust = {
+        publisher: exchange.trust(PeerId(publisher)) for publisher in {group.publisher for group in read}
+    }
+    fresh = [group for group in read if trust[group.publisher] > 0]
     party_of = str if shares is None else shares.party_name
     if watch:
-        progress.shown.see(
-            (group for group in fresh if exchange.trust(PeerId(group.publisher)) > 0),
-            party_of,
-        )
+        progress.shown.see(fresh, party_of)
     readable = [group for group in fresh if tokenizer is None or group.tokenizer == tokenizer]
     candidates = [
         group
@@ -107,17 +114,15 @@ def draw_external(
         success=experience.success,
         own_surprisal=experience.own_surprisal,
         surprisal=experience.surprisal,
-        trust={
-            publisher: exchange.trust(PeerId(publisher))
-            for publisher in {group.publisher for group in candidates}
-        },
+        trust=trust,
     )
     if shares is None:
         groups = sampler.draw(candidates, wanted, progress.drawing_rng, context)
     else:
         groups = shares.draw(candidates, wanted, sampler, progress.drawing_rng, context)
     lessons = progress.rehearsal.draw(
-        rehearse,
+        rehearse if has_own or groups else 0,
+        tasks=[task.task_id for task in manifest.tasks],
         own=experience.success,
         others=experience.others,
         trust=lambda publisher: exchange.trust(PeerId(publisher)),

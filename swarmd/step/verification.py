@@ -15,7 +15,7 @@ from swarmd.errors import ModelError
 from swarmd.gossip.reputation import OVERDRAWN, UNJUDGED
 from swarmd.groups import ScoredCompletion, ScoredGroup, Turn
 from swarmd.judges import Panel
-from swarmd.step.accounts import Accounts
+from swarmd.step.accounts import FREE_S, Accounts
 from swarmd.step.earning import Unended, earned
 from swarmd.tasks import Item, Question, Score, TaskFailure, TaskRunner, written
 
@@ -103,7 +103,7 @@ class Verification:
         self._monotonic = monotonic
         self._usual_s = 0.0
         self.record_s: float | None = None
-        """Recent CPU seconds per verified group; None before the first accepted group."""
+        """Recent CPU seconds per verified group, each counted as `FREE_S` at most; None before the first."""
         self.accounts = accounts or Accounts()
 
     async def check(self, records: Sequence[VerifiedRecord]) -> list[Outcome]:
@@ -169,8 +169,9 @@ class Verification:
 
     def _charge(self, publisher: PeerId, outcome: Outcome, cost: _Cost) -> None:
         if isinstance(outcome, ScoredGroup):
-            usual = cost.cpu_s if self.record_s is None else self.record_s
-            self.record_s = usual + (cost.cpu_s - usual) * USUAL_WEIGHT
+            cpu_s = min(cost.cpu_s, FREE_S)  # one costly record says little about the others
+            usual = cpu_s if self.record_s is None else self.record_s
+            self.record_s = usual + (cpu_s - usual) * USUAL_WEIGHT
             self.accounts.charge_good(publisher, cost.cpu_s, self._monotonic())
         else:
             self.accounts.charge_bad(publisher, cost.clock_s, self._monotonic())

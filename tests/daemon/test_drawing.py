@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from swarmd.daemon.crediting import Crediting
+from swarmd.daemon.steps import StepLoop
 from swarmd.learning import DrawContext, ScoredSampler, UniformSampler
+from swarmd.tasks import Score
 from tests.daemon.fakes import external_group, peer
 from tests.daemon.step_peer import MANIFEST, ROUND
 from tests.gossip.making import START
@@ -52,10 +55,11 @@ async def test_it_knows_whom_gossip_does_not_trust(make_peer, run, pooled):
     assert one.sampler.heard[0].trust == {peer(0): 0.0, peer(1): 1.0}
 
 
-async def test_the_scored_sampler_leaves_the_distrusted_in_the_pool(make_peer, run, pooled):
+@pytest.mark.parametrize("sampler", [ScoredSampler, UniformSampler])
+async def test_the_distrusted_are_left_in_the_pool(make_peer, run, pooled, sampler):
     one = make_peer(steps=1, external=4)
     one.gossip.distrusted = {peer(0)}
-    one.sampler = ScoredSampler()
+    one.sampler = sampler()
     await run(one)
     assert [group.publisher for group in one.database.pool.candidates(0, 10)] == [peer(0)]
 
@@ -83,16 +87,43 @@ async def test_a_group_that_is_right_throughout_stays_in_the_pool_where_it_has_n
     assert [group.publisher for group in database.pool.candidates(0, 10)] == left
 
 
-async def test_what_others_can_and_this_peer_cannot_is_rehearsed(make_peer, run, database):
+@pytest.mark.parametrize(
+    ("task_id", "rehearsed"),
+    [(None, True), (bytes([7]) * 16, False)],
+    ids=["a task of the swarm", "one that its rules no longer have"],
+)
+async def test_what_others_can_and_this_peer_cannot_is_rehearsed(
+    make_peer, run, database, task_id, rehearsed
+):
     group = external_group(0, publisher=peer(0), round_=ROUND)
     right, wrong = group.completions
-    strange = replace(group, task_id=bytes([7]) * 16, completions=(right, right, right, wrong))
-    database.pool.add(strange, now=START)
+    known = replace(group, task_id=MANIFEST.tasks[0].task_id, completions=(right, right, right, wrong))
+    database.pool.add(replace(known, task_id=task_id or known.task_id), now=START)
     one = make_peer(steps=3, external=1, rehearse=2, external_baseline="shared")
+    one.tasks.score_by = lambda position, text: Score(0.0)
     await run(one)
     lessons = [metrics["lessons"] for _, metrics in sorted(one.database.steps.metrics(10))]
     assert lessons[0] == 0, "nothing was drawn before the first step"
-    assert min(lessons[1:]) >= 1
+    assert [number > 0 for number in lessons[1:]] == [rehearsed] * 2
+
+
+async def test_a_peer_that_only_waits_uses_up_no_lesson(make_peer, run, database, monkeypatch):
+    known = replace(external_group(0, publisher=peer(0), round_=ROUND), task_id=MANIFEST.tasks[0].task_id)
+    right, wrong = known.completions
+    database.pool.add(replace(known, completions=(right, right, right, wrong)), now=START)
+    one = make_peer(steps=2, local=0, external=1, rehearse=2, external_baseline="shared")
+    waits = []
+
+    async def wait_once(self):
+        waits.append(one.progress.rehearsal.to_state())
+        if len(waits) == 3:
+            self.stop()
+
+    monkeypatch.setattr(StepLoop, "_wait_for_external", wait_once)
+    await run(one)
+    assert len(waits) == 3
+    [[[_, uses]]] = waits[-1]["others"].values()
+    assert uses == 0
 
 
 def publish(database, count):
@@ -100,6 +131,22 @@ def publish(database, count):
     for number in range(count):
         group = external_group(number, publisher=peer(0), round_=ROUND)
         database.pool.add(replace(group, task_id=MANIFEST.tasks[0].task_id), now=START)
+
+
+async def test_health_waits_for_each_update_of_studying_and_in_no_other_phase(make_peer, run, database):
+    publish(database, 140)
+    one, usual = make_peer(steps=3, external=70, study=2), []
+
+    def note(name, fields):
+        if name == "phase" and loop.phase in ("studying", "questions"):
+            usual.append((loop.phase, loop.usual_s / (loop.step_seconds or 1.0)))
+
+    with ThreadPoolExecutor(1) as model_thread:
+        loop = one.loop(model_thread)
+        one.events.hook = note
+        await loop.run()
+    assert [times for phase, times in usual if phase == "studying"] == [1.0, 2.0]
+    assert {times for phase, times in usual if phase == "questions"} <= {0.0, 1.0}
 
 
 @pytest.mark.parametrize(("study", "studied", "second"), [(1, [0, 64], "studying"), (0, [0, 0], "training")])
@@ -121,7 +168,8 @@ async def test_right_answers_that_were_seen_are_studied_from_the_next_step_on(
 async def test_a_peer_without_own_groups_studies_on_when_nobody_publishes_any_more(make_peer, run, database):
     publish(database, 70)
     one = make_peer(steps=3, local=0, external=70, study=1)
-    await run(one)
+    loop = await run(one)
+    assert loop.lacks == ()
     assert [line["external"] for line in one.events.named("step")] == [70, 0, 0]
     assert [metrics["lessons"] for _, metrics in sorted(one.database.steps.metrics(10))] == [0, 64, 64]
 

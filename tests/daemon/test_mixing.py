@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import pytest
 
+from protocol import PeerId
 from swarmd.config import LearningConfig
-from swarmd.daemon.mixing import DEMAND_STEPS, Mixing
+from swarmd.daemon.mixing import DEMAND_STEPS, PROBE_STEPS, Mixing
+from swarmd.gossip import Demand
 from swarmd.learning import Experience
+from swarmd.step.accounts import FREE_S
 from swarmd.step.mixing import Mix
-from swarmd.step.verification import Verification
-from tests.daemon.fakes import KnownTasks, external_group
+from swarmd.step.verification import Verification, _Cost
+from tests.daemon.fakes import KnownTasks, external_group, peer
 from tests.gossip.making import make_manifest
 
 MEASURED = LearningConfig(local=4, external=4, mix="measured")
@@ -58,7 +61,24 @@ def test_a_step_that_made_nothing_says_nothing_about_costs(verification, experie
 
 def test_what_is_asked_of_others_follows_the_last_steps(verification) -> None:
     mixing = Mixing(MEASURED, verification)
-    assert [mixing.demand(4), mixing.demand(0), mixing.demand(0)] == [4, 2, 2]
+    assert [mixing.demand(wanted, 2.0) for wanted in (4, 0, 0)] == [
+        Demand(4, 2.0),
+        Demand(2, 2.0),
+        Demand(2, 2.0),
+    ]
     for _ in range(DEMAND_STEPS):
-        asked = mixing.demand(0)
-    assert asked == 0, "who wants nothing for long pulls nothing"
+        asked = mixing.demand(0, 2.0)
+    assert asked == Demand(1, PROBE_STEPS * 2.0), "to measure what verifying costs"
+
+
+def test_one_costly_record_does_not_end_sharing(verification, experience) -> None:
+    mixing = Mixing(MEASURED, verification)
+    mixing.made(4, {"generating": 0.4})
+    verification._charge(PeerId(peer(1)), external_group(0, publisher=peer(1)), _Cost(cpu_s=5.0, clock_s=5.0))
+    assert verification.record_s == FREE_S
+    assert mixing.next(experience) == Mix(8, 0)
+    for _ in range(20):  # pulled since, one in PROBE_STEPS steps
+        verification._charge(
+            PeerId(peer(1)), external_group(0, publisher=peer(1)), _Cost(cpu_s=0.01, clock_s=0.01)
+        )
+    assert mixing.next(experience) == Mix(4, 4)

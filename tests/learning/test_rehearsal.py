@@ -16,8 +16,9 @@ ABLE = {TASK: 0.8}
 FAILS = {TASK: 0.0}
 
 
-def draw(rehearsal, count=100, own=FAILS, others=ABLE, trust=lambda publisher: 1.0):
-    return rehearsal.draw(count, own=own, others=others, trust=trust, rng=random.Random(0))
+def draw(rehearsal, count=100, own=FAILS, others=ABLE, trust=lambda publisher: 1.0, tasks=None):
+    tasks = {*own, *others} if tasks is None else tasks
+    return rehearsal.draw(count, tasks=tasks, own=own, others=others, trust=trust, rng=random.Random(0))
 
 
 def having(*groups):
@@ -74,6 +75,14 @@ def test_whom_this_peer_no_longer_trusts_teaches_nothing():
     assert [lesson.publisher for lesson in drawn] == ["honest"]
 
 
+def test_tasks_that_the_swarms_rules_no_longer_have_are_not_rehearsed():
+    gone = bytes([1]) * 16
+    rehearsal = having(taught(1), taught(2, task_id=gone))
+    rehearsal.see([replace(taught(3, publisher="me", task_id=gone), external=False)], [])
+    both = {TASK: 0.8, gone: 0.8}
+    assert [lesson.task_id for lesson in draw(rehearsal, own={}, others=both, tasks=[TASK])] == [TASK]
+
+
 def test_beside_what_is_needed_as_many_own_answers_are_trained_on():
     known = bytes([1]) * 16
     own = [replace(taught(n, bare=False, publisher="me", task_id=known), external=False) for n in range(9)]
@@ -91,9 +100,13 @@ def test_it_comes_back_from_json_and_goes_on_as_before():
     assert [draw(second) for _ in range(USES_MAX)] == [draw(first) for _ in range(USES_MAX)]
 
 
-def test_lessons_are_refused_where_they_would_have_no_advantage():
+def test_lessons_are_refused_where_they_would_have_no_advantage_or_never_come():
     with pytest.raises(ValidationError, match="set external_baseline to shared"):
         LearningConfig(rehearse=1)
+    with pytest.raises(ValidationError, match="rehearse is set but external is 0"):
+        LearningConfig(rehearse=1, external=0, external_baseline="shared")
+    with pytest.raises(ValidationError, match="needed_questions is set but local is 0"):
+        LearningConfig(needed_questions=0.5, local=0)
 
 
 def test_a_step_trains_on_lessons_and_counts_them_apart(make_policy, external_group):
