@@ -245,6 +245,8 @@ def _checked_ip(name: str, value: str) -> str:
         raise _MalformedError(f"{quoted(value)} is not an IP address") from error
     if name != f"ip{ip.version}":
         raise _MalformedError(f"{quoted(value)} is not an {name} address")
+    if getattr(ip, "scope_id", None):
+        raise _MalformedError(f"{quoted(value)} has a zone, which only this machine knows: leave out the %")
     if ip.is_unspecified:
         raise _MalformedError(f"{value} means every address of a machine; name the one to dial")
     return str(ip)

@@ -56,6 +56,7 @@ def test_spellings_of_one_address_become_one() -> None:
         (f"/ip4/10.0.0/tcp/1/p2p/{PEER}", "not an IP address"),
         (f"/ip4/::1/tcp/1/p2p/{PEER}", "not an ip4 address"),
         (f"/ip4/0.0.0.0/tcp/1/p2p/{PEER}", "name the one to dial"),
+        (f"/ip6/fe80::1%eth0/tcp/1/p2p/{PEER}", "has a zone"),
         (f"/ip4/10.0.0.7/tcp/0/p2p/{PEER}", "port '0'"),
         (f"/ip4/10.0.0.7/tcp/65536/p2p/{PEER}", "port '65536'"),
         (f"/ip4/10.0.0.7/tcp/١/p2p/{PEER}", "port"),

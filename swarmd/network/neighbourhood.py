@@ -21,7 +21,7 @@ from swarmd.network.address_book import AddressBook
 from swarmd.network.clocks import Clocks, clock_problem
 from swarmd.network.doors import Doors
 from swarmd.network.guard import Guard
-from swarmd.network.interface import ClockSkewError, NetworkClosedError
+from swarmd.network.interface import ClockSkewError, LocalFailureError, NetworkClosedError
 from swarmd.network.session import Session
 from swarmd.network.supervisor import Supervisor
 
@@ -270,7 +270,8 @@ class Neighbourhood:
             skew = await self._skew(session, address.peer_id)
         except NetworkError as error:
             log.debug("peer does not answer", address=str(address), error=str(error))
-            self._dialling.failed(address, self._now())
+            if not isinstance(error, LocalFailureError):  # of which no peer is at fault
+                self._dialling.failed(address, self._now())
             return None
         self._dialling.answered(address)
         return skew

@@ -59,7 +59,11 @@ def _bound(host: str, port: int, flag: str = "--port") -> Iterator[socket.socket
     if not 0 <= port <= PORT_MAX:
         raise ConfigError(f"{flag}: {port} is not a port: choose 1 to {PORT_MAX}, or 0 for any free one")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
+    try:
+        made = socket.socket(family, socket.SOCK_STREAM)
+    except OSError as error:  # no file descriptor is left, or this machine has no IPv6
+        raise _refusal(error, host, port, flag) from error
+    with made as probe:
         if family == socket.AF_INET6:
             probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)  # like p2pd
         # REUSEADDR ignores past connections (TIME_WAIT). Without REUSEPORT, an active listener is still
@@ -132,11 +136,11 @@ def free_port(host: str) -> int:
 
 
 def _any_free_port(host: str) -> int:
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM) as probe:
-        try:
+    try:
+        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM) as probe:
             probe.bind((host, 0))
-        except OSError as error:
-            raise ConfigError(
-                f"cannot listen on {host}: {error.strerror}; is it an address of this machine?"
-            ) from error
-        return int(probe.getsockname()[1])
+            return int(probe.getsockname()[1])
+    except OSError as error:
+        raise ConfigError(
+            f"cannot listen on {host}: {error.strerror}; is it an address of this machine?"
+        ) from error

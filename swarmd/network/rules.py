@@ -22,9 +22,11 @@ from protocol import (
     ProtocolError,
     Reason,
     RejectedRecord,
+    body_key,
     check_stored,
     check_told,
     dht_id,
+    digest_of,
     place_status,
     publisher_key,
 )
@@ -130,6 +132,8 @@ class StorageRules:
             return Reason.EXPIRED
         if len(value) > RECORD_BYTES_MAX:
             return Reason.SIZE
+        if subkey is None and stored_at != dht_id(body_key(manifest.swarm_id, digest_of(value))):
+            return Reason.TOPIC  # before a record is read, which can take ten times as long as to hash it
         told = teller is not None and stored_at == dht_id(publisher_key(manifest.swarm_id, teller))
         seen = hashlib.sha256(
             repr((manifest.swarm_id, stored_at, subkey, expires, told)).encode() + value
@@ -143,6 +147,7 @@ class StorageRules:
             else:
                 check_stored(stored_at, subkey, value, expires, manifest=manifest, now=now)
         except RejectedRecord as error:
-            return error.reason
+            # The key of a plain value names this swarm, so no honest peer puts a record of another there.
+            return Reason.TOPIC if subkey is None and error.reason is Reason.SWARM else error.reason
         put_newest(self._verified, seen, None, VERIFIED_MAX)
         return None

@@ -124,6 +124,8 @@ class Shelf:
         if old is not None:
             self._drop(old.claim)
         if not (self._has_place(key, claim, now) and self._has_room(claim)):
+            if old is not None:  # there is no room for the newer one; the older one stays
+                self._keep(self._slots.setdefault(key, _Slot()), old)
             return False
         # the evicted entry may have been the last one in the slot
         slot = self._slots.setdefault(key, _Slot())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import os
 import socket
 import sys
 from contextlib import ExitStack
@@ -28,6 +29,17 @@ def test_a_port_that_is_not_for_everybody_comes_with_two_remedies(monkeypatch: p
     monkeypatch.setattr("swarmd.network.ports.socket.socket", Forbidding)
     with pytest.raises(ConfigError, match=r"port 443 .*Permission denied.*--announce.*ip_unprivileged_port"):
         require_free_port("127.0.0.1", 443)
+
+
+@pytest.mark.parametrize("error", [errno.EMFILE, errno.EAFNOSUPPORT])
+def test_a_socket_that_cannot_be_made_is_no_bug(monkeypatch: pytest.MonkeyPatch, error: int) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(error, os.strerror(error))
+
+    monkeypatch.setattr("swarmd.network.ports.socket.socket", refuse)
+    for ask in (lambda: require_free_port("::1", 443), lambda: free_port("::1")):
+        with pytest.raises(ConfigError, match=f"cannot listen on .*{os.strerror(error)}"):
+            ask()
 
 
 @pytest.mark.parametrize("port", [-1, 65_536, 10**20])

@@ -69,6 +69,14 @@ def test_the_same_value_again_is_held_already_and_an_older_or_other_one_is_refus
     assert shelf.bytes_held == len(b"newer") + BOOKKEEPING_BYTES
 
 
+def test_an_entry_stays_if_there_is_no_room_for_its_newer_version() -> None:
+    shelf = shelf_of(entries=1)
+    assert shelf.put_entry(KEY, b"a", b"old", 10.0, 0.0)
+    assert not shelf.put_entry(KEY, b"a", b"newer" * 1_000, 11.0, 0.0)
+    assert shelf.entries(KEY, 0.0)[b"a"].value == b"old"
+    assert shelf.bytes_held == len(b"old") + BOOKKEEPING_BYTES
+
+
 def test_a_key_is_either_plain_or_a_dictionary() -> None:
     shelf = shelf_of()
     assert shelf.put_plain(b"plain", b"v", 10.0, 0.0)

@@ -13,7 +13,9 @@ from protocol import (
     PeerId,
     Placement,
     Reason,
+    body_key,
     dht_id,
+    digest_of,
     place_announcement,
     place_body,
     place_status,
@@ -79,6 +81,20 @@ def test_a_swarm_that_is_not_known_or_another_accepts_nothing(
     for known in (None, manifest.model_copy(update={"name": "other"})):
         rules = StorageRules(lambda known=known: known)  # type: ignore[misc]
         assert not any(accepts(rules, placement) for placement in placements)
+
+
+def test_a_body_that_does_not_belong_there_is_refused_before_it_is_read(
+    memory: Any, manifest: Manifest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = memory.record(memory.key(1), NOW)
+    other = manifest.model_copy(update={"name": "other"})
+    rules = StorageRules(lambda: other)
+    at = dht_id(body_key(other.swarm_id, digest_of(body)))
+    assert rules.refusal(at, None, body, NOW + 60, NOW) is Reason.TOPIC, "a record of another swarm"
+    monkeypatch.setattr("swarmd.network.rules.check_stored", None)
+    elsewhere = dht_id(body_key(manifest.swarm_id, digest_of(body)))
+    for teller in (None, memory.key(2).peer_id):
+        assert rules.refusal(elsewhere, None, body, NOW + 60, NOW, teller) is Reason.TOPIC
 
 
 def test_only_the_publisher_is_believed_under_its_own_key_and_nobody_stores_there(
