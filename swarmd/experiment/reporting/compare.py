@@ -86,7 +86,10 @@ def compare(a: str, b: str, *, basis: Basis = "rounds", pairs: Pairs = "seed") -
             f"{a} has finished runs of the seeds {_list(one.runs)}, {b} of {_list(other.runs)}: none in "
             "common, so there are no pairs"
         )
-    _check_asked(a, b, [(one.runs[seed], other.runs[seed]) for seed in seeds])
+    both = [(one.runs[seed], other.runs[seed]) for seed in seeds]
+    _check_asked(a, b, both)
+    if pairs == "node":
+        _check_nodes(a, b, both)
     cuts = [cut_pair(ours, theirs, basis) for ours, theirs in _pairs(a, b, one, other, seeds, basis)]
     tasks = _differences(cuts, pairs)
     corrected = holm([found.p for found in tasks.values()])
@@ -156,6 +159,20 @@ def _check_asked(a: str, b: str, pairs: Sequence[tuple[RunResults, RunResults]])
                     f"{key}: {ours.asked[key]} in {a}, {theirs.asked[key]} in {b}: {why}, so they cannot be "
                     "compared in pairs"
                 )
+
+
+def _check_nodes(a: str, b: str, pairs: Sequence[tuple[RunResults, RunResults]]) -> None:
+    """Raise ConfigError if other nodes learned in one than in the other, because some attacked."""
+    for ours, theirs in pairs:
+        if ours.learners != theirs.learners:
+            raise ConfigError(
+                f"nodes {_numbers(ours.learners)} learned in {a}, and {_numbers(theirs.learners)} in {b}, "
+                "so they cannot be compared node by node: use --pairs seed"
+            )
+
+
+def _numbers(nodes: Sequence[int]) -> str:
+    return ", ".join(map(str, nodes))
 
 
 def _differences(cuts: Sequence[tuple[Cut, Cut]], pairs: Pairs) -> dict[str, Difference]:

@@ -1,6 +1,6 @@
 """Runs and configurations compared at equal cost, seed by seed; and the strongest solo control. Pure.
 
-Both runs of a pair are cut at what the cheaper one spent in all. Costs are of all nodes together, without
+Both runs of a pair are cut at what the cheaper one spent per node. Costs are means over nodes, without
 evaluations: rounds, generated tokens, wall-clock seconds, CPU seconds computed from unit prices, or the same
 at the prices of another model (`pricing`).
 """
@@ -60,7 +60,7 @@ def cost(run: RunResults, basis: Basis) -> Array:
             costs = run.charged()
         case machine:
             costs = run.charged(machine)
-    by_round: Array = costs.sum(axis=1)
+    by_round: Array = costs.mean(axis=1)  # attackers have no column, so numbers of nodes may differ
     return by_round
 
 

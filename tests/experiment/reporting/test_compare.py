@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from swarmd.errors import ConfigError
+from swarmd.experiment.reporting import compare as compare_module
 from swarmd.experiment.reporting.compare import compare, comparison_values, to_text
+from swarmd.experiment.reporting.results import RunResults
 from tests.experiment.made_up_results import run_lines, write_lines, write_results
 
 
@@ -58,6 +61,20 @@ def test_nodes_may_be_the_pairs(tmp_path) -> None:
     found = compare(f"{tmp_path}:2/2", f"{tmp_path}:4/0", pairs="node")
     assert found.own.difference.values == pytest.approx((0.1, 0.1, 0.2, 0.2))
     assert found.own.p == 2 / 2**4
+
+
+def test_nodes_are_no_pairs_if_others_learned_on_the_other_side(tmp_path, monkeypatch) -> None:
+    write_results(tmp_path)
+    pairs_of = compare_module._check_asked
+
+    def one_attacked(a: str, b: str, pairs: list[tuple[RunResults, RunResults]]) -> None:
+        pairs_of(a, b, pairs)
+        pairs[:] = [(ours, replace(theirs, learners=(1, 2))) for ours, theirs in pairs]
+
+    monkeypatch.setattr(compare_module, "_check_asked", one_attacked)
+    with pytest.raises(ConfigError, match=r"nodes 0, 1 learned in .*, and 1, 2 in .*: use --pairs seed"):
+        compare(f"{tmp_path}:2/2", f"{tmp_path}:4/0", pairs="node")
+    compare(f"{tmp_path}:2/2", f"{tmp_path}:4/0", pairs="seed")
 
 
 def test_only_common_seeds_of_two_folders_are_used_and_the_others_named(tmp_path) -> None:

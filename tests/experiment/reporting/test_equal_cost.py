@@ -3,6 +3,8 @@ cost."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -19,6 +21,17 @@ def test_a_part_of_a_round_counts_as_that_part() -> None:
 
 def test_a_round_that_cost_nothing_is_paid_until_the_budget_is_spent() -> None:
     assert rounds_paid(np.array([0.0, 10.0, 0.0, 10.0]), 10) == pytest.approx([1, 1, 0, 0])
+
+
+def test_runs_with_fewer_learners_are_not_cheaper() -> None:
+    both = made_up_run([0.5, 0.7])
+    twice = {
+        name: np.repeat(getattr(both, name), 2, axis=1) for name in ("reward_own", "reward_mixed", "tokens")
+    }
+    phases = {name: np.repeat(spent, 2, axis=1) for name, spent in both.phases.items()}
+    more = replace(both, learners=(0, 1), phases=phases, **twice)
+    for basis in ("tokens", "time"):
+        assert [found.rounds for found in cut_pair(both, more, basis)] == [2, 2]
 
 
 def test_an_unlucky_round_that_cost_more_counts_no_more_than_another() -> None:
