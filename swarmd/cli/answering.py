@@ -113,7 +113,7 @@ def answer(
             )
         else:
             samples = policy.greedy([prompt], progress=progress, should_stop=should_stop, written=written)
-        answers = [Answer(each.text, each.finished, len(each.token_ids)) for each in samples]
+        answers = [Answer(each.text, policy.has_ended(each), len(each.token_ids)) for each in samples]
         if listener is not None:
             listener.end(answers[0])
         return answers
@@ -164,7 +164,10 @@ async def answer_task(
             in_model_thread=asyncio.to_thread,
         )
         [scores] = await score(runner, [question], [episodes])
-        return [_answer(each, found.reward) for each, found in zip(episodes, scores, strict=True)]
+        return [
+            _answer(each, found.reward, has_ended=policy.has_ended(each.samples[-1]))
+            for each, found in zip(episodes, scores, strict=True)
+        ]
 
     answers, untrained = await complete(), None
     if manner.both:
@@ -174,10 +177,10 @@ async def answer_task(
     return Reply(question.text, answers, untrained, images=question.images)
 
 
-def _answer(episode: Episode[Sample], reward: float) -> Answer:
+def _answer(episode: Episode[Sample], reward: float, *, has_ended: bool) -> Answer:
     text = transcript(episode.texts, episode.observations[: len(episode.texts) - 1])
     tokens = sum(len(sample.token_ids) for sample in episode.samples)
-    return Answer(text, episode.samples[-1].finished, tokens, reward)
+    return Answer(text, has_ended, tokens, reward)
 
 
 def family_of(manifest: Manifest, name: str) -> TaskFamily:

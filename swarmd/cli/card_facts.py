@@ -13,6 +13,7 @@ from swarmd.cli.model_card import Facts, HeldOut, Swarm
 from swarmd.observe import SelfEvaluation
 from swarmd.step.evaluation import wilson_interval
 from swarmd.storage import Home
+from swarmd.storage.held_out import ASKED_BYTES
 from swarmd.storage.provenance import read_learned, read_untrained
 
 if TYPE_CHECKING:
@@ -27,6 +28,14 @@ class _Progress(BaseModel):
     """The part of a checkpoint's progress that the card shows; `step/progress.py` writes it."""
 
     evaluation: SelfEvaluation | None = None
+    best_asked: str = ""
+    """Digests of the questions of the best evaluation, joined; missing in checkpoints of earlier versions."""
+
+    @property
+    def asked(self) -> list[bytes]:
+        """These digests, one by one."""
+        joined = bytes.fromhex(self.best_asked)
+        return [joined[start : start + ASKED_BYTES] for start in range(0, len(joined), ASKED_BYTES)]
 
 
 def gather(
@@ -70,7 +79,7 @@ def _held_out(checkpoint: Checkpoint, home: Home | None) -> HeldOut:
         found = _Progress.model_validate(checkpoint.state.get("progress") or {})
     except ValidationError:  # written by a version that stores it differently
         found = _Progress()
-    counts = {} if home is None else read_untrained(home.database_path, checkpoint.step)
+    counts = {} if home is None else read_untrained(home.database_path, checkpoint.step, found.asked)
     return HeldOut(before=_measured(counts) if counts else None, after=found.evaluation)
 
 

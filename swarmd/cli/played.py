@@ -9,6 +9,7 @@ from typing import Any
 from swarmd.cli.peer_table import counted_peers, short_age
 from swarmd.names import named
 from swarmd.observe import printable
+from swarmd.observe.play import ANSWERS_MAX
 
 SHOWN = 10  # the newest answers; `--json` shows all that the daemon reports
 
@@ -19,7 +20,8 @@ def answer_lines(found: Mapping[str, Any], now: float | None = None) -> list[str
     answers = found["answers"]
     if not answers:
         return ["no answers so far"]
-    lines = [f"answers so far: {len(answers)}, newest first"]
+    head = "answers so far" if len(answers) < ANSWERS_MAX else "the newest answers"
+    lines = [f"{head}: {len(answers)}, newest first"]
     for answer in answers[:SHOWN]:
         age = short_age(now - answer["at"])
         tries = f"{answer['right']} of {answer['attempts']} right"

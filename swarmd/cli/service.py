@@ -87,7 +87,7 @@ def install(
         command=[*_swarmd(), "join", f"--home={path}", *of_all, *arguments(given)],
         description=f"swarmd {peer}",
         memory_max=memory_max,
-        writable=list(_writable(config.policy.model, config.network.address_file)),
+        writable=list(_writable(config.network.address_file)),
         environment={
             name: value
             for name, value in sorted(os.environ.items())
@@ -165,7 +165,7 @@ def _swarmd() -> list[str]:
 def _absolute(given: Given) -> dict[str, object]:
     """Make paths absolute, because the service runs in a different directory."""
     found = {key: value for key, value in given.items() if isinstance(value, Path)}
-    for key in ("policy.model", "swarm"):
+    for key in ("policy.model", "learning.judge", "learning.reward_model", "swarm"):
         name = given[key]
         if isinstance(name, str) and os.path.exists(name):  # noqa: PTH110  false if too long
             found[key] = Path(name)
@@ -189,15 +189,12 @@ def _at(home: Path) -> str:
     return "" if home == home_path(DEFAULT_HOME) else f" --home {shlex.quote(str(home))}"
 
 
-def _writable(model: str, address_file: Path | None) -> Iterator[Path]:
+def _writable(address_file: Path | None) -> Iterator[Path]:
     """Yield what a peer writes outside its home."""
-    from swarmd.model_names import INSIDE
-
     if address_file is not None:
         yield address_file.parent
-    if model not in INSIDE and not Path(model).is_absolute():
-        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-        hub = Path(os.environ.get("HF_HOME") or cache / "huggingface")
-        hub.mkdir(parents=True, exist_ok=True)
-        yield hub
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    hub = Path(os.environ.get("HF_HOME") or cache / "huggingface")
+    hub.mkdir(parents=True, exist_ok=True)
+    yield hub  # for the model, and for the judges that a manifest may name
     yield from (Path.home() / name for name in CACHES)

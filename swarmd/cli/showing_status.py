@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,11 +13,12 @@ from rich.text import Text
 from swarmd.cli.peer_table import peer_table
 from swarmd.cli.status_screen import screen
 from swarmd.errors import SwarmdError
-from swarmd.observe import ask_status, printable
+from swarmd.observe import NoDaemonError, ask_status, printable
 from swarmd.places import socket_path
 
 if TYPE_CHECKING:
     from swarmd.observe import StatusSnapshot
+    from swarmd.storage import Home
 
 WATCH_EVERY_S = 2.0  # refresh interval: a snapshot costs the daemon a few milliseconds
 
@@ -59,7 +61,24 @@ def watch_status(home: Path, *, everything: bool) -> None:
 
 
 def _look(home: Path, *, everything: bool) -> RenderableType:
+    """Return what to show of the daemon in `home`, or of each daemon of `join --devices`."""
     try:
         return render(ask_status(home, socket_path(home)), everything=everything)
+    except NoDaemonError as error:
+        if not (homes := _devices(home)):
+            return Text(printable(str(error)), style="yellow")
+        return Group(*(part for each in homes for part in _titled(each, everything=everything)))
     except SwarmdError as error:
         return Text(printable(str(error)), style="yellow")
+
+
+def _devices(home: Path) -> Sequence[Home]:
+    if not (home / "devices").is_dir():
+        return ()
+    from swarmd.fleet import device_homes
+
+    return device_homes(home)
+
+
+def _titled(home: Home, *, everything: bool) -> tuple[RenderableType, RenderableType]:
+    return Text(f"── {home.path.name}", style="bold"), _look(home.path, everything=everything)

@@ -110,13 +110,15 @@ def load_subject(
     """
     from swarmd.hardware.arrangement import Workload
     from swarmd.policy import load_policy, prepare_plan
-    from swarmd.step.suiting import images_expected, shows_images
+    from swarmd.step.suiting import images_expected, shows_images, with_default_model
     from swarmd.step.trained_on import examples_of, locate_base, with_model_of
 
     home = Home(wanted.home)
     config = load_config(home.path, wanted.settings)
     checkpoint = find_checkpoint(wanted, home, config.storage.checkpoints_kept)
     policy_config = _policy_config(config.policy, checkpoint, wanted)
+    if checkpoint is None:
+        policy_config = with_default_model(policy_config, manifest)
     policy_config = with_model_of(policy_config, checkpoint)
     work = Workload(
         own_groups=at_once,
@@ -157,10 +159,10 @@ def _policy_config(config: PolicyConfig, checkpoint: Checkpoint | None, wanted: 
 
 def saved_settings(checkpoint: Checkpoint | None) -> dict[str, Any]:
     """Return the policy settings that the weights were trained with. Weights of an earlier version name
-    none.
+    none, or leave out what was empty.
     """
     saved = None if checkpoint is None else checkpoint.state.get("policy")
-    return saved if isinstance(saved, dict) else {}
+    return {"stop": [], "template_args": {}, **saved} if isinstance(saved, dict) else {}
 
 
 def find_checkpoint(wanted: Wanted, home: Home, kept: int) -> Checkpoint | None:

@@ -82,11 +82,15 @@ class AnswerView(_View):
     """Peers that pulled it from here. Known: the connection proves who pulled."""
 
 
+ANSWERS_MAX = 100
+"""Answers in one list, the newest: several screens."""
+
+
 class AnswersView(_View):
     """The answers that people gave at this home."""
 
     answers: tuple[AnswerView, ...]
-    """Newest first."""
+    """Newest first, at most ANSWERS_MAX."""
     taught_claimed: int = 0
     """Parties that say that these answers taught them."""
     claimed: tuple[CreditedPeer, ...] = ()

@@ -19,7 +19,15 @@ from swarmd.gossip import GroupOffer
 from swarmd.groups import ScoredGroup
 from swarmd.observe.credit import Credit
 from swarmd.observe.person_name import read_name
-from swarmd.observe.play import AnswersView, AnswerView, QuestionView, SentView, TriesView, VerdictView
+from swarmd.observe.play import (
+    ANSWERS_MAX,
+    AnswersView,
+    AnswerView,
+    QuestionView,
+    SentView,
+    TriesView,
+    VerdictView,
+)
 from swarmd.people.attempts import BLANK, group_of, is_right, read_attempt, read_attempts
 from swarmd.people.failures import Asked, Failures, Tally
 from swarmd.step.offering import to_offer
@@ -34,9 +42,6 @@ WAITING_MAX = 16
 
 OFFER_EVERY_S = 1.0
 """Interval of checking whether a new round has begun, because there is room at the beginning of a round."""
-
-SHOWN = 100
-"""Earlier answers in one list: several screens."""
 
 GIST_CHARS = 60
 """Characters of a question's last line, stored with its answer: one terminal line. The first lines of a
@@ -189,7 +194,7 @@ class Desk:
         """See `Play`."""
         credit = self._credit()
         return AnswersView(
-            answers=tuple(map(_view, self._answers.newest(SHOWN))),
+            answers=tuple(map(_view, self._answers.newest(ANSWERS_MAX))),
             taught_claimed=credit.people_taught_claimed,
             claimed=tuple(peer for peer in credit.claimed if peer.people),
         )

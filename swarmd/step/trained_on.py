@@ -32,16 +32,13 @@ _EXAMPLES = TypeAdapter(
 def how_it_is_asked(config: PolicyConfig) -> dict[str, JsonValue]:
     """The settings needed to load the weights again, and those that shaped the prompts and endings in
     training."""
-    asked: dict[str, JsonValue] = {
+    return {
         "model": config.model,
         "lora_rank": config.lora_rank,
         "lora_alpha": config.lora_alpha,
+        "stop": list(config.stop),
+        "template_args": dict(config.template_args),
     }
-    if config.stop:
-        asked["stop"] = list(config.stop)
-    if config.template_args:
-        asked["template_args"] = dict(config.template_args)
-    return asked
 
 
 def examples_state(examples: tuple[Example, ...]) -> JsonValue:

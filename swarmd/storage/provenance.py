@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,9 +60,12 @@ def read_learned(database: Path, step: int) -> Learned | None:
     return Learned(steps, int(own), int(external), teachers)
 
 
-def read_untrained(database: Path, step: int) -> dict[str, tuple[int, int]]:
+def read_untrained(database: Path, step: int, asked: Collection[bytes] = ()) -> dict[str, tuple[int, int]]:
     """Return task -> (right, asked) of the untrained model, on the held-out questions that the weights were
     also asked up to `step`. Empty if unknown.
+
+    `asked`: digests of the questions (`Sitting.asked`) that count; none means all. After a change of the
+    swarm's rules there are others.
 
     Raises StorageError if the database cannot be read.
     """
@@ -73,14 +76,14 @@ def read_untrained(database: Path, step: int) -> dict[str, tuple[int, int]]:
         if not connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'held_out'").fetchall():
             return {}  # a home of an earlier version
         rows = connection.execute(
-            "SELECT answers FROM held_out WHERE untrained AND (model, asked) IN"
+            "SELECT asked, answers FROM held_out WHERE untrained AND (model, asked) IN"
             " (SELECT model, asked FROM held_out WHERE NOT untrained AND step <= ?)",
             (step,),
         )
-        for (answers,) in rows:
+        for answers in [answers for found, answers in rows if not asked or found in asked]:
             for task, marks in json.loads(answers).items():  # "1" for each right answer, "0" for a wrong one
-                right, asked = counts.get(task, (0, 0))
-                counts[task] = right + marks.count("1"), asked + len(marks)
+                right, count = counts.get(task, (0, 0))
+                counts[task] = right + marks.count("1"), count + len(marks)
     return counts
 
 

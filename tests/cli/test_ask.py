@@ -222,6 +222,16 @@ def test_answers_are_shown_line_by_line_without_control_characters(capsys) -> No
     ]
 
 
+def test_an_answer_that_a_stop_text_ended_is_not_cut_off(trained, monkeypatch) -> None:
+    subject = Subject(trained, "tiny", "here", 4)
+    rng = torch.Generator().manual_seed(0)
+    for ended in (True, False):
+        monkeypatch.setattr(trained, "has_ended", lambda sample, ended=ended: ended)
+        for samples in (0, 2):
+            found = answer(subject, QUESTION, Manner(samples=samples, both=False), rng=rng).answers
+            assert {each.finished for each in found} == {ended}
+
+
 def test_an_answer_is_heard_while_it_grows_and_is_the_same_as_unheard(trained, make_policy) -> None:
     subject = Subject(trained, "tiny", "here", 4, make_policy().trainable_state())
     rng = torch.Generator().manual_seed(0)

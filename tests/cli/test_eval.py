@@ -8,14 +8,19 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from protocol import Manifest
+from swarmd.cli import evaluate as evaluate_command
+from swarmd.cli import subject as subject_module
 from swarmd.cli.evaluate import Exam, _take
 from swarmd.cli.exam_progress import ExamProgress
-from swarmd.cli.subject import Subject
+from swarmd.cli.subject import Subject, Wanted
+from swarmd.config import PolicyConfig
+from swarmd.errors import ModelError
 from swarmd.images import Images
 from swarmd.model import Base
 from swarmd.policy import Policy
@@ -116,6 +121,54 @@ def test_a_model_without_a_home_is_scored_as_it_is_published_and_makes_none(
         assert list(scored["pass_at"]) == ["1", "2", "4"]
     assert not (tmp_path / ".swarmd").exists()
     assert swarmd(*arguments).out == first.out, "the same command gives the same numbers"
+
+
+def test_untrained_weights_are_shown_the_examples_of_the_settings(
+    swarmd, home, tiny_model_dir, tasks, make_policy, monkeypatch
+) -> None:
+    shown: list[int] = []
+
+    async def solved(runner: object, manifest: object, count: int) -> tuple[()]:
+        shown.append(count)
+        return ()
+
+    monkeypatch.setattr(evaluate_command, "solved_examples", solved)
+    monkeypatch.setenv("SWARMD_POLICY__EXAMPLES", "2")
+    asked = ("eval", "--tasks", tasks, "--questions", 2)
+    assert swarmd(*asked, "--model", tiny_model_dir).code == 0
+    assert swarmd(*asked, "--model", tiny_model_dir, "--examples", 1).code == 0
+    save(home, make_policy(), 4, policy={"model": str(tiny_model_dir), "lora_rank": None})
+    assert swarmd(*asked, "--home", home.path).code == 0, "weights have the examples of their training"
+    assert shown == [2, 1]
+
+
+def test_the_vision_model_answers_about_images_unless_another_is_named(swarmd, tmp_path, monkeypatch) -> None:
+    planned: list[str] = []
+
+    def plan(config: PolicyConfig, *_: object, **__: object) -> None:
+        planned.append(config.model)
+        raise ModelError("this far")
+
+    monkeypatch.setattr("swarmd.policy.prepare_plan", plan)
+    Home.open(tmp_path / "fresh")
+    for more in ((), ("--model", "embedded")):
+        swarmd("eval", "--tasks", "visual", "--questions", 2, "--home", tmp_path / "fresh", *more)
+    assert planned == ["embedded-visual", "embedded"]
+
+
+def test_a_named_checkpoint_is_asked_as_it_was_trained_and_not_as_the_home(tmp_path) -> None:
+    of_home = PolicyConfig(stop=("</answer>",), template_args={"enable_thinking": False}, temperature=0.5)
+    earlier: Any = SimpleNamespace(state={"policy": {"model": "embedded"}})
+    for checkpoint, settings in ((tmp_path, {}), (None, {})):
+        wanted = Wanted(tmp_path, False, checkpoint, settings)
+        found = subject_module._policy_config(of_home, earlier, wanted)
+        kept = checkpoint is None
+        assert (found.stop, found.template_args) == (
+            (of_home.stop, of_home.template_args) if kept else ((), {})
+        )
+        assert found.temperature == 0.5
+    flags = Wanted(tmp_path, False, tmp_path, {"policy": {"stop": ["."]}})
+    assert subject_module._policy_config(of_home, earlier, flags).stop == (".",)
 
 
 def test_a_home_in_the_environment_does_not_outdo_a_model_on_the_command_line(

@@ -73,8 +73,22 @@ def test_files_named_from_here_are_found_from_elsewhere(
     assert f'ReadWritePaths="-{tmp_path}"' in unit(programs)
 
 
-def test_a_model_of_the_hub_may_be_downloaded(swarmd, programs: Programs, tmp_path: Path) -> None:
-    done = swarmd("service", "install", "--model", "Qwen/Qwen2.5-0.5B-Instruct")
+def test_a_judge_named_from_here_is_found_from_elsewhere(
+    swarmd, programs: Programs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "judge").mkdir()
+    done = swarmd("service", "install", "--judge", "./judge", "--reward-model", "judge")
+    assert done.code == 0, done.err
+    assert f'"--judge={tmp_path}/judge"' in unit(programs)
+    assert f'"--reward-model={tmp_path}/judge"' in unit(programs)
+
+
+@pytest.mark.parametrize("model", ["Qwen/Qwen2.5-0.5B-Instruct", "embedded"])
+def test_models_of_the_hub_and_judges_may_be_downloaded(
+    swarmd, programs: Programs, tmp_path: Path, model: str
+) -> None:
+    done = swarmd("service", "install", "--model", model)
     assert done.code == 0, done.err
     assert f'ReadWritePaths="-{tmp_path}/.cache/huggingface"' in unit(programs)
     assert (tmp_path / ".cache/huggingface").is_dir()

@@ -289,6 +289,20 @@ def test_watching_redraws_until_interrupted_and_says_when_the_daemon_is_gone(
     assert "no daemon is running" in outcome.out
 
 
+def test_watching_a_home_of_devices_shows_each_of_them(swarmd, tmp_path, monkeypatch) -> None:
+    def sleep(_: float) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("swarmd.cli.showing_status.time.sleep", sleep)
+    for name in ("cuda-0", "cuda-1"):
+        Home.open(tmp_path / "devices" / name).key()
+    with daemon_in(tmp_path / "devices" / "cuda-0"):
+        out = swarmd("status", "--watch", "--home", tmp_path).out
+    assert "── cuda-0" in out
+    assert named(SNAPSHOT.peer_id) in out
+    assert out.index("── cuda-1") < out.index("no daemon is running")
+
+
 def test_a_flood_of_names_does_not_scroll_the_known_away(swarmd, tmp_path) -> None:
     names = tuple(PeerView(peer_id=f"12D3KooWname{n:07}") for n in range(1_000))
     with daemon_in(tmp_path, SNAPSHOT.model_copy(update={"peers": (*SNAPSHOT.peers, *names)})):

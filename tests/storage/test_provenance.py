@@ -84,6 +84,7 @@ def test_the_untrained_model_is_known_on_the_questions_that_the_weights_were_ask
     connection.close()
     assert read_untrained(path, 8) == {"gcd": (1, 4), "bits": (2, 2)}
     assert read_untrained(path, 12) == {"gcd": (5, 8), "bits": (2, 2)}
+    assert read_untrained(path, 12, [b"second"]) == {"gcd": (4, 4)}, "the first are of earlier rules"
     assert read_untrained(path, 7) == {}
 
 
