@@ -8,6 +8,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -195,6 +196,7 @@ def _writable(address_file: Path | None) -> Iterator[Path]:
         yield address_file.parent
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     hub = Path(os.environ.get("HF_HOME") or cache / "huggingface")
-    hub.mkdir(parents=True, exist_ok=True)
+    with suppress(OSError):  # then a download fails later, if there is one, and says why
+        hub.mkdir(parents=True, exist_ok=True)
     yield hub  # for the model, and for the judges that a manifest may name
     yield from (Path.home() / name for name in CACHES)

@@ -14,7 +14,7 @@ from swarmd.step.mixing import GroupCosts, Mix, choose_mix
 from swarmd.step.verification import Verification
 
 OWN_PHASES = ("questions", "generating", "scoring")
-PROBE_STEPS = 16  # per group pulled only to measure its cost: at most a few percent of what the steps cost
+PROBE_STEPS = 16  # per group pulled only to measure its cost: a few percent of what the steps cost, usually
 DEMAND_STEPS = 8  # groups arrive several steps after the request, so demand follows the mean
 
 
@@ -62,7 +62,7 @@ class Mixing:
         """
         self._wanted.append(wanted)
         groups = math.ceil(sum(self._wanted) / len(self._wanted))
-        return Demand(groups, step_s) if groups else Demand(1, PROBE_STEPS * step_s)
+        return Demand(groups, step_s) if groups else Demand(1, PROBE_STEPS * GossipLimits().overpull * step_s)
 
     def _costs(self) -> GroupCosts | None:
         record_s = self._verification.record_s

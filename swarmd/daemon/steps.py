@@ -289,7 +289,8 @@ class StepLoop:
             shares=shares,
             has_own=own > 0,
         )
-        if (lack := self._external_lack.see(wanted, len(drawn.groups), own or int(studies))) is not None:
+        lack = self._external_lack.see(wanted, len(drawn.groups), own or int(studies))
+        if lack is not None and not studies:  # a step that studies uses no external groups
             parts.events.emit("external_short", message=lack, wanted=wanted, had=len(drawn.groups))
         if drawn.other_tokenizer and not self._tokenizers_told:
             self._tokenizers_told = True  # only once, not at every step

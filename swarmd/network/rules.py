@@ -132,9 +132,11 @@ class StorageRules:
             return Reason.EXPIRED
         if len(value) > RECORD_BYTES_MAX:
             return Reason.SIZE
-        if subkey is None and stored_at != dht_id(body_key(manifest.swarm_id, digest_of(value))):
-            return Reason.TOPIC  # before a record is read, which can take ten times as long as to hash it
         told = teller is not None and stored_at == dht_id(publisher_key(manifest.swarm_id, teller))
+        if subkey is None and stored_at != dht_id(body_key(manifest.swarm_id, digest_of(value))):
+            # Before a record is read, which can take ten times as long as to hash it. It may be sound in
+            # another swarm, or in an earlier version of this one.
+            return Reason.TOPIC if told else Reason.SWARM
         seen = hashlib.sha256(
             repr((manifest.swarm_id, stored_at, subkey, expires, told)).encode() + value
         ).digest()

@@ -100,9 +100,10 @@ class Progress:
         """
         self.evaluation = found
         best = self.best if self.best_asked in ("", asked) else None
+        self.best_asked = asked
         if best is not None and (found.questions, found.success) <= (best.questions, best.success):
             return False
-        self.best, self.best_asked = found, asked
+        self.best = found
         return True
 
     def to_state(self) -> dict[str, JsonValue]:

@@ -34,6 +34,7 @@ of wall-clock time may have met a busy machine."""
 
 PATIENCE_S = 3.0  # per request while others wait: a hundred times what good groups take on an idle machine
 PATIENCE_TIMES = 5.0  # on a busy machine: multiple of what recent requests took
+SURGE = 2.0  # times the running mean: what one record counts as at most, beyond `FREE_S`
 USUAL_WEIGHT = 0.2  # of the latest request in the running mean, which then covers about five
 
 
@@ -103,7 +104,7 @@ class Verification:
         self._monotonic = monotonic
         self._usual_s = 0.0
         self.record_s: float | None = None
-        """Recent CPU seconds per verified group, each counted as `FREE_S` at most; None before the first."""
+        """Recent CPU seconds per verified group, with a bound on each; None before the first."""
         self.accounts = accounts or Accounts()
 
     async def check(self, records: Sequence[VerifiedRecord]) -> list[Outcome]:
@@ -169,7 +170,8 @@ class Verification:
 
     def _charge(self, publisher: PeerId, outcome: Outcome, cost: _Cost) -> None:
         if isinstance(outcome, ScoredGroup):
-            cpu_s = min(cost.cpu_s, FREE_S)  # one costly record says little about the others
+            # One costly record says little about the others. If all are costly, the mean follows.
+            cpu_s = min(cost.cpu_s, max(FREE_S, SURGE * (self.record_s or 0.0)))
             usual = cpu_s if self.record_s is None else self.record_s
             self.record_s = usual + (cpu_s - usual) * USUAL_WEIGHT
             self.accounts.charge_good(publisher, cost.cpu_s, self._monotonic())

@@ -8,6 +8,7 @@ from protocol import PeerId
 from swarmd.config import LearningConfig
 from swarmd.daemon.mixing import DEMAND_STEPS, PROBE_STEPS, Mixing
 from swarmd.gossip import Demand
+from swarmd.gossip.limits import GossipLimits
 from swarmd.learning import Experience
 from swarmd.step.accounts import FREE_S
 from swarmd.step.mixing import Mix
@@ -68,7 +69,7 @@ def test_what_is_asked_of_others_follows_the_last_steps(verification) -> None:
     ]
     for _ in range(DEMAND_STEPS):
         asked = mixing.demand(0, 2.0)
-    assert asked == Demand(1, PROBE_STEPS * 2.0), "to measure what verifying costs"
+    assert asked == Demand(1, PROBE_STEPS * GossipLimits().overpull * 2.0), "to measure what verifying costs"
 
 
 def test_one_costly_record_does_not_end_sharing(verification, experience) -> None:
@@ -82,3 +83,6 @@ def test_one_costly_record_does_not_end_sharing(verification, experience) -> Non
             PeerId(peer(1)), external_group(0, publisher=peer(1)), _Cost(cpu_s=0.01, clock_s=0.01)
         )
     assert mixing.next(experience) == Mix(4, 4)
+    for _ in range(80):
+        verification._charge(PeerId(peer(1)), external_group(0, publisher=peer(1)), _Cost(5.0, 5.0))
+    assert verification.record_s == pytest.approx(5.0, rel=0.05), "a lasting cost is followed"

@@ -71,7 +71,7 @@ def bases_of(runs: Sequence[RunResults]) -> tuple[Basis, ...]:
 
 
 def cut_pair(one: RunResults, other: RunResults, basis: Basis) -> tuple[Cut, Cut]:
-    """Return both runs, cut at what the cheaper one spent in all."""
+    """Return both runs, cut at what the cheaper one spent per node."""
     budget = min(float(cost(run, basis).sum()) for run in (one, other))
     return cut(one, basis, budget), cut(other, basis, budget)
 
