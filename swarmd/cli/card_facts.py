@@ -13,7 +13,6 @@ from swarmd.cli.model_card import Facts, HeldOut, Swarm
 from swarmd.observe import SelfEvaluation
 from swarmd.step.evaluation import wilson_interval
 from swarmd.storage import Home
-from swarmd.storage.held_out import ASKED_BYTES
 from swarmd.storage.provenance import read_learned, read_untrained
 
 if TYPE_CHECKING:
@@ -28,14 +27,8 @@ class _Progress(BaseModel):
     """The part of a checkpoint's progress that the card shows; `step/progress.py` writes it."""
 
     evaluation: SelfEvaluation | None = None
-    best_asked: str = ""
-    """Digests of the questions of the best evaluation, joined; missing in checkpoints of earlier versions."""
-
-    @property
-    def asked(self) -> list[bytes]:
-        """These digests, one by one."""
-        joined = bytes.fromhex(self.best_asked)
-        return [joined[start : start + ASKED_BYTES] for start in range(0, len(joined), ASKED_BYTES)]
+    asked: tuple[str, ...] = ()
+    """Its questions, as digests in hex; missing in checkpoints of earlier versions."""
 
 
 def gather(
@@ -79,7 +72,8 @@ def _held_out(checkpoint: Checkpoint, home: Home | None) -> HeldOut:
         found = _Progress.model_validate(checkpoint.state.get("progress") or {})
     except ValidationError:  # written by a version that stores it differently
         found = _Progress()
-    counts = {} if home is None else read_untrained(home.database_path, checkpoint.step, found.asked)
+    asked = list(map(bytes.fromhex, found.asked))
+    counts = {} if home is None else read_untrained(home.database_path, checkpoint.step, asked)
     return HeldOut(before=_measured(counts) if counts else None, after=found.evaluation)
 
 

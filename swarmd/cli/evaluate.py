@@ -131,12 +131,13 @@ def evaluate(
     """
     path = home_path(home)
     wanted = Wanted(path, _is_typed(context, "home"), checkpoint, overrides({"policy.model": model, **given}))
+    policy = load_config(path, wanted.settings).policy
     if checkpoint is None:
-        foresee_policy(load_config(path, wanted.settings).policy, Home(path))
+        foresee_policy(policy, Home(path))
     wanted.require_home()
     shown = given["policy.examples"]
     if shown is None and (wanted.is_published_model or wanted.is_untrained()):  # none were chosen in training
-        shown = load_config(path, wanted.settings).policy.examples
+        shown = policy.examples
     exam = _exam(tasks, path, seed, count, samples, constant, shown)
     if wanted.is_untrained():
         typer.echo(f"{path} has no trained weights yet: this scores its untrained model", err=True)

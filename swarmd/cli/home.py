@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from swarmd import places
 from swarmd.errors import ConfigError
 from swarmd.user_paths import looking_at, path_of
+
+if TYPE_CHECKING:
+    from swarmd.storage import Home
 
 HomeOption = Annotated[
     Path,
@@ -50,6 +54,17 @@ def model_option(verb: str) -> Any:
         help=f"Alone: {verb} this published model. With --home or --checkpoint: the base model of those "
         "weights, if it was moved.",
     )
+
+
+def homes_of_devices(path: Path) -> Sequence[Home]:
+    """Return the homes of `join --devices` under `path`; empty if it is that of one peer, which is found out
+    without loading anything. Raises ConfigError.
+    """
+    if not (path / "devices").is_dir():
+        return ()
+    from swarmd.fleet import device_homes
+
+    return device_homes(path)
 
 
 def home_path(home: Path) -> Path:

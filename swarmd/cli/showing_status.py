@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console, Group, RenderableType
 from rich.text import Text
 
+from swarmd.cli.home import homes_of_devices
 from swarmd.cli.peer_table import peer_table
 from swarmd.cli.status_screen import screen
 from swarmd.errors import SwarmdError
@@ -64,20 +64,10 @@ def _look(home: Path, *, everything: bool) -> RenderableType:
     """Return what to show of the daemon in `home`, or of each daemon of `join --devices`."""
     try:
         return render(ask_status(home, socket_path(home)), everything=everything)
-    except NoDaemonError as error:
-        if not (homes := _devices(home)):
-            return Text(printable(str(error)), style="yellow")
-        return Group(*(part for each in homes for part in _titled(each, everything=everything)))
     except SwarmdError as error:
+        if isinstance(error, NoDaemonError) and (homes := homes_of_devices(home)):
+            return Group(*(part for each in homes for part in _titled(each, everything=everything)))
         return Text(printable(str(error)), style="yellow")
-
-
-def _devices(home: Path) -> Sequence[Home]:
-    if not (home / "devices").is_dir():
-        return ()
-    from swarmd.fleet import device_homes
-
-    return device_homes(home)
 
 
 def _titled(home: Home, *, everything: bool) -> tuple[RenderableType, RenderableType]:

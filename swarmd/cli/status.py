@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from swarmd.cli.home import DEFAULT_HOME, HomeOption, home_path
+from swarmd.cli.home import DEFAULT_HOME, HomeOption, home_path, homes_of_devices
 from swarmd.errors import ConfigError, SwarmdError
 from swarmd.observe import NoDaemonError, StartingError, ask_status
 from swarmd.places import socket_path
@@ -62,7 +61,7 @@ def status(
     try:
         snapshot = ask_status(path, socket_path(path))
     except NoDaemonError as error:
-        if (path / "devices").is_dir() and (found := _device_homes(path)):
+        if found := homes_of_devices(path):
             raise typer.Exit(_show_devices(found, as_json, everything=everything)) from error
         typer.echo(str(error) if isinstance(error, StartingError) else f"error: {error}", err=True)
         raise typer.Exit(NO_DAEMON) from error
@@ -72,12 +71,6 @@ def status(
         from swarmd.cli.showing_status import show
 
         show(snapshot, everything=everything)
-
-
-def _device_homes(path: Path) -> Sequence[Home]:
-    from swarmd.fleet import device_homes
-
-    return device_homes(path)
 
 
 def _show_devices(homes: Sequence[Home], as_json: bool, *, everything: bool) -> int:

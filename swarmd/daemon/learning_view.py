@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Iterable, Sequence
 
 from swarmd import observe
 from swarmd.daemon.held_out_parts import PARTS
@@ -22,15 +22,20 @@ class LearningView:
     def __init__(self, database: Database, model: str) -> None:
         self._database = database
         self._model = model
-        self._asked: frozenset[bytes] | None = None
+        self._asked: tuple[bytes, ...] = ()
         self._held_out: Learning | None = None
 
-    def asks(self, asked: Collection[bytes]) -> None:
-        """Leave out answers to any other questions than `asked` (`Sitting.asked`): an earlier version of the
-        swarm's rules may have had others. Until this is called, none are left out.
+    @property
+    def asked(self) -> tuple[bytes, ...]:
+        """Digests of the questions that count (`Sitting.asked`); empty until they were drawn."""
+        return self._asked
+
+    def asks(self, asked: Iterable[bytes]) -> None:
+        """Leave out answers to any other questions than `asked`: an earlier version of the swarm's rules may
+        have had others. Until this is called, none are left out.
         """
-        if self._asked != frozenset(asked):
-            self._asked = frozenset(asked)
+        if self._asked != (asked := tuple(asked)):
+            self._asked = asked
             self.changed()
 
     def changed(self) -> None:
@@ -46,7 +51,7 @@ class LearningView:
         return self._of_these_rules(self._database.held_out.latest(self._model, PARTS))
 
     def _of_these_rules(self, sittings: Sequence[Sitting]) -> list[Sitting]:
-        return [each for each in sittings if self._asked is None or each.asked in self._asked]
+        return [each for each in sittings if not self._asked or each.asked in self._asked]
 
     def learning(self, evaluation_share: float | None = None) -> Learning:
         """Return the whole view at this moment."""

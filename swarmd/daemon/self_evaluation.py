@@ -71,8 +71,6 @@ class SelfEvaluator:
         self._stop = stop
         self._clock = clock
         self._has_questions = True
-        self.asked = ""
-        """Digest of all questions, in hex: results on different ones do not compare. Empty until drawn."""
         self.schedule = schedule
         self.view = LearningView(database, model)
 
@@ -169,9 +167,7 @@ class SelfEvaluator:
             self._has_questions = False
             self._events.emit("warning", message=f"this peer cannot evaluate itself: {error}")
             return ()
-        asked = [part.asked for part in parts]
-        self.view.asks(asked)
-        self.asked = b"".join(asked).hex()
+        self.view.asks(part.asked for part in parts)
         return parts
 
 

@@ -360,7 +360,7 @@ class StepLoop:
         self._enter("evaluating")
         found = await self._evaluator.evaluate(self.progress.step, self._in_model_thread)
         self.last_done_at = time.monotonic()
-        return found is not None and self.progress.see_evaluation(found, self._evaluator.asked)
+        return found is not None and self.progress.see_evaluation(found, self._evaluator.view.asked)
 
     async def _save(self) -> None:
         parts = self._parts

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -92,9 +92,8 @@ def draw_external(
     """
     oldest = round_ - int(EXTERNAL_AGE_S_MAX // manifest.round_seconds) - 1
     read = pool.candidates(oldest, CANDIDATES_MAX, informative_only=True)
-    trust = {
-        publisher: exchange.trust(PeerId(publisher)) for publisher in {group.publisher for group in read}
-    }
+    trust_in = _trust_in(exchange)
+    trust = {publisher: trust_in(publisher) for publisher in {group.publisher for group in read}}
     fresh = [group for group in read if trust[group.publisher] > 0]
     party_of = str if shares is None else shares.party_name
     if watch:
@@ -125,7 +124,7 @@ def draw_external(
         tasks=[task.task_id for task in manifest.tasks],
         own=experience.success,
         others=experience.others,
-        trust=lambda publisher: exchange.trust(PeerId(publisher)),
+        trust=trust_in,
         rng=progress.drawing_rng,
     )
     return Drawn(groups, other_tokenizer=len(fresh) - len(readable), lessons=lessons)
@@ -139,6 +138,11 @@ def draw_studied(
         updates,
         ANSWERS_STUDIED,
         tasks=[task.task_id for task in manifest.tasks],
-        trust=lambda publisher: exchange.trust(PeerId(publisher)),
+        trust=_trust_in(exchange),
         rng=progress.drawing_rng,
     )
+
+
+def _trust_in(exchange: Trust) -> Callable[[str], float]:
+    """How far a publisher is trusted, by its id as text."""
+    return lambda publisher: exchange.trust(PeerId(publisher))

@@ -8,7 +8,7 @@ completions.
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -41,7 +41,7 @@ class _Saved(BaseModel):
     drawn_answers: dict[str, list[tuple[str, str]]] = {}  # missing there too
     evaluation: SelfEvaluation | None = None  # missing there too
     best: SelfEvaluation | None = None
-    best_asked: str = ""  # missing there too
+    asked: tuple[str, ...] = ()  # missing there too
 
 
 @dataclass
@@ -68,8 +68,8 @@ class Progress:
     """The latest evaluation; None before the first."""
     best: SelfEvaluation | None = None
     """The evaluation with the highest success among those with the most questions; the earliest if tied."""
-    best_asked: str = ""
-    """The questions of `best`, as `SelfEvaluator.asked`; empty if unknown."""
+    asked: tuple[str, ...] = ()
+    """Digests in hex of the questions of `evaluation` and `best`; empty if unknown."""
 
     @classmethod
     def fresh(cls, seed: int) -> Progress:
@@ -94,13 +94,13 @@ class Progress:
             self.study.see((*own, *external))
         self.drawn_answers.see(own, external)
 
-    def see_evaluation(self, found: SelfEvaluation, asked: str) -> bool:
-        """Record the current policy's evaluation on the held-out questions `asked`, a digest. Returns whether
+    def see_evaluation(self, found: SelfEvaluation, asked: Iterable[bytes]) -> bool:
+        """Record the current policy's evaluation on the held-out questions `asked` (digests). Returns whether
         it is the best so far on these. After a change of the swarm's rules there may be others.
         """
+        before, self.asked = self.asked, tuple(each.hex() for each in asked)
         self.evaluation = found
-        best = self.best if self.best_asked in ("", asked) else None
-        self.best_asked = asked
+        best = self.best if before in ((), self.asked) else None
         if best is not None and (found.questions, found.success) <= (best.questions, best.success):
             return False
         self.best = found
@@ -135,7 +135,7 @@ class Progress:
             },
             "evaluation": None if self.evaluation is None else self.evaluation.model_dump(mode="json"),
             "best": None if self.best is None else self.best.model_dump(mode="json"),
-            "best_asked": self.best_asked,
+            "asked": list(self.asked),
         }
 
     def restore(self, state: JsonValue) -> None:
@@ -150,7 +150,7 @@ class Progress:
         self.drawn_answers.restore(saved.drawn_answers)
         self.step = self.saved_step = saved.step
         self.questions_drawn = saved.questions_drawn
-        self.evaluation, self.best, self.best_asked = saved.evaluation, saved.best, saved.best_asked
+        self.evaluation, self.best, self.asked = saved.evaluation, saved.best, saved.asked
 
 
 def save(

@@ -13,9 +13,6 @@ from dataclasses import dataclass
 
 from swarmd.storage.connection import Connection
 
-ASKED_BYTES = 16
-"""Of `Sitting.asked`."""
-
 POINTS_MAX = 2_000
 """Sittings kept: about 1 MiB, and ten times what a curve on a screen can show."""
 

@@ -166,7 +166,7 @@ def test_the_checkpoint_of_the_best_evaluation_is_kept(make_policy, tmp_path: Pa
     for step, success in ((1, 0.1), (2, 0.5), (3, 0.5), (4, 0.2), (5, 0.3), (6, 0.4)):
         progress.step = step
         found = SelfEvaluation(step=step, success=success, interval=(0.0, 1.0), questions=10)
-        best += [step] * progress.see_evaluation(found, "these")
+        best += [step] * progress.see_evaluation(found, [b"these"])
         saved_progress.save(checkpoints, progress, policy, trainer, PolicyConfig())
     assert best == [1, 2]
     assert sorted(int(path.name.rpartition("-")[2]) for path in tmp_path.iterdir()) == [2, 5, 6]
@@ -177,9 +177,9 @@ def test_the_checkpoint_of_the_best_evaluation_is_kept(make_policy, tmp_path: Pa
     assert again.best is not None
     assert again.best.step == 2
     lower = found.model_copy(update={"step": 7, "success": 0.05})
-    again.best_asked = ""  # as in a checkpoint of an earlier version
-    assert not again.see_evaluation(lower, "these")
-    assert again.see_evaluation(lower, "others"), "after a change of the rules there are other questions"
+    again.asked = ()  # as in a checkpoint of an earlier version
+    assert not again.see_evaluation(lower, [b"these"])
+    assert again.see_evaluation(lower, [b"others"]), "after a change of the rules there are other questions"
     assert again.best == lower
 
 

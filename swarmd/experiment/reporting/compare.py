@@ -7,7 +7,7 @@ p is Holm-corrected. Writes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -166,13 +166,9 @@ def _check_nodes(a: str, b: str, pairs: Sequence[tuple[RunResults, RunResults]])
     for ours, theirs in pairs:
         if ours.learners != theirs.learners:
             raise ConfigError(
-                f"nodes {_numbers(ours.learners)} learned in {a}, and {_numbers(theirs.learners)} in {b}, "
+                f"nodes {_list(ours.learners)} learned in {a}, and {_list(theirs.learners)} in {b}, "
                 "so they cannot be compared node by node: use --pairs seed"
             )
-
-
-def _numbers(nodes: Sequence[int]) -> str:
-    return ", ".join(map(str, nodes))
 
 
 def _differences(cuts: Sequence[tuple[Cut, Cut]], pairs: Pairs) -> dict[str, Difference]:
@@ -190,8 +186,8 @@ def _difference(values: Sequence[tuple[Array, Array]], pairs: Pairs) -> Differen
     return Difference(estimate(a), estimate(b), estimate(a - b), gain(a, b), sign_flip_p(a - b))
 
 
-def _list(seeds: Mapping[int, RunResults]) -> str:
-    return ", ".join(map(str, sorted(seeds)))
+def _list(numbers: Iterable[int]) -> str:
+    return ", ".join(map(str, sorted(numbers)))
 
 
 # What is printed ----------------------------------------------------------------------------------
