@@ -176,15 +176,14 @@ class Wiring:
         )
 
     def _neighbours(self) -> LocalNetwork | None:
-        """Return the discovery of peers in the local network; None if this machine is in no such network, or
-        should not look.
-        """
+        """Return the discovery of peers in the local network; None if this peer should not look."""
+        if not self.config.network.lan:
+            return None
         network = self.network
-        ips = private_ips(network.addresses) if self.config.network.lan else []
 
         async def dial(addresses: Sequence[str]) -> None:
             with suppress(NetworkError):  # they announce themselves again
                 await network.connect(addresses)
 
         me = Self(network.peer_id, self.manifest.swarm_id, network.port)
-        return LocalNetwork(me, ips, dial, self.warn) if ips else None
+        return LocalNetwork(me, lambda: private_ips(network.addresses), dial, self.warn)

@@ -23,6 +23,7 @@ SERVICE = "_swarmd._tcp.local."
 SWARM_DIGITS = 16  # hex digits of the swarm id: enough to tell swarms apart, and packets stay small
 WAITING_MAX = 64  # names in the queue; further ones are announced again later
 LOOK_EVERY_S = 2.0  # between two name lookups: thirty per minute, however many are announced
+CHECK_S = 30.0  # between two looks at this machine's own addresses: a laptop moves to another network
 ANSWER_MS = 3_000  # milliseconds for the details of a name; a local network answers at once
 AGAIN_S = 300.0  # before an address that was announced is dialled again
 REMEMBERED_MAX = 1_024  # addresses that were dialled; the oldest is dropped first
@@ -104,8 +105,10 @@ class Heard:
 class LocalNetwork:
     """One peer's announcements and discovery in its local network, from `run` until cancelled."""
 
-    def __init__(self, me: Self, ips: Sequence[str], dial: Dial, warn: Callable[[str], None]) -> None:
-        """`ips`: this peer's own private addresses."""
+    def __init__(
+        self, me: Self, ips: Callable[[], Sequence[str]], dial: Dial, warn: Callable[[str], None]
+    ) -> None:
+        """`ips`: returns this peer's own private addresses."""
         self._me = me
         self._ips = ips
         self._dial = dial
@@ -114,13 +117,24 @@ class LocalNetwork:
         self._heard = Heard()
 
     async def run(self) -> None:
-        """Announce and browse until cancelled. Ends at once, with a warning, if there is no multicast."""
+        """Announce and browse until cancelled, anew whenever this machine's addresses change.
+
+        Warns if multicast does not work with the present ones.
+        """
+        before: Sequence[str] = ()
+        while True:
+            ips = self._ips()
+            speaking = [ip for ip in ips if ipaddress.ip_address(ip).version == 4]
+            if speaking and ips != before:
+                await self._meet(ips, speaking)
+            before = ips
+            await asyncio.sleep(CHECK_S)
+
+    async def _meet(self, ips: Sequence[str], speaking: Sequence[str]) -> None:
+        """Announce and browse with these addresses, for as long as this machine has them."""
         from zeroconf import Error, IPVersion
         from zeroconf.asyncio import AsyncServiceBrowser, AsyncServiceInfo, AsyncZeroconf
 
-        speaking = [ip for ip in self._ips if ipaddress.ip_address(ip).version == 4]
-        if not speaking:
-            return
         try:
             mdns = AsyncZeroconf(interfaces=speaking, ip_version=IPVersion.V4Only)
         except (OSError, Error) as error:
@@ -131,18 +145,19 @@ class LocalNetwork:
             f"{self._me.peer_id}.{SERVICE}",
             port=self._me.port,
             properties=self._me.properties,
-            parsed_addresses=list(self._ips),
+            parsed_addresses=list(ips),
             server=f"{self._me.peer_id}.local.",
         )
         try:
             await mdns.async_register_service(info)
             browser = AsyncServiceBrowser(mdns.zeroconf, SERVICE, handlers=[self._on_change])
             try:
-                await self._keep_looking(mdns.zeroconf)
+                await self._keep_looking(mdns.zeroconf, ips)
             finally:
                 await browser.async_cancel()
         except (OSError, Error) as error:
-            self._warn(f"discovery in the local network has stopped: {error or type(error).__name__}")
+            if self._ips() == ips:
+                self._warn(f"discovery in the local network has stopped: {error or type(error).__name__}")
         finally:
             await mdns.async_close()
 
@@ -151,12 +166,16 @@ class LocalNetwork:
         if state_change.name != "Removed" and not self._names.full():
             self._names.put_nowait(name)
 
-    async def _keep_looking(self, zeroconf: Any) -> None:
+    async def _keep_looking(self, zeroconf: Any, ips: Sequence[str]) -> None:
         from zeroconf import Error
         from zeroconf.asyncio import AsyncServiceInfo
 
-        while True:
-            name = await self._names.get()
+        while self._ips() == ips:
+            try:
+                async with asyncio.timeout(CHECK_S):
+                    name = await self._names.get()
+            except TimeoutError:
+                continue
             try:
                 info = AsyncServiceInfo(SERVICE, name)
                 answered = await info.async_request(zeroconf, ANSWER_MS)

@@ -124,6 +124,7 @@ class HivemindNetwork:
             port=next(filter(None, map(tcp_port, announced)), settings.port),
             relays=config.relay and not visiting,
             delivered=self._puller.delivered,
+            pauses=self._pauses,
             monotonic=time.monotonic,
         )
         hearing, needed = self._guard.hearing, self._reaching.needed

@@ -101,6 +101,11 @@ class Neighbourhood:
         """A guess: this peer has a public or relayed address, or only peers with private ones."""
         return any(map(is_public, self._own)) or not any(is_public(str(peer)) for peer in self._met)
 
+    @property
+    def private_addresses(self) -> frozenset[str]:
+        """This peer's own addresses in local networks. If they change, the machine is in another network."""
+        return frozenset(address for address in self._own if not is_public(address))
+
     def reach_at(self, found: Sequence[str], *, is_closed: bool) -> None:
         """Add multiaddrs (without our id) that lead here, reported by peers or given by relays. `is_closed`:
         most peers could not dial this one.

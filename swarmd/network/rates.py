@@ -3,16 +3,18 @@
 Every request is charged before it is decoded. It needs a token from its sender's own bucket, which an honest
 peer never empties even at full speed. If the sender is not KNOWN, the request also needs a token from its
 group's bucket and from the bucket of all strangers. A small floor is reserved for every peer, so that many
-names behind one connection cannot use up what an honest peer beside them needs. A peer that keeps exceeding
-its own bucket is flooding.
+names behind one connection cannot use up what an honest peer beside them needs. If there are no more floors,
+a group that has fewer takes one from the group that has most. A peer that keeps exceeding its own bucket is
+flooding.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from swarmd.network.interface import Standing
 from swarmd.network.newest import put_newest
@@ -46,8 +48,7 @@ PEER: Mapping[Kind, Rate] = {
     # gossip/limits.py: reads 8 keys in 2 s and 8 in 5 s, stores to a few keys per second: 10 per second.
     Kind.FIND: Rate(40, 400),
     # Eight groups per second are 8 announcements of 600 bytes: 20 per second. The burst allows a peer to
-    # announce several rounds again after a restart, or to store 16 inline bodies of 64 KiB in one message (64
-    # tokens at most).
+    # announce several rounds again after a restart, or to store 16 inline bodies of 14 KB in one message.
     Kind.STORE: Rate(64, 1_024),
     # Eight pulls at once, two from one peer, each taking a few tenths of a second: below 8 per second.
     Kind.STREAM: Rate(16, 128),
@@ -85,7 +86,9 @@ PATIENCE = Rate(4, 80)
 """
 
 FLOORS_MAX = 128
-"""Peers with a floor at the same time. Later peers share with their group until a floor is idle."""
+"""Peers with a floor at the same time. A later peer shares with its group until a floor is idle, unless its
+group has at least two floors less than another.
+"""
 
 FLOOR_IDLE_S = 60.0
 """Seconds without a request after which a peer's floor can be given to another."""
@@ -130,6 +133,13 @@ class Admission(StrEnum):
     """too fast, even after repeated refusals"""
 
 
+class _Floored(NamedTuple):
+    """A peer that has a floor."""
+
+    group: str
+    asked_at: float
+
+
 class Rates:
     """All buckets of one transport."""
 
@@ -139,7 +149,7 @@ class Rates:
         self._strangers = Buckets()
         self._patience = Buckets()
         self._floors = Buckets()
-        self._floored: OrderedDict[str, float] = OrderedDict()
+        self._floored: OrderedDict[str, _Floored] = OrderedDict()
 
     def admit(
         self, peer: str, group: str, kind: Kind, cost: float, standing: Standing, now: float
@@ -150,7 +160,7 @@ class Rates:
         if not self._peers.take((peer, kind), own, cost, now):
             patient = self._patience.take(peer, PATIENCE, 1.0, now)
             return Admission.TOO_FAST if patient else Admission.FLOOD
-        if known or self._from_floor(peer, kind, cost, now):
+        if known or self._from_floor(peer, group, kind, cost, now):
             return Admission.YES
         if self._groups.take((group, kind), GROUP[kind], cost, now) and self._strangers.take(
             kind, STRANGERS[kind], cost, now
@@ -163,13 +173,22 @@ class Rates:
         own = PEER[kind].times(KNOWN_FACTOR) if standing >= Standing.KNOWN else PEER[kind]
         self._peers.charge((peer, kind), own, cost, now)
 
-    def _from_floor(self, peer: str, kind: Kind, cost: float, now: float) -> bool:
+    def _from_floor(self, peer: str, group: str, kind: Kind, cost: float, now: float) -> bool:
         """A new peer's floor starts empty, so using many names in turn gains nothing."""
         if peer not in self._floored:
-            while self._floored and now - next(iter(self._floored.values())) > FLOOR_IDLE_S:
+            while self._floored and now - next(iter(self._floored.values())).asked_at > FLOOR_IDLE_S:
                 self._floored.popitem(last=False)
-            if len(self._floored) >= FLOORS_MAX:
+            if len(self._floored) >= FLOORS_MAX and not self._frees_floor(group):
                 return False
-        self._floored[peer] = now
+        self._floored[peer] = _Floored(group, now)
         self._floored.move_to_end(peer)
         return self._floors.take((peer, kind), FLOOR[kind], cost, now, full=False)
+
+    def _frees_floor(self, group: str) -> bool:
+        """Take a floor from the group that has most, if `group` still has no more than it afterwards."""
+        floors = Counter(floored.group for floored in self._floored.values())
+        largest, most = floors.most_common(1)[0]
+        if floors[group] + 1 >= most:
+            return False
+        del self._floored[next(peer for peer, floored in self._floored.items() if floored.group == largest)]
+        return True

@@ -80,6 +80,11 @@ class Shares:
         part = self._senders.get(sender)
         return part.held if part else 0.0
 
+    def of(self, sender: str) -> list[Claim]:
+        """Return all claims of a sender."""
+        part = self._senders.get(sender, _SendersPart())
+        return [claim for signer in part.signers.values() for claim in signer.claims]
+
     def add(self, claim: Claim) -> None:
         sender = self._senders.setdefault(claim.source.sender, _SendersPart())
         signer = sender.signers.setdefault(claim.source.signer, _Part())

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from protocol import PEER_ID_BYTES, SHARD_ENTRIES_MAX, PeerId
 from swarmd.network.shares import OWN, Claim, Shares, Source
@@ -100,6 +100,14 @@ class Shelf:
         """Return what to tell `caller` of the live entries under `key`."""
         return told(self.entries(key, now), caller, self._rng)
 
+    def attribute(self, sender: str, group: str) -> None:
+        """From now on, count what `sender` delivered as delivered by `group`."""
+        for claim in self._plain.of(sender) + self._entries.of(sender):
+            slot = self._slots[claim.place[0]]
+            kept = slot.at(claim.place[1])
+            if kept is not None:
+                self._recredit(slot, kept, replace(claim.source, sender=group))
+
     def held_keys(self) -> tuple[bytes, ...]:
         """Return all keys. What is under them may have expired since the last sweep."""
         return tuple(self._slots)
@@ -139,8 +147,11 @@ class Shelf:
         """
         shares = self._shares(old.claim)
         if source == OWN or shares.held_by(source.sender) < shares.held_by(old.claim.source.sender):
-            shares.remove(old.claim)
-            self._keep(slot, _Kept(old.held, Claim(source, old.claim.size, old.claim.place)))
+            self._recredit(slot, old, source)
+
+    def _recredit(self, slot: _Slot, old: _Kept, source: Source) -> None:
+        self._shares(old.claim).remove(old.claim)
+        self._keep(slot, _Kept(old.held, Claim(source, old.claim.size, old.claim.place)))
 
     def _has_place(self, key: bytes, claim: Claim, now: float) -> bool:
         """Whether the dictionary has a slot for one more entry, evicting one if necessary."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 
 from protocol import Place, Placement, body_key
 from swarmd.network.dht_storage import Clock
 from swarmd.network.messages import FIND_KEYS_MAX, STORE_ITEMS_MAX
 from swarmd.network.rules import KnownManifest, place_all
+from swarmd.network.searching import Searcher
 from swarmd.network.session import TRAVERSE_SECONDS
 from swarmd.network.storing import Holding
 from swarmd.network.supervisor import Supervisor
@@ -37,9 +39,8 @@ class Traversals:
         held = crowded = 0
         for start in range(0, len(placements), STORE_ITEMS_MAX):
             batch = placements[start : start + STORE_ITEMS_MAX]
-            session = await self._supervisor.session()
-            async with self._calls, session.call("storing in the DHT", TRAVERSE_SECONDS):
-                some = await session.searcher.hold(batch)
+            async with self._walk("storing in the DHT") as searcher:
+                some = await searcher.hold(batch)
             held, crowded = held + some.held, crowded + some.crowded
         return Holding(held, crowded)
 
@@ -48,9 +49,8 @@ class Traversals:
         values: dict[bytes, None] = {}
         wanted = list(dict.fromkeys(keys))
         for start in range(0, len(wanted), READ_KEYS):
-            session = await self._supervisor.session()
-            async with self._calls, session.call("reading from the DHT", TRAVERSE_SECONDS):
-                some = await session.searcher.entries(wanted[start : start + READ_KEYS])
+            async with self._walk("reading from the DHT") as searcher:
+                some = await searcher.entries(wanted[start : start + READ_KEYS])
             values.update(dict.fromkeys(some))
         return list(values)
 
@@ -59,7 +59,13 @@ class Traversals:
         manifest = self._swarm()
         if manifest is None:
             return None
-        session = await self._supervisor.session()
-        async with self._calls, session.call("reading from the DHT", TRAVERSE_SECONDS):
-            body: bytes | None = await session.searcher.plain(body_key(manifest.swarm_id, digest))
-        return body
+        async with self._walk("reading from the DHT") as searcher:
+            return await searcher.plain(body_key(manifest.swarm_id, digest))
+
+    @asynccontextmanager
+    async def _walk(self, what: str) -> AsyncIterator[Searcher]:
+        """Wait for a turn, then for the session: the one of before the wait may have ended."""
+        async with self._calls:
+            session = await self._supervisor.session()
+            async with session.call(what, TRAVERSE_SECONDS):
+                yield session.searcher

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from typing import ClassVar
 
 import pytest
+import zeroconf.asyncio
 
 from swarmd.finding import lan
 from swarmd.finding.lan import AGAIN_S, REMEMBERED_MAX, Heard, LocalNetwork, Self, private_ips, read_answer
+from swarmd.network import run_simulated
 from tests.finding.making import AUTHOR, PEER, STRANGER
 
 ME = Self(AUTHOR.peer_id, bytes(range(32)), 41_000)
@@ -96,16 +99,67 @@ def test_only_private_addresses_are_told():
     assert private_ips(own) == ["192.168.1.7", "fd00::2"]
 
 
-async def test_without_multicast_there_is_one_line_and_no_error(monkeypatch):
-    import zeroconf.asyncio
+class Mdns:
+    """Stands for `AsyncZeroconf`: notes on which interfaces it speaks, and how often it was closed."""
 
+    spoken: ClassVar[list[list[str]]]
+    closed: ClassVar[int]
+
+    def __init__(self, *, interfaces: list[str], **_: object) -> None:
+        self.spoken.append(interfaces)
+        self.zeroconf = None
+
+    async def async_register_service(self, _info: object) -> None:
+        pass
+
+    async def async_close(self) -> None:
+        Mdns.closed += 1
+
+
+class Browser:
+    """Stands for `AsyncServiceBrowser`."""
+
+    def __init__(self, *_: object, **__: object) -> None:
+        pass
+
+    async def async_cancel(self) -> None:
+        pass
+
+
+def in_networks(seconds_and_ips: list[tuple[float, list[str]]]) -> list[str]:
+    """Discover in one network after another, in simulated time. Returns the warnings."""
+    ips: list[str] = []
+    warnings: list[str] = []
+    discovery = LocalNetwork(ME, lambda: list(ips), lambda _: pytest.fail("nobody"), warnings.append)
+
+    async def main() -> None:
+        async with asyncio.TaskGroup() as group:
+            running = group.create_task(discovery.run())
+            for seconds, own in seconds_and_ips:
+                ips[:] = own
+                await asyncio.sleep(seconds)
+            running.cancel()
+
+    run_simulated(main())
+    return warnings
+
+
+def test_a_machine_that_moves_to_another_network_announces_and_browses_there(monkeypatch):
+    Mdns.spoken, Mdns.closed = [], 0
+    monkeypatch.setattr(zeroconf.asyncio, "AsyncZeroconf", Mdns)
+    monkeypatch.setattr(zeroconf.asyncio, "AsyncServiceBrowser", Browser)
+    home, cafe = ["192.168.1.7", "fd00::7"], ["10.0.0.2"]
+    assert in_networks([(100, []), (1_000, home), (100, []), (1_000, cafe)]) == []
+    assert (Mdns.spoken, Mdns.closed) == ([["192.168.1.7"], ["10.0.0.2"]], 2)
+
+
+def test_without_multicast_there_is_one_line_in_each_network_and_no_error(monkeypatch):
     def refuse(**_):
         raise OSError(19, "No such device")
 
     monkeypatch.setattr(zeroconf.asyncio, "AsyncZeroconf", refuse)
-    warnings: list[str] = []
-    await LocalNetwork(ME, ["192.168.1.7"], lambda _: pytest.fail("nobody is dialled"), warnings.append).run()
-    assert len(warnings) == 1
+    warnings = in_networks([(1_000, ["192.168.1.7"]), (1_000, ["10.0.0.2"])])
+    assert len(warnings) == 2
     assert "mDNS does not work here" in warnings[0]
 
 
@@ -123,7 +177,7 @@ async def test_two_peers_of_one_swarm_hear_each_other_and_another_swarm_is_silen
             if met["me"] and met["other"]:
                 both.set()
 
-        return LocalNetwork(me, ["127.0.0.1"], dial, pytest.fail)
+        return LocalNetwork(me, lambda: ["127.0.0.1"], dial, pytest.fail)
 
     async with asyncio.TaskGroup() as group:
         stranger = Self(STRANGER.peer_id, bytes(32), 41_002)

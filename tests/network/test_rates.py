@@ -125,6 +125,27 @@ def test_things_set_aside_are_bounded_and_pass_on_from_the_idle() -> None:
     assert list(rates._floored) == ["late"]
 
 
+def test_many_names_of_one_group_leave_floors_to_the_peers_of_others() -> None:
+    rates = Rates()
+    for second in range(1, 4):
+        for number in range(FLOORS_MAX):
+            rates.admit(f"name {number}", "attacker", Kind.FIND, 1.0, Standing.MET, float(second))
+        for group in range(FLOORS_MAX // 2):
+            rates.admit(f"honest {group}", f"group {group}", Kind.FIND, 1.0, Standing.MET, float(second))
+        held = [name for name in rates._floored if name.startswith("honest")]
+        assert len(held) == FLOORS_MAX // 2
+    assert len(rates._floored) == FLOORS_MAX
+
+
+def test_a_group_with_as_many_floors_as_the_others_takes_none_from_them() -> None:
+    rates = Rates()
+    for number in range(FLOORS_MAX):
+        rates.admit(f"{number}", "even" if number % 2 else "odd", Kind.FIND, 1.0, Standing.MET, 0.0)
+    rates.admit("late", "even", Kind.FIND, 1.0, Standing.MET, 0.0)
+    assert "late" not in rates._floored
+    assert len(rates._floored) == FLOORS_MAX
+
+
 @settings(max_examples=60)
 @given(
     st.lists(

@@ -15,6 +15,7 @@ from swarmd.network.interface import Standing
 from swarmd.network.reach.circuit import MESSAGE_BYTES_MAX, Hop, Kind, Status, Stop, with_length
 from swarmd.network.reach.relay import (
     CIRCUITS_OF_GROUP_MAX,
+    CIRCUITS_OF_GROUP_TO_PEER_MAX,
     CIRCUITS_OF_PEER_MAX,
     LIMIT,
     PLACE_S,
@@ -208,9 +209,29 @@ def test_banned_and_relayed_peers_get_no_place() -> None:
 
 def test_one_peer_has_few_circuits() -> None:
     async def scenario(stand: Stand) -> None:
+        callers = [key_of(number).peer_id for number in range(100, 101 + CIRCUITS_OF_PEER_MAX)]
+        stand.connections |= {peer: f"/ip4/6.6.{n}.1/tcp/1" for n, peer in enumerate(callers)}
         await stand.reserve(HIDDEN)
-        opened = [(await stand.connect())[0] for _ in range(CIRCUITS_OF_PEER_MAX + 1)]
+        opened = [(await stand.connect(caller))[0] for caller in callers]
         assert opened == [Status.OK] * CIRCUITS_OF_PEER_MAX + [Status.RESOURCE_LIMIT_EXCEEDED]
+
+    run(scenario)
+
+
+def test_the_peers_of_one_network_leave_circuits_to_each_peer_for_others() -> None:
+    async def scenario(stand: Stand) -> None:
+        callers = [key_of(number).peer_id for number in range(100, 101 + CIRCUITS_OF_GROUP_TO_PEER_MAX)]
+        stand.connections |= {peer: f"/ip4/6.6.6.{n}/tcp/1" for n, peer in enumerate(callers)}
+        await stand.reserve(HIDDEN)
+        opened = [await stand.connect(caller) for caller in callers]
+        assert [status for status, _ in opened] == (
+            [Status.OK] * CIRCUITS_OF_GROUP_TO_PEER_MAX + [Status.RESOURCE_LIMIT_EXCEEDED]
+        )
+        assert (await stand.connect())[0] is Status.OK
+        reader = opened[0][1][0]
+        stand.behind[0][1].close()
+        assert await reader.read() == b""
+        assert (await stand.connect(callers[-1]))[0] is Status.OK
 
     run(scenario)
 

@@ -170,6 +170,18 @@ def test_a_sender_that_holds_less_than_another_is_never_refused(standing: Standi
     assert put(shelf, "first", "small")
 
 
+def test_what_one_sender_brought_is_counted_as_its_groups_as_soon_as_that_is_known() -> None:
+    shelf = shelf_of()
+    for number in range(SHARD_ENTRIES_MAX):
+        assert put(shelf, f"sibling {number}", f"sibling {number}")
+    assert not put(shelf, "honest", "honest")
+    for number in range(SHARD_ENTRIES_MAX):
+        shelf.attribute(f"sibling {number}", "attacker")
+    for number in range(SHARD_ENTRIES_MAX // 2):
+        assert put(shelf, f"honest {number}", f"sender {number}")
+    assert len(held(shelf)) == SHARD_ENTRIES_MAX
+
+
 SENDERS = st.sampled_from(["a", "b", "c", "d"])
 
 
@@ -185,6 +197,7 @@ SENDERS = st.sampled_from(["a", "b", "c", "d"])
             st.binary(max_size=9),
             st.integers(1, 60),
             st.integers(0, 12),
+            st.booleans(),
         ),
         max_size=60,
     ),
@@ -195,8 +208,11 @@ def test_the_bounds_hold_and_the_books_balance(operations: Any, seed: int) -> No
         random.Random(seed), plain_bytes_max=2 * BOOKKEEPING_BYTES, entries_bytes_max=9 * BOOKKEEPING_BYTES
     )
     now = 0.0
-    for key, name, sender, signer, standing, value, lifetime, pause in operations:
+    for key, name, sender, signer, standing, value, lifetime, pause, is_located in operations:
         now += pause
+        if is_located:
+            shelf.attribute(sender, "a group")
+            assert not shelf._plain.of(sender) + shelf._entries.of(sender)
         source = Source(sender, signer, standing)
         if name is None:
             shelf.put_plain(key, value, now + lifetime, now, source)

@@ -25,6 +25,7 @@ from swarmd.network.interface import NetworkClosedError, Reachability
 from swarmd.network.malformed import MessageError
 from swarmd.network.neighbourhood import Neighbourhood
 from swarmd.network.newest import put_newest
+from swarmd.network.pauses import Pauses
 from swarmd.network.peer_ids import read_peer_id
 from swarmd.network.reach.asking import (
     REACH_PROTOCOL,
@@ -89,6 +90,7 @@ class Reaching:
         port: int,
         relays: bool,
         delivered: Callable[[PeerId], int],
+        pauses: Pauses,
         monotonic: Callable[[], float],
     ) -> None:
         """`port`: the port that other peers are asked to probe. `relays`: whether this peer
@@ -99,7 +101,9 @@ class Reaching:
         self._guard = guard
         self._ask = ask
         self._port = port
+        self._pauses = pauses
         self._now = monotonic
+        self._whereabouts: tuple[int, frozenset[str]] = (0, frozenset())
         self._voices = Voices()
         self._tried: OrderedDict[PeerId, float] = OrderedDict()
         self._punched: set[PeerId] = set()
@@ -185,6 +189,7 @@ class Reaching:
                 log.debug("reach not checked", error=str(error))
 
     async def _round(self, session: Session) -> None:
+        self._forget_if_moved()
         self._punched &= self._connections().keys()
         await self._reservations.round(needed=self._needs_relays())
         found = (*self._outside(), *self._reservations.addresses)
@@ -192,6 +197,18 @@ class Reaching:
         peer = self._next()
         if peer is not None:
             await self._question(session, peer)
+
+    def _forget_if_moved(self) -> None:
+        """Forget what peers reported if this machine slept or is in another network: they dialled another
+        router.
+        """
+        whereabouts = (self._pauses.times, self._neighbourhood.private_addresses)
+        if whereabouts == self._whereabouts:
+            return
+        self._whereabouts = whereabouts
+        self._voices = Voices()
+        self._tried.clear()
+        self._punched.clear()
 
     async def _dial_again(self, session: Session) -> None:
         """Replace one relayed connection, so that p2pd at its other end tries to punch a hole.

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import structlog
 
@@ -43,7 +43,10 @@ CIRCUITS_OF_PEER_MAX = 8
 """
 
 CIRCUITS_OF_GROUP_MAX = 16
-"""Circuits opened by peers of one address group. Identities are free, and other peers must find room."""
+CIRCUITS_OF_GROUP_TO_PEER_MAX = CIRCUITS_OF_PEER_MAX // 2
+"""Circuits opened by peers of one address group, and those of them that lead to one peer. Identities are
+free, and other peers must find room.
+"""
 
 PLACE_S = 600
 """Seconds that a place lasts unless it is renewed."""
@@ -82,6 +85,13 @@ class _Place:
     expires: float
 
 
+class _Circuit(NamedTuple):
+    source: PeerId
+    target: PeerId
+    group: str
+    """The address group of `source`."""
+
+
 class Relay:
     """Serves HOP_PROTOCOL streams."""
 
@@ -101,20 +111,19 @@ class Relay:
         self._now = monotonic
         self._allowance = Allowance(bytes_per_s)
         self._places: dict[PeerId, _Place] = {}
-        self._circuits: Counter[str] = Counter()
-        """By peer, and by the address group of the peer that opened them."""
-        self._open = 0
+        self._circuits: list[_Circuit] = []
         self._waiting = Waiting()
         self._refused = 0
 
     def counts(self) -> RelayCounts:
         self._expire()
-        return RelayCounts(len(self._places), self._open, self._allowance.passed, self._refused)
+        return RelayCounts(len(self._places), len(self._circuits), self._allowance.passed, self._refused)
 
     @property
     def in_use(self) -> frozenset[str]:
         """The peers that hold a place, and both ends of each circuit."""
-        return frozenset({*self._places, *self._circuits})
+        ends = (end for circuit in self._circuits for end in (circuit.source, circuit.target))
+        return frozenset({*self._places, *ends})
 
     async def serve(
         self,
@@ -189,9 +198,8 @@ class Relay:
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
     ) -> None:
-        self._open += 1
-        ends = (source, target, group_of_address(address))
-        self._circuits.update(ends)
+        circuit = _Circuit(source, target, group_of_address(address))
+        self._circuits.append(circuit)
         try:
             behind = await self._ask(source, target)
             if behind is None:
@@ -207,9 +215,7 @@ class Relay:
                 bytes_max=LIMIT.bytes,
             )
         finally:
-            self._open -= 1
-            self._circuits.subtract(ends)
-            self._circuits += Counter()  # drops peers at zero
+            self._circuits.remove(circuit)
 
     def _why_not(self, source: PeerId, target: PeerId, address: str) -> Status:
         self._expire()
@@ -217,11 +223,17 @@ class Relay:
             return Status.PERMISSION_DENIED
         if target not in self._places:
             return Status.NO_RESERVATION
-        of_peer = max(self._circuits[source], self._circuits[target])
-        of_group = self._circuits[group_of_address(address)]
-        if self._open >= CIRCUITS_MAX or of_peer >= CIRCUITS_OF_PEER_MAX or of_group >= CIRCUITS_OF_GROUP_MAX:
-            return Status.RESOURCE_LIMIT_EXCEEDED
-        return Status.OK
+        of_group = [circuit for circuit in self._circuits if circuit.group == group_of_address(address)]
+        is_full = (
+            len(self._circuits) >= CIRCUITS_MAX
+            or max(self._of_peer(source), self._of_peer(target)) >= CIRCUITS_OF_PEER_MAX
+            or len(of_group) >= CIRCUITS_OF_GROUP_MAX
+            or sum(circuit.target == target for circuit in of_group) >= CIRCUITS_OF_GROUP_TO_PEER_MAX
+        )
+        return Status.RESOURCE_LIMIT_EXCEEDED if is_full else Status.OK
+
+    def _of_peer(self, peer: PeerId) -> int:
+        return sum(peer in (circuit.source, circuit.target) for circuit in self._circuits)
 
     async def _ask(
         self, source: PeerId, target: PeerId
