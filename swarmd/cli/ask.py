@@ -31,10 +31,12 @@ from swarmd.errors import ConfigError, ModelError, OutOfMemoryError
 from swarmd.observe import printable
 from swarmd.step.pass_at_k import SAMPLES_MAX
 from swarmd.storage import Home
-from swarmd.tasks import TaskRunner, load_manifest
+from swarmd.tasks import TaskRunner, load_manifest, solved_examples
 
 if TYPE_CHECKING:
     from torch import Generator
+
+    from swarmd.tasks import Example
 
 DEFAULT_TASKS = "starter"
 NEW_TOKENS = 256  # if no swarm sets a limit: a few paragraphs
@@ -166,12 +168,19 @@ def _session(
     subject = load_subject(
         wanted, manifest, max_new_tokens=limit, at_once=max(1, manner.samples), keep_former=manner.both
     )
+    if shown := wanted.examples():
+        subject.policy.examples = asyncio.run(_examples(manifest, shown))
     _tell(str(subject))
     if manner.both and subject.former is None:
         manner = replace(manner, both=False)
     rng = torch.Generator().manual_seed(seed)
     is_live = sys.stdout.isatty() and not as_json and manner.samples <= 1
     return Session(subject, manner, rng, seed, _print_json if as_json else _print, is_live)
+
+
+async def _examples(manifest: Manifest, count: int) -> tuple[Example, ...]:
+    async with TaskRunner(reward=manifest.reward) as runner:
+        return await solved_examples(runner, manifest, count)
 
 
 def _ask(session: Session, question: str) -> None:

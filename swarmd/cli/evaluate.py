@@ -136,8 +136,8 @@ def evaluate(
         foresee_policy(policy, Home(path))
     wanted.require_home()
     shown = given["policy.examples"]
-    if shown is None and (wanted.is_published_model or wanted.is_untrained()):  # none were chosen in training
-        shown = policy.examples
+    if shown is None:
+        shown = wanted.examples()
     exam = _exam(tasks, path, seed, count, samples, constant, shown)
     if wanted.is_untrained():
         typer.echo(f"{path} has no trained weights yet: this scores its untrained model", err=True)

@@ -93,6 +93,13 @@ class Wanted:
         else:
             Home.existing(self.home)
 
+    def examples(self) -> int | None:
+        """Return how many solved examples of the settings the model is shown; None for trained weights, which
+        are shown those that they were trained with.
+        """
+        has_weights = not (self.is_published_model or self.is_untrained())
+        return None if has_weights else load_config(self.home, self.settings).policy.examples
+
     def is_untrained(self) -> bool:
         """Whether the home's weights are meant and it has none. Loads nothing heavy. Raises ConfigError."""
         named = self.checkpoint is not None or self.is_published_model

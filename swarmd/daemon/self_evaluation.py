@@ -74,6 +74,17 @@ class SelfEvaluator:
         self.schedule = schedule
         self.view = LearningView(database, model)
 
+    async def heed_rules(self) -> None:
+        """Leave results on the questions of earlier rules out of `view`. Draws the present ones, unless an
+        earlier run did.
+
+        Raises GenerationStoppedError after the stop signal, and TaskError.
+        """
+        if asked := self._database.facts.asked(self._manifest.swarm_id):
+            self.view.asks(asked)
+        else:
+            await self._draw()
+
     async def examine_untrained(self, in_model_thread: InModelThread) -> None:
         """Measure the model as it came, before the first step: once in the life of a home, with the parts in
         order.
@@ -168,6 +179,7 @@ class SelfEvaluator:
             self._events.emit("warning", message=f"this peer cannot evaluate itself: {error}")
             return ()
         self.view.asks(part.asked for part in parts)
+        self._database.facts.set_asked(self._manifest.swarm_id, self.view.asked)
         return parts
 
 

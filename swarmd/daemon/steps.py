@@ -347,11 +347,14 @@ class StepLoop:
 
     async def _examine_untrained(self) -> None:
         """Evaluate the model before any training. Only possible while no checkpoint has changed it."""
-        is_untrained = self._parts.learner.resumed_step is None and self.progress.step == 0
-        if is_untrained and self._evaluator.schedule.is_on:
+        if not self._evaluator.schedule.is_on:
+            return
+        if self._parts.learner.resumed_step is None and self.progress.step == 0:
             self._enter("evaluating the untrained model")
             await self._evaluator.examine_untrained(self._in_model_thread)
-            self.last_done_at = time.monotonic()
+        else:
+            await self._evaluator.heed_rules()
+        self.last_done_at = time.monotonic()
 
     async def _evaluate(self) -> bool:
         """Return whether the policy is better than ever. A stop drops the evaluation, but not the finished

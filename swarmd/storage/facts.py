@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from swarmd.storage.connection import Connection
 
@@ -36,6 +36,16 @@ class Facts:
         """Peers whose last status said that they leave, with the Unix time at which this was recorded."""
         found: dict[str, int] = json.loads(self._get("goodbyes") or "{}")
         return found
+
+    def asked(self, swarm_id: bytes) -> tuple[bytes, ...]:
+        """Return the digests of a swarm's held-out questions, by part (`Sitting.asked`); empty if those of
+        another swarm, or of an earlier version of its rules, were asked last.
+        """
+        found = json.loads(self._get("asked") or "{}")
+        return tuple(map(bytes.fromhex, found.get(swarm_id.hex(), [])))
+
+    def set_asked(self, swarm_id: bytes, asked: Iterable[bytes]) -> None:
+        self._set("asked", json.dumps({swarm_id.hex(): [each.hex() for each in asked]}))
 
     def set_peer(self, peer_id: str) -> None:
         self._set("peer", peer_id)

@@ -172,6 +172,23 @@ def test_a_task_of_several_turns_is_played_to_its_end(swarmd, tmp_path) -> None:
     assert given["right"] == (given["reward"] == 1)
 
 
+def test_untrained_weights_are_shown_the_examples_of_the_settings(
+    swarmd, home, trained, tiny_model_dir, monkeypatch
+) -> None:
+    shown: list[int] = []
+
+    async def solved(runner: object, manifest: object, count: int) -> tuple[()]:
+        shown.append(count)
+        return ()
+
+    monkeypatch.setattr(ask_command, "solved_examples", solved)
+    monkeypatch.setenv("SWARMD_POLICY__EXAMPLES", "2")
+    assert swarmd("ask", QUESTION, "--model", tiny_model_dir).code == 0
+    save(home, trained, tiny_model_dir)
+    assert swarmd("ask", QUESTION, "--home", home.path).code == 0, "weights have those of their training"
+    assert shown == [2]
+
+
 def test_an_unknown_task_lists_those_of_the_swarm(swarmd, home) -> None:
     outcome = swarmd("ask", "--home", home.path, "--task", "nonesuch")
     assert outcome.code == 2

@@ -152,6 +152,24 @@ async def test_after_a_change_of_the_rules_only_answers_to_the_new_questions_cou
     assert (again.progress.best.step, again.progress.best.success) == (5, 0.0)
 
 
+@pytest.mark.parametrize("has_other_rules", [False, True])
+async def test_a_resumed_home_shows_results_from_the_start_if_they_are_on_the_questions_of_its_rules(
+    make_peer, run, monkeypatch, has_other_rules
+):
+    one = make_peer(steps=2, evaluate_every=1)
+    await run(one)
+    asked = one.database.facts.asked(MANIFEST.swarm_id)
+    assert len(asked) == PARTS
+    if has_other_rules:
+        one.database.facts.set_asked(bytes(32), asked)
+        monkeypatch.setattr(held_out_parts, "held_out_seed", lambda manifest: 7)
+    again = make_peer(steps=1, evaluate_every=100)
+    again.resume()
+    loop = await run(again)
+    assert (loop.learning().now is None) == has_other_rules
+    assert (one.database.facts.asked(MANIFEST.swarm_id) != asked) == has_other_rules
+
+
 async def test_the_untrained_model_is_measured_once_for_the_life_of_a_home(make_peer, run):
     for _ in range(2):
         one = make_peer(steps=1, evaluate_every=1)
@@ -289,7 +307,8 @@ async def test_a_stop_while_the_model_answers_drops_the_evaluation_and_keeps_the
 async def test_a_stop_waits_for_one_request_to_the_tasks_at_most(make_peer, run, call, monkeypatch):
     monkeypatch.setattr(self_evaluation, "GROUPS_PER_REQUEST", OF_A_PART - 1)
     one, asked = make_peer(evaluate_every=1), []
-    one.learner = replace(one.learner, resumed_step=0)  # then questions are drawn after the first step
+    one.learner = replace(one.learner, resumed_step=0)
+    one.database.facts.set_asked(MANIFEST.swarm_id, [bytes(32)])  # then they are drawn after the first step
     answer = getattr(one.tasks, call)
 
     async def counted(items: Any) -> Any:
