@@ -77,6 +77,7 @@ from protocol.records import (
     Turn,
     TurnsRecord,
     Used,
+    turns_at_most,
 )
 from protocol.storage import (
     Place,
@@ -225,6 +226,7 @@ __all__ = [
     "sign_record",
     "sign_status",
     "status_keys",
+    "turns_at_most",
     "verify_announcement",
     "verify_charter",
     "verify_full_status",

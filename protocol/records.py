@@ -12,6 +12,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field, ValidationInfo, field_validator
 
 from protocol import limits
+from protocol.encoding import encode
 from protocol.manifest import derive_task_id
 from protocol.payload import (
     Address,
@@ -137,6 +138,16 @@ class TurnsRecord(RecordHead):
         tuple[Episode, ...], Field(min_length=limits.COMPLETIONS_MIN, max_length=limits.COMPLETIONS_MAX)
     ]
 
+
+def turns_at_most(envelope: bytes) -> int:
+    """Return an upper bound of the turns in a record that has not been read. A version 1 completion is one.
+
+    Each turn has the key `finished`. Text can contain its encoding too.
+    """
+    return envelope.count(_FINISHED)
+
+
+_FINISHED = encode("finished")
 
 AnyRecord = Record | TurnsRecord
 AnyCompletion = Completion | Episode

@@ -48,7 +48,8 @@ PEER: Mapping[Kind, Rate] = {
     # gossip/limits.py: reads 8 keys in 2 s and 8 in 5 s, stores to a few keys per second: 10 per second.
     Kind.FIND: Rate(40, 400),
     # Eight groups per second are 8 announcements of 600 bytes: 20 per second. The burst allows a peer to
-    # announce several rounds again after a restart, or to store 16 inline bodies of 14 KB in one message.
+    # announce several rounds again after a restart, or to store 16 inline bodies of 64 KiB in one message (64
+    # tokens, and one for every ten completions).
     Kind.STORE: Rate(64, 1_024),
     # Eight pulls at once, two from one peer, each taking a few tenths of a second: below 8 per second.
     Kind.STREAM: Rate(16, 128),

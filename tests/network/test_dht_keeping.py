@@ -22,8 +22,10 @@ from protocol import (
     verify_record,
 )
 from protocol.limits import COMPLETIONS_MAX, TURNS_MAX
+from swarmd.network.dht_keeping import TURNS_MAX as TURNS_READ_MAX
 from swarmd.network.dht_keeping import UNLOCATED_S, Keeping
-from swarmd.network.guard import STORE_COST_BYTES, Guard
+from swarmd.network.guard import STORE_COST_TURNS, Guard
+from swarmd.network.messages import STORE_ITEMS_MAX
 from swarmd.network.packing import Item
 from swarmd.network.peer_ids import write_peer_id
 from swarmd.network.rates import GROUP, PEER, Kind
@@ -33,6 +35,7 @@ from tests.network.conftest import MANIFEST, announcement_envelope, key_of, reco
 
 NOW = 1_800_000_000.0
 EMPTY_TURN = Turn(text="", logprob_sum_micro=0, tokens=0, bytes=0, finished=True)
+TURNS = COMPLETIONS_MAX * TURNS_MAX
 EPISODE = Episode(turns=(EMPTY_TURN,) * TURNS_MAX, reward_micro=0)
 
 
@@ -43,7 +46,6 @@ class Node:
         self.now = NOW
         self.guard = Guard(lambda: self.now)
         self.shelf = Shelf(random.Random(0))
-        self.read = 0
         rules = StorageRules(lambda: MANIFEST)
         self.keeping = Keeping(rules, self.shelf, self.guard, lambda: self.now)
 
@@ -73,36 +75,36 @@ def announced(key: KeyPair, number: int = 0) -> Placement:
 
 def test_one_sender_has_few_costly_bodies_read_and_more_later() -> None:
     node, key = Node(), key_of(1)
-    bodies = [costly(number, key) for number in range(8)]
-    affordable = int(PEER[Kind.STORE].burst / (len(bodies[0].value) / STORE_COST_BYTES))
-    assert node.keep(bodies, key.peer_id) == [True] * affordable + [False] * (8 - affordable)
-    assert affordable <= 4
+    bodies = [costly(number, key) for number in range(14)]
+    of_a_message = TURNS_READ_MAX // TURNS
+    kept = [node.keep(bodies[start:], key.peer_id) for start in range(0, len(bodies), of_a_message)]
+    assert kept[0] == [True] * of_a_message + [False] * (len(bodies) - of_a_message)
+    assert sum(map(sum, kept)) == int(PEER[Kind.STORE].burst / (TURNS / STORE_COST_TURNS)) < len(bodies)
     assert node.guard.refused.keys() == {"store_too_fast"}
-    assert not node.guard.shuns(key.peer_id)
+    assert not node.guard.shuns(key.peer_id), "only the first body that is too much is held against it"
     node.now += 60.0
-    assert True in node.keep(bodies[affordable:], key.peer_id)
+    assert node.keep(bodies[-1:], key.peer_id) == [True]
 
 
 def test_many_names_of_one_group_have_no_more_read_than_the_group_can_afford() -> None:
     node, key = Node(), key_of(1)
-    bodies = [costly(number, key) for number in range(4)]
+    bodies, read = [costly(number, key) for number in range(2)], 0
     for number in range(30):
         peer = key_of(100 + number).peer_id
         node.locate(peer, "8.8.8.8")
-        node.read += sum(node.keep(bodies, peer))
-    cost = len(bodies[0].value) / STORE_COST_BYTES
-    assert 0 < node.read <= GROUP[Kind.STORE].burst / cost + 1
+        read += sum(node.keep(bodies, peer))
+    assert 0 < read <= GROUP[Kind.STORE].burst / (TURNS / STORE_COST_TURNS)
 
 
 def test_what_an_honest_peer_stores_at_once_is_kept() -> None:
-    """Sixteen bodies of two completions of 7 KB each, and their announcements."""
+    """As many of the longest bodies as a message can have, and their announcements."""
     node, key = Node(), key_of(1)
     bodies = [
-        place_body(record_envelope(key, NOW, number, "x" * 7_000), manifest=MANIFEST, now=NOW)
-        for number in range(16)
+        place_body(record_envelope(key, NOW, number, "x" * 16_000), manifest=MANIFEST, now=NOW)
+        for number in range(STORE_ITEMS_MAX)
     ]
     assert all(node.keep(bodies, key.peer_id))
-    assert all(node.keep([announced(key, number) for number in range(16)], key.peer_id))
+    assert all(node.keep([announced(key, number) for number in range(STORE_ITEMS_MAX)], key.peer_id))
 
 
 def names(node: Node) -> set[bytes]:

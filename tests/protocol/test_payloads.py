@@ -16,12 +16,15 @@ from protocol import (
     USED_MAX,
     Announcement,
     Completion,
+    Episode,
     FullStatus,
     InvalidLocal,
     KeyPair,
     PeerStatus,
     Reason,
     RejectedRecord,
+    Turn,
+    TurnsRecord,
     Used,
     decode,
     encode,
@@ -29,6 +32,7 @@ from protocol import (
     sign_full_status,
     sign_record,
     sign_status,
+    turns_at_most,
 )
 from protocol.limits import ADDRESS_BYTES_MAX, INT_MAX
 from protocol.names import NAME_RANGES
@@ -95,6 +99,22 @@ def test_records_survive_the_wire(record, group, model):
     changed = type(record)(**(dict(record) | {"completions": tuple(group), "model": model}))
 
     assert type(record).from_bytes(changed.to_bytes()) == changed
+
+
+@given(st.lists(st.lists(completions(), min_size=1, max_size=4), min_size=2, max_size=4))
+def test_no_record_has_more_turns_than_are_counted_in_its_unread_bytes(record, group):
+    one = type(record)(**(dict(record) | {"completions": tuple(turns[0] for turns in group)}))
+    episodes = [
+        Episode(
+            turns=tuple(Turn(**turn.model_dump(exclude={"reward_micro"})) for turn in turns), reward_micro=0
+        )
+        for turns in group
+    ]
+    several = TurnsRecord(**(dict(record) | {"completions": tuple(episodes)}))
+    for each in (one, several):
+        turns = [turn for completion in each.completions for turn in completion.turns]
+        said = sum("hfinished" in turn.text for turn in turns)
+        assert len(turns) <= turns_at_most(each.to_bytes()) <= len(turns) + 16 * said
 
 
 @given(announcements)
