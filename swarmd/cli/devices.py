@@ -87,7 +87,7 @@ class _Devices(Printed):
 def command(member: Member, peers: Sequence[str]) -> list[str]:
     """Return the command that starts one peer: `swarmd join` on its device. It ends when its parent does."""
     settings = {**member.settings, "network.peers": list(peers)}
-    program = [sys.executable, "-m", "swarmd.parent", "join"]
+    program = [sys.executable, "-P", "-m", "swarmd.parent", "join"]
     return [*program, f"--home={member.home.path}", *arguments(settings)]
 
 

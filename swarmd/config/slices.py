@@ -123,9 +123,11 @@ class PolicyConfig(Slice):
     @classmethod
     def _take_former_name(cls, given: Any) -> Any:
         """`generator` was this setting's name until 0.1.0: homes and results folders still contain it."""
-        if isinstance(given, dict) and "generator" in given and "engine" not in given:
-            return {("engine" if key == "generator" else key): value for key, value in given.items()}
-        return given
+        if not isinstance(given, dict) or "generator" not in given:
+            return given
+        return {"engine": given["generator"]} | {
+            key: value for key, value in given.items() if key != "generator"
+        }
 
     @model_validator(mode="after")
     def _alpha_needs_rank(self) -> PolicyConfig:

@@ -59,7 +59,7 @@ async def _fetch(asked: str, local: bool, transport: httpx.AsyncBaseTransport | 
                     request = await _to_public(client, asked, at)
                 request.headers["accept-encoding"] = "identity"
                 answer = await _get(client, asked, request)
-            except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
+            except (httpx.HTTPError, httpx.InvalidURL, UnicodeError, OSError) as error:
                 if isinstance(error, TimeoutError):
                     raise
                 raise ConfigError(
@@ -82,7 +82,7 @@ async def _get(client: httpx.AsyncClient, asked: str, request: httpx.Request) ->
     data = bytearray()
     response = await client.send(request, stream=True)
     try:
-        if response.is_redirect:
+        if response.has_redirect_location:
             return _Redirect(response.headers["location"])
         if response.status_code != httpx.codes.OK:
             reason = response.reason_phrase[:REASON_CHARS_MAX]

@@ -95,7 +95,7 @@ def look_at_machine() -> Equipment:
     """
     try:
         done = subprocess.run(
-            [sys.executable, "-m", "swarmd.fleet.probe"],
+            [sys.executable, "-P", "-m", "swarmd.fleet.probe"],
             capture_output=True,
             text=True,
             timeout=LOOK_S,

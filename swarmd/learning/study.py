@@ -11,6 +11,7 @@ import random
 from collections.abc import Callable, Collection, Mapping, Sequence
 
 from swarmd.groups import ScoredGroup
+from swarmd.images import Images
 from swarmd.learning.lessons import lesson_of, of_json, to_json
 
 LESSONS_MAX = 16_384
@@ -30,8 +31,8 @@ teach these answers instead of the task.
 USES_MAX = 32
 """Updates that train on one lesson, so that a single answer cannot become the rule."""
 
-_Key = tuple[str, str]
-"""Publisher and question."""
+_Key = tuple[str, str, Images]
+"""Publisher, question, and what the question shows."""
 
 State = dict[str, list[tuple[str, int]]]
 """Task id -> lessons, oldest first, each with its number of uses."""
@@ -83,7 +84,7 @@ class Study:
         open_ = {
             task: keys
             for task, keys in open_.items()
-            if len({question for _, question in keys}) >= LESSONS_MIN
+            if len({(question, images) for _, question, images in keys}) >= LESSONS_MIN
         }
         count = min(updates, sum(map(len, open_.values())) // answers) * answers
         drawn: list[ScoredGroup] = []
@@ -111,7 +112,10 @@ class Study:
                 self._add(of_json(text), uses)
 
     def _add(self, lesson: ScoredGroup, uses: int = 0) -> None:
-        kept, key = self._by_task.setdefault(lesson.task_id, {}), (lesson.publisher, lesson.question)
+        kept, key = (
+            self._by_task.setdefault(lesson.task_id, {}),
+            (lesson.publisher, lesson.question, lesson.images),
+        )
         _, before = kept.pop(key, (None, None))
         kept[key] = (lesson, uses if before is None else before)
         self._kept += before is None

@@ -23,6 +23,7 @@ from swarmd.parent.lifeline import LINE_BYTES_MAX, STOP, Word
 from swarmd.parent.lives import Again, End, Final, Lives, how_it_ended
 
 KILL_AT = 3  # stop signals: the first asks, the second ends at once, from the third on the peer is killed
+AGAIN_S = 0.1  # a further stop signal sooner than this after the last is the same one: nobody presses so fast
 READ_BYTES = 4_096
 STDIN, STDERR = 0, 2
 SHOW_CURSOR = b"\x1b[?25h"  # a live view that is interrupted leaves the cursor hidden
@@ -48,6 +49,7 @@ class _Keeper:
         self._steps = 0
         self._doing = ""
         self._stops = 0
+        self._stopped_at = float("-inf")
         self._selector = selectors.DefaultSelector()
         self._until_input_ends = until_input_ends
         if until_input_ends:
@@ -133,7 +135,8 @@ class _Keeper:
         for end in (self._woken, waker):
             end.setblocking(False)
         for number in (*STOP, signal.SIGTSTP, signal.SIGCHLD):
-            if signal.getsignal(number) is not signal.SIG_IGN or number == signal.SIGINT:
+            is_needed = number in (signal.SIGINT, signal.SIGCHLD)  # without the latter, all ends look orderly
+            if signal.getsignal(number) is not signal.SIG_IGN or is_needed:
                 signal.signal(number, lambda *_: None)  # nohup's SIGHUP stays ignored, here and in the peer
         signal.set_wakeup_fd(waker.fileno(), warn_on_full_buffer=False)
         self._selector.register(self._woken, selectors.EVENT_READ, self._read_signals)
@@ -149,12 +152,15 @@ class _Keeper:
                 return
 
     def _read_signals(self) -> None:
-        """Signals that arrive together count as one: `timeout` signals both the process and its group."""
+        """Signals that arrive together count as one: `timeout` signals both the process and its group, and a
+        closed terminal hangs up twice within milliseconds.
+        """
         came = self._woken.recv(READ_BYTES)
         if signal.SIGTSTP in came:
             self._pause()
         stops = [number for number in STOP if number in came]
-        if stops:
+        if stops and time.monotonic() - self._stopped_at >= AGAIN_S:
+            self._stopped_at = time.monotonic()
             self._stop(stops[0])
 
     def _stop(self, number: signal.Signals) -> None:
@@ -210,8 +216,11 @@ class _Keeper:
 
 
 def peer_command(arguments: Sequence[str]) -> list[str]:
-    """Return the command that runs `swarmd` as the peer itself, with faulthandler for library faults."""
-    return [sys.executable, "-X", "faulthandler", "-m", "swarmd", *arguments]
+    """Return the command that runs `swarmd` as the peer itself, with faulthandler for library faults.
+
+    -P: a file in the user's directory must not be imported instead of a library.
+    """
+    return [sys.executable, "-P", "-X", "faulthandler", "-m", "swarmd", *arguments]
 
 
 def _say(text: str) -> None:

@@ -318,6 +318,8 @@ def _require_scored(scores: Sequence[Score]) -> None:
     failed = next((score.failure for score in scores if score.is_lost), None)
     if failed in ("hang", "crash"):
         raise ConfigError("this answer breaks the task's scorer, so no peer would accept it: write another")
+    if failed == "turns":
+        raise ConfigError("an attempt goes on after its task had ended: leave out the turns after that")
     if failed is not None:
         raise TaskError("scoring the answer timed out because this machine is busy: try again")
 

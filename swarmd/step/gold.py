@@ -14,6 +14,7 @@ from typing import Protocol
 import torch
 
 from protocol import Manifest, TaskSpec
+from swarmd.images import Images
 from swarmd.logprobs import TokenRow
 from swarmd.policy import Policy
 from swarmd.tasks import CLOSING_TAG, OPENING_TAG, Question, held_out_questions
@@ -38,6 +39,7 @@ class Gold:
 
     question: str
     answer: str
+    images: Images = ()
 
 
 GoldByTask = Mapping[bytes, Sequence[Gold]]
@@ -58,7 +60,7 @@ async def draw_gold(source: GoldSource, manifest: Manifest, seed: int) -> GoldBy
 
 
 def _gold(question: Question, answer: str) -> Gold:
-    return Gold(question.text, f"{OPENING_TAG}{answer}{CLOSING_TAG}")
+    return Gold(question.text, f"{OPENING_TAG}{answer}{CLOSING_TAG}", question.images)
 
 
 def likelihood(policy: Policy, gold: GoldByTask, tasks: Collection[bytes]) -> dict[bytes, float]:
@@ -69,8 +71,8 @@ def likelihood(policy: Policy, gold: GoldByTask, tasks: Collection[bytes]) -> di
         rows = [
             TokenRow(prompt, policy.encode_completion(each.answer, True, len(prompt)))
             for each in gold.get(task, ())
-            if policy.fits(each.question)
-            for prompt in [tuple(policy.render(each.question))]
+            if policy.fits(each.question, images=each.images)
+            for prompt in [policy.render(each.question, images=each.images)]
         ]
         if rows:
             means[task] = sum(_sums(policy, rows)) / len(rows)

@@ -31,8 +31,9 @@ _DIGITS_MAX = 1_000  # per number; int() takes 4,300, Decimal any number, and bo
 _EXPONENT_DIGITS_MAX = 4  # Fraction("1e9999") takes microseconds; each further digit takes ten times as long
 _LONG_NUMBER = re.compile(
     rf"(?<!\d)\d[\d_]{{{_DIGITS_MAX}}}"
-    rf"|(?<![\w.])(?:\d[\d_]*\.?[\d_]*|\.\d[\d_]*)[eE][+-]?(?:_*\d){{{_EXPONENT_DIGITS_MAX + 1}}}"
-)  # the second pattern does not match inside a word: 0x1e12345 has no exponent
+    rf"|(?<![\w.])(?:\d[\d_]*+\.?[\d_]*+|\.\d[\d_]*+)[eE][+-]?(?:_*\d){{{_EXPONENT_DIGITS_MAX + 1}}}"
+)  # The second pattern does not match inside a word: 0x1e12345 has no exponent. It never backtracks in
+# digits: peers' text is searched for numbers without a time limit.
 _JSON_NAMES = ("true", "false", "null")
 _TOO_LARGE = math.inf
 

@@ -319,6 +319,9 @@ class TaskRunner:
             try:
                 self._worker = await WorkerProcess.start(self._options, self._directory)
                 self._starts += 1
+                if self._closed.is_set():  # while it started, so `close` did not find it
+                    await self._worker.close()
+                    raise TaskError("the task runner was closed")
             except WorkerStartError as error:
                 # A worker that never ran and exited with its own error lacks something; waiting does not
                 # help.

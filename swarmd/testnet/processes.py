@@ -105,13 +105,29 @@ def _environment(share: int) -> dict[str, str]:
 def join_command(member: Member, way_in: Sequence[str], steps: int | None, flags: Flags) -> list[str]:
     """Return the command of a peer that takes `steps` more steps."""
     settings = {**member.settings, "network.peers": list(way_in), "steps": steps}
-    return [sys.executable, "-m", "swarmd.parent", "join", f"--home={member.home.path}", *flags(settings)]
+    return [
+        sys.executable,
+        "-P",
+        "-m",
+        "swarmd.parent",
+        "join",
+        f"--home={member.home.path}",
+        *flags(settings),
+    ]
 
 
 def observe_command(member: Member, way_in: Sequence[str], flags: Flags) -> list[str]:
     """Return the command of the observer."""
     settings = {**member.settings, "network.peers": list(way_in)}
-    return [sys.executable, "-m", "swarmd.parent", "observe", f"--home={member.home.path}", *flags(settings)]
+    return [
+        sys.executable,
+        "-P",
+        "-m",
+        "swarmd.parent",
+        "observe",
+        f"--home={member.home.path}",
+        *flags(settings),
+    ]
 
 
 @dataclass(frozen=True)

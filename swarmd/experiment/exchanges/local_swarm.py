@@ -117,7 +117,7 @@ class _LocalSwarm:
     def _command(self, member: Member, _way_in: Sequence[str]) -> list[str]:
         daemon = self.daemons[member.name]
         return [
-            *(sys.executable, "-m", "swarmd.parent", "join"),
+            *(sys.executable, "-P", "-m", "swarmd.parent", "join"),
             f"--home={daemon.home.path}",
             f"--steps={daemon.steps - daemon.done}",
             f"--address-file={member.addresses_path}",
