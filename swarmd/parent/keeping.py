@@ -23,7 +23,7 @@ from swarmd.parent.lifeline import LINE_BYTES_MAX, STOP, Word
 from swarmd.parent.lives import Again, End, Final, Lives, how_it_ended
 
 KILL_AT = 3  # stop signals: the first asks, the second ends at once, from the third on the peer is killed
-AGAIN_S = 0.1  # a further stop signal sooner than this after the last is the same one: nobody presses so fast
+AGAIN_S = 0.1  # a terminal that hangs up again within this was closed once: by its shell, then by the kernel
 READ_BYTES = 4_096
 STDIN, STDERR = 0, 2
 SHOW_CURSOR = b"\x1b[?25h"  # a live view that is interrupted leaves the cursor hidden
@@ -49,7 +49,7 @@ class _Keeper:
         self._steps = 0
         self._doing = ""
         self._stops = 0
-        self._stopped_at = float("-inf")
+        self._hung_up_at = float("-inf")
         self._selector = selectors.DefaultSelector()
         self._until_input_ends = until_input_ends
         if until_input_ends:
@@ -159,8 +159,11 @@ class _Keeper:
         if signal.SIGTSTP in came:
             self._pause()
         stops = [number for number in STOP if number in came]
-        if stops and time.monotonic() - self._stopped_at >= AGAIN_S:
-            self._stopped_at = time.monotonic()
+        if stops == [signal.SIGHUP]:
+            before, self._hung_up_at = self._hung_up_at, time.monotonic()
+            if self._hung_up_at - before < AGAIN_S:
+                return
+        if stops:
             self._stop(stops[0])
 
     def _stop(self, number: signal.Signals) -> None:
