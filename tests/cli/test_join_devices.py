@@ -56,7 +56,7 @@ def test_each_peer_is_a_join_with_the_same_flags_on_its_device(swarmd, started, 
     [call] = started
     second = call["members"][1]
     assert call["command"](second, [SIBLING]) == [
-        *(sys.executable, "-m", "swarmd.parent", "join"),
+        *(sys.executable, "-P", "-m", "swarmd.parent", "join"),
         f"--home={tmp_path}/devices/cuda-1",
         "--steps=5",
         f"--peer={PEER}",
