@@ -61,4 +61,4 @@ def kinds(count: int, wanted: Sequence[str]) -> tuple[str, ...]:
 def command(kind: str, targets: Sequence[str], manifest: Path, seed: int) -> list[str]:
     """Return the command that attacks these addresses until its standard input ends."""
     aims = [f"--target={address}" for address in targets]
-    return [sys.executable, "-P", "-m", MODULE, kind, *aims, f"--manifest={manifest}", f"--seed={seed}"]
+    return [sys.executable, "-m", MODULE, kind, *aims, f"--manifest={manifest}", f"--seed={seed}"]
