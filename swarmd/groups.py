@@ -78,7 +78,7 @@ class ScoredCompletion:
     earlier: tuple[Turn, ...] = ()
     """The turns before this one, each with the observation that followed it."""
     claimed: float | None = None
-    """Own completions only: what a record says that it is worth, if not the reward."""
+    """Own completions only: what a record says that it is worth. None if that is the reward."""
 
     @property
     def turns(self) -> tuple[Turn, ...]:

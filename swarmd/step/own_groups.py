@@ -76,8 +76,7 @@ def own_group(
         question=question.text,
         images=question.images,
         completions=tuple(
-            replace(_scored(episode, score.reward, policy, unended), claimed=score.claimed)
-            for episode, score in zip(episodes, scores, strict=True)
+            _scored(episode, score, policy, unended) for episode, score in zip(episodes, scores, strict=True)
         ),
         round=round_,
         step=step,
@@ -100,8 +99,15 @@ def _work(episode: Episode[Sample], policy: Policy, *, is_first: bool) -> float:
     )
 
 
-def _scored(episode: Episode[Sample], reward: float, policy: Policy, unended: Unended) -> ScoredCompletion:
+def _scored(episode: Episode[Sample], score: Score, policy: Policy, unended: Unended) -> ScoredCompletion:
+    """Other peers are told what their own default will make of it: a group that is worthless to them must not
+    be published, because they would ignore a peer that publishes such groups."""
     observations = [*episode.observations, ""][: len(episode.samples)]
     turns = tuple(map(Turn.from_sample, episode.samples, observations))
     ends = [(sample.text, policy.has_ended(sample)) for sample in episode.samples]
-    return ScoredCompletion.from_turns(turns, earned(reward, ends, unended=unended))
+    published_ends = [(turn.text, turn.finished) for turn in turns]
+    claimed = score.reward if score.claimed is None else score.claimed
+    return replace(
+        ScoredCompletion.from_turns(turns, earned(score.reward, ends, unended=unended)),
+        claimed=earned(claimed, published_ends, unended="wrong"),
+    )

@@ -126,6 +126,8 @@ async def test_texts_that_go_on_behind_their_answer_until_they_are_cut_off_earn_
     monkeypatch.setattr(one.policy, "generate", going_on)
     await run(one)
     assert [line["reward"] for line in one.events.named("step")] == [reward]
+    claims = {c.reward_micro for group in one.gossip.of(GroupOffer) for c in group.completions}
+    assert claims == {0}, "by default they earn nothing at others, who ignore publishers of such groups"
 
 
 async def test_own_groups_are_offered_to_the_swarm_as_they_were_made(make_peer, run):
