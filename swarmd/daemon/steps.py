@@ -25,7 +25,7 @@ from swarmd.daemon.resting import Rest
 from swarmd.daemon.saving import SaveSchedule
 from swarmd.daemon.self_evaluation import SelfEvaluator, worth_steps
 from swarmd.daemon.step_parts import Parts, T
-from swarmd.errors import StorageError
+from swarmd.errors import ModelError, StorageError
 from swarmd.gossip import Demand
 from swarmd.groups import ScoredGroup
 from swarmd.learning.study import LESSONS_MIN, TEXT_BYTES_MAX, USES_MAX
@@ -222,17 +222,21 @@ class StepLoop:
         self._enter(STUDYING if studied else "training")
         self._is_whole = False
         success, own_work = progress.experience.success, progress.experience.own_work
-        metrics = await self._in_model_thread(
-            lambda: trainer.step(
-                own,
-                external,
-                success,
-                lessons,
-                studied=studied,
-                stopped=self._stop_generating.is_set,
-                own_work=own_work,
+        try:
+            metrics = await self._in_model_thread(
+                lambda: trainer.step(
+                    own,
+                    external,
+                    success,
+                    lessons,
+                    studied=studied,
+                    stopped=self._stop_generating.is_set,
+                    own_work=own_work,
+                )
             )
-        )
+        except ModelError:  # memory ran out, perhaps before any weight changed
+            self._is_whole = trainer.is_whole
+            raise
         progress.see_step(metrics, own, external, studies=parts.config.learning.study > 0)
         self._is_whole = True
         if measuring is not None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -46,11 +46,17 @@ class Batch:
     def rows(self) -> list[TrainRow]:
         return [row for part in self.parts for row in part.rows]
 
+    def where(self, keeps: Callable[[TrainRow], bool]) -> Batch:
+        """The same batch with only the rows that `keeps` accepts. What a loss is averaged over stays."""
+        parts = [replace(part, rows=tuple(filter(keeps, part.rows))) for part in self.parts]
+        return replace(self, parts=tuple(part for part in parts if part.rows))
+
 
 @dataclass
 class Pass:
     """Sums over all micro-batches of one optimiser update."""
 
+    rows: int = 0
     loss: float = 0.0
     value_loss: float = 0.0
     grad_norm: float = 0.0
@@ -129,6 +135,7 @@ class Objective:
             loss = torch.stack(losses).sum()
             loss.backward()  # type: ignore[no-untyped-call]
             done.loss += loss.item()
+            done.rows += len(micro.rows)
         return done
 
     def _loss(self, part: Part, scored: _Scored, done: Pass) -> Tensor:

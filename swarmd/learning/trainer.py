@@ -78,6 +78,9 @@ class Trainer:
             )
             if config.kl_coefficient > 0:
                 policy.freeze_reference()
+        self._longest_own = 0  # tokens of the largest own row trained on so far
+        self.is_whole = True
+        """Whether the weights are as a step left them. False from a step's first update until its end."""
         self.steps = 0
         """Steps taken, with or without an update."""
         self._studies = 0  # steps that studied
@@ -106,7 +109,9 @@ class Trainer:
         of it. `capability`: mean reward by publisher, for the `hacpo` baseline.
 
         Never writes a non-finite number into the weights: such an update is skipped and reported. If memory
-        runs out, micro-batches become smaller. Raises ModelError if even small ones do not fit.
+        runs out, micro-batches become smaller. Raises ModelError if even small ones do not fit. Completions
+        of others that are larger than a whole micro-batch and than any own completion are left out: how much
+        memory a row takes must not be up to whoever wrote it.
         """
         learning_rate = learning_rate_at(self.steps, self._config, studies=self._studies if studied else None)
         self._optimizer.set_learning_rate(learning_rate)
@@ -134,6 +139,7 @@ class Trainer:
             of_others(groups, most=work_max(own_work, len(groups)))
             for groups in (compared.external, rehearsed)
         )
+        self._longest_own = max((self._longest_own, *map(self._row_tokens, own_rows.rows)))
         batch = self._batch(own_rows, external_rows.plus(lessons), self._config.external_coefficient)
         passes: list[Pass] = []
         note = None if batch.parts else _why_nothing_to_learn(own, external, own_rows, external_rows)
@@ -148,6 +154,7 @@ class Trainer:
             tokens_lessons_trained=lessons.trained_tokens if passes else 0,
         )
         self.steps += 1
+        self.is_whole = True
         return metrics
 
     def _study(
@@ -174,6 +181,7 @@ class Trainer:
             selections.append(found)
             passes += [self._update(batch, self._studying)] if batch.parts else []
         self.steps += 1
+        self.is_whole = True
         self._studies += 1
         updates, note = sum(each.applied for each in passes), None
         if not updates:
@@ -234,9 +242,10 @@ class Trainer:
         try:
             done = self._accumulate(batch, objective)
             self._policy.release_freed_memory()
-            # An update cannot be retried in smaller parts, because some weights have already changed.
-            with out_of_memory_as_model_error(REMEDY):
-                self._apply(done)
+            if done.rows:
+                # An update cannot be retried in smaller parts, because some weights have already changed.
+                with out_of_memory_as_model_error(REMEDY):
+                    self._apply(done)
         finally:
             self._drop_gradients()
             self._policy.release_freed_memory()
@@ -246,6 +255,7 @@ class Trainer:
         done.grad_norm = self._optimizer.clip()
         value_norm = self._value_head.clip() if self._value_head else 0.0
         if all(map(math.isfinite, (done.loss, done.grad_norm, done.value_loss, value_norm))):
+            self.is_whole = False
             self._optimizer.update()
             if self._value_head:
                 self._value_head.update()
@@ -262,15 +272,25 @@ class Trainer:
         while True:
             planned = budgets.budgets.train_tokens
             budget = min(self._config.token_budget or planned, planned)
-            cut = objective.cut(batch, budget)
+            fitting = batch.where(partial(self._fits, max(planned, self._longest_own)))
+            cut = objective.cut(fitting, budget)
             tokens = [self._policy.budget_tokens(micro.token_rows) for micro in cut]
             self._optimizer.expect(sum(tokens))
-            done = attempt(lambda: objective.accumulate(batch, cut))  # noqa: B023  called at once
+            done = attempt(lambda: objective.accumulate(fitting, cut))  # noqa: B023  called at once
             if not isinstance(done, Shortage):
                 budgets.done("train_tokens")
+                too_large = _right_tokens(batch) - _right_tokens(fitting)
+                done.external_right_tokens += too_large
+                done.external_left_out += too_large
                 return done
             self._drop_gradients()
             budgets.short("train_tokens", min(budget, max(tokens)), done)
+
+    def _fits(self, tokens_max: int, row: TrainRow) -> bool:
+        return not row.external or self._row_tokens(row) <= tokens_max
+
+    def _row_tokens(self, row: TrainRow) -> int:
+        return self._policy.budget_tokens([row.tokens])
 
     def _metrics(
         self,
@@ -356,7 +376,13 @@ def _quotient(total: float, count: int) -> float | None:
     return total / count if count else None
 
 
+def _right_tokens(batch: Batch) -> int:
+    return sum(len(row.tokens.completion_ids) for row in batch.rows if row.advantage > 0)
+
+
 def _why_skipped(skipped: Pass) -> str:
+    if not skipped.rows:
+        return "no update: the completions of others are too large for the memory planned for one"
     return f"update skipped: loss {skipped.loss}, gradient norm {skipped.grad_norm}"
 
 

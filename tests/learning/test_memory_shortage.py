@@ -146,6 +146,67 @@ def test_three_shortages_in_a_row_end_with_the_settings_to_try_and_change_nothin
     assert all(parameter.grad is None for _, parameter in policy.trainable_parameters())
 
 
+def of_other(policy, budget, group, **config):
+    """A step on one group of another peer, with memory planned for `budget` tokens."""
+    policy.budgets = BudgetKeeper(Budgets(train_tokens=budget))
+    trainer = Trainer(policy, PLAIN.model_copy(update={"external_loss": "as_own", **config}))
+    return trainer, trainer.step([], [group])
+
+
+def test_a_completion_of_another_larger_than_planned_and_than_own_ones_is_left_out(fresh, external_group):
+    policy, group = fresh(), external_group("2+2?", ("4" * 16, 1.0), ("5", 0.0))
+    before = policy.trainable_state()
+    trainer, metrics = of_other(policy, 10, group)
+    assert not metrics.updated
+    assert "too large" in metrics.note
+    assert metrics.external_left_out == 1.0
+    assert all(torch.equal(before[name], tensor) for name, tensor in policy.trainable_state().items())
+    assert trainer.step([], []).step == 1, "the peer goes on"
+
+
+def test_others_may_write_as_much_as_this_peer_whatever_was_planned(fresh, own_groups, external_group):
+    policy, group = fresh(), external_group("2+2?", ("4", 1.0), ("5", 0.0))
+    trainer, metrics = of_other(policy, 10, group)
+    assert not metrics.updated
+    trainer.step(own_groups(policy, QUESTIONS, has_digit), [])
+    assert trainer.step([], [group]).updated
+
+
+def test_a_completion_of_another_that_took_all_memory_is_left_out_at_the_next_try(fresh, external_group):
+    group = external_group("2+2?", ("4" * 16, 1.0), ("5", 0.0))
+    policy = fresh()
+    policy._logprobs = Failing(policy._logprobs, 2**30)
+    _, metrics = of_other(policy, 2**30, group)
+    both = policy._logprobs.seen[0]
+    policy._logprobs.tokens_max = both - 4  # not even for the longer one alone
+    trainer, metrics = of_other(policy, both, group)
+    assert policy._logprobs.failures == 1
+    assert "too large" in metrics.note
+    assert trainer.step([], []).step == 1, "the peer goes on"
+
+
+def test_memory_that_runs_out_before_the_first_update_leaves_the_weights_whole(
+    fresh, own_groups, monkeypatch
+):
+    policy = fresh(0)
+    trainer = Trainer(policy, PLAIN)
+    own = own_groups(policy, QUESTIONS, has_digit)
+    with pytest.raises(ModelError):
+        trainer.step(own, [])
+    assert trainer.is_whole
+
+    policy = fresh()
+    trainer = Trainer(policy, PLAIN)
+
+    def fails(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(trainer._optimizer, "update", fails)
+    with pytest.raises(ModelError):
+        trainer.step(own, [])
+    assert not trainer.is_whole
+
+
 def test_passing_the_limit_between_two_layers_is_a_shortage(fresh, own_groups, external_group):
     _, expected = step(fresh(), own_groups, external_group)
     policy = fresh()
