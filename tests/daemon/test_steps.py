@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from swarmd.daemon import steps as steps_module
-from swarmd.errors import StorageError, TaskError
+from swarmd.errors import ModelError, StorageError, TaskError
 from swarmd.gossip import Demand, GroupOffer
 from swarmd.policy import Policy
 from swarmd.step.repeated_answers import REPEATS_ALWAYS
@@ -357,6 +357,26 @@ async def test_tasks_that_fail_end_it_after_a_checkpoint_of_what_was_learned(mak
     with pytest.raises(TaskError):
         await run(one)
     assert one.saved() == [1, 2]
+
+
+@pytest.mark.parametrize(("begun", "saved"), [(False, [1, 2]), (True, [1])])
+async def test_memory_that_runs_out_while_training_costs_no_step_unless_weights_had_begun_to_change(
+    make_peer, run, begun, saved
+):
+    one = make_peer(checkpoint_every=100)
+    trainer = one.learner.trainer
+    takes = trainer.step
+
+    def step(*args: Any, **given: Any) -> Any:
+        if trainer.steps < 2:
+            return takes(*args, **given)
+        trainer.is_whole = not begun
+        raise ModelError("memory ran out")
+
+    trainer.step = step
+    with pytest.raises(ModelError):
+        await run(one)
+    assert one.saved() == saved
 
 
 async def test_a_disk_that_refuses_ends_it(make_peer, run, home: Home):
