@@ -26,12 +26,14 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from swarmd.errors import ConfigError, StorageError, SwarmdError
+from swarmd.observe.client import PING_ANSWER_S
+from swarmd.observe.connections import may_take
 from swarmd.observe.metrics import exposition
 from swarmd.observe.page_files import index, page_file
 from swarmd.observe.play import Play
 from swarmd.observe.play_routes import play_routes
 from swarmd.observe.snapshot import Health, Starting
-from swarmd.observe.sources import RECORDS_MAX, RecordKind, Sources
+from swarmd.observe.sources import RECORDS_MAX, RECORDS_S, RecordKind, Sources
 from swarmd.observe.stream import Snapshot, Streams, names_in
 
 CarryOut = Callable[[str, Sequence[str]], str | None]
@@ -113,6 +115,7 @@ def _records(sources: Sources) -> Callable[[Request], Awaitable[Response]]:
             return _refused(f"kind is one of {', '.join(KINDS)}")
         if not (re.fullmatch(r"[0-9]{1,2}", limit) and 1 <= int(limit) <= RECORDS_MAX):
             return _refused(f"limit is a number from 1 to {RECORDS_MAX}")
+        may_take(request, RECORDS_S)
         found = await sources.records(wanted, int(limit))
         shown = [record.model_dump(mode="json") for record in found]
         names = names_in(" ".join(record.publisher or "" for record in found))
@@ -144,6 +147,7 @@ def _pinging(snapshot: Snapshot, ping: Ping) -> Callable[[Request], Awaitable[Re
             peers = await _peers(request)
             if len(peers) != 1:
                 return _refused("one peer at a time")
+            may_take(request, PING_ANSWER_S)
             return JSONResponse({"seconds": await ping(peers[0])})
         except SwarmdError as error:
             return _refused(str(error))

@@ -11,13 +11,19 @@ import asyncio
 import time
 from typing import Any
 
+from starlette.requests import Request
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 LIFETIME_S = 10.0  # of a connection; browsers reconnect silently
-LIVES_UNTIL = "swarmd.lives_until"
-"""Key in a request's scope: the monotonic time until which its answer may continue beyond LIFETIME_S. The
-application sets it for the few kinds of answers whose number it limits.
-"""
+LIVES_UNTIL = "swarmd.lives_until"  # key in a request's scope: a monotonic time
+
+
+def may_take(request: Request, seconds: float) -> None:
+    """Let the answer to `request` take `seconds` from now, even beyond LIFETIME_S.
+
+    Call it only once the whole request is read, so that a slow sender gains no time.
+    """
+    request.scope[LIVES_UNTIL] = time.monotonic() + seconds
 
 
 class BriefConnection(H11Protocol):

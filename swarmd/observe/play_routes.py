@@ -22,6 +22,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from swarmd.errors import ConfigError, SwarmdError
+from swarmd.observe.client import PLAY_ANSWER_S
+from swarmd.observe.connections import may_take
 from swarmd.observe.play import Play
 from swarmd.observe.snapshot import Starting, StatusSnapshot
 
@@ -123,6 +125,7 @@ async def _read(request: Request, kind: type[T]) -> T:
         body += part
         if len(body) > PLAY_BYTES_MAX:
             raise ConfigError(f"a request has at most {PLAY_BYTES_MAX} bytes: write a shorter answer")
+    may_take(request, PLAY_ANSWER_S)
     try:
         return kind.model_validate_json(body)
     except ValidationError as error:

@@ -29,7 +29,7 @@ from swarmd.observe.token import TokenOnly, is_loopback
 BACKLOG = 64  # connections waiting in the kernel; a person and a scraper need two
 CONNECTIONS_MAX = 64  # at once; the oldest idle one makes room for the next
 KEEP_ALIVE_S = 5
-SHUTDOWN_S = 1  # for requests in progress: each is answered in milliseconds
+SHUTDOWN_S = 1  # for requests in progress: nearly all are answered in milliseconds
 PRIVATE = 0o600  # the status names peers and addresses: only for the daemon's user
 
 

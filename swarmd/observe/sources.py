@@ -1,6 +1,6 @@
 """Where the pages get what they show besides the snapshot: callables provided by the daemon or the observer.
 
-Each is called on the event loop, once per request or update, and must be quick.
+Each is called on the event loop, once per request or update, and must be quick, except for `records`.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from swarmd.observe.events import Event
 RecordKind = Literal["own", "others", "refused"]
 
 RECORDS_MAX = 50  # records in one answer: at most 64 KiB each
+RECORDS_S = 60.0  # for one answer: their questions are regenerated, which waits behind those of a step
 
 
 class CompletionView(BaseModel):

@@ -18,7 +18,7 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 
 from swarmd.errors import StorageError
 from swarmd.names import name_of
-from swarmd.observe.connections import LIVES_UNTIL
+from swarmd.observe.connections import may_take
 from swarmd.observe.live_state import describe
 from swarmd.observe.snapshot import Starting, StatusSnapshot
 from swarmd.observe.sources import Sources
@@ -80,7 +80,7 @@ class Streams:
             return PlainTextResponse(
                 f"{STREAMS_MAX} pages are open already\n", status_code=503, headers={"retry-after": "10"}
             )
-        request.scope[LIVES_UNTIL] = time.monotonic() + STREAM_S
+        may_take(request, STREAM_S)
         headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
         return StreamingResponse(self._messages(), media_type="text/event-stream", headers=headers)
 

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 
@@ -22,8 +23,9 @@ async def serving(
     path: Path,
     http: str | None = None,
     carry_out: CarryOut | None = None,
+    **named: Any,
 ) -> AsyncIterator[StatusServer]:
-    server = StatusServer(snapshot, path, http, carry_out)
+    server = StatusServer(snapshot, path, http, carry_out, **named)
     server.bind()
     async with asyncio.TaskGroup() as group:
         group.create_task(server.serve())

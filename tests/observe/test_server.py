@@ -23,6 +23,9 @@ from swarmd.observe import (
     ask_status,
 )
 from swarmd.observe.app import ORDER_BYTES_MAX
+from swarmd.observe.connections import BriefConnection
+from swarmd.observe.play import AnswersView, QuestionView, SentView, VerdictView
+from swarmd.observe.sources import RecordKind, RecordView, Sources
 from tests.observe.serving import over, serving
 
 
@@ -163,6 +166,83 @@ async def test_no_connection_is_held_open_for_long(snapshot, tmp_path, monkeypat
         async with asyncio.timeout(10):
             with suppress(ConnectionError):
                 assert await reader.read() == b""
+        writer.close()
+
+
+class Expiring:
+    """A peer whose slow answers take longer than the life of a connection."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.opened: list[BriefConnection] = []
+        made = BriefConnection.connection_made
+
+        def connection_made(connection: BriefConnection, transport: asyncio.Transport) -> None:
+            made(connection, transport)
+            self.opened.append(connection)
+
+        monkeypatch.setattr(BriefConnection, "connection_made", connection_made)
+
+    def let_the_life_end(self) -> None:
+        for connection in self.opened:
+            connection._expire()
+
+    async def ping(self, _peer: str) -> float:
+        self.let_the_life_end()
+        return 0.5
+
+    async def records(self, _kind: RecordKind, _limit: int) -> Sequence[RecordView]:
+        self.let_the_life_end()
+        return ()
+
+    async def ask(self, _without: Sequence[str]) -> QuestionView:
+        self.let_the_life_end()
+        raise ConfigError("no question left")
+
+    async def judge(self, _question: str, _turns: Sequence[str]) -> VerdictView:
+        self.let_the_life_end()
+        return VerdictView(reward=1.0, right=True, plain=True)
+
+    async def finish(self, _question: str, _attempts: object, _name: str | None) -> SentView:
+        self.let_the_life_end()
+        return SentView(state="published", message="published", digest="")
+
+    def answers(self) -> AnswersView:
+        return AnswersView(answers=())
+
+
+@pytest.mark.parametrize(
+    ("method", "url", "body", "code"),
+    [
+        ("POST", "/ping", {"peers": ["a"]}, 200),
+        ("GET", "/records", None, 200),
+        ("POST", "/play/question", {}, 400),
+        ("POST", "/play/attempt", {"question": "ab", "turns": ["6"]}, 200),
+        ("POST", "/play/finish", {"question": "ab", "attempts": [["6"]]}, 200),
+    ],
+)
+async def test_a_slow_answer_outlives_the_life_of_a_connection(
+    snapshot, tmp_path, monkeypatch, method: str, url: str, body: object, code: int
+) -> None:
+    slow, path = Expiring(monkeypatch), tmp_path / "sock"
+    sources = Sources(records=slow.records)
+    async with (
+        serving(lambda: snapshot, path, ping=slow.ping, sources=sources, play=slow),
+        over(path) as client,
+    ):
+        assert (await client.request(method, url, json=body)).status_code == code
+
+
+@pytest.mark.parametrize("url", ["/ping", "/play/finish", "/peers/ban"])
+async def test_a_slow_sender_gains_no_time(snapshot, tmp_path, monkeypatch, url: str) -> None:
+    slow, path = Expiring(monkeypatch), tmp_path / "sock"
+    head = f"POST {url} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
+    async with serving(lambda: snapshot, path, ping=slow.ping, play=slow, carry_out=lambda *_: None):
+        reader, writer = await asyncio.open_unix_connection(path)
+        writer.write(f"{head}expect: 100-continue\r\ncontent-length: 99\r\n\r\n".encode())
+        assert b"100" in await reader.readuntil(b"\r\n\r\n")  # now the application reads the body
+        slow.let_the_life_end()
+        with suppress(ConnectionError):
+            assert await reader.read() == b""
         writer.close()
 
 
