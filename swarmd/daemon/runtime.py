@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-import signal
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -47,8 +46,9 @@ from swarmd.observe.play import AnswersView, Play, QuestionView, SentView, Verdi
 from swarmd.observe.settings_view import settings_view
 from swarmd.observe.sinks import require_packages
 from swarmd.observe.token import page_token, page_words, tell_token
-from swarmd.parent.lifeline import STOP, Lifeline
+from swarmd.parent.lifeline import Lifeline
 from swarmd.parent.lives import times
+from swarmd.parent.stops import stop_signals
 from swarmd.places import runtime_directory
 from swarmd.storage import Home
 
@@ -129,9 +129,8 @@ class _Daemon:
         if main is None:
             raise RuntimeError("a daemon lives in a task")
         self._lifeline.end_with_parent(loop)
-        for number in STOP:
-            if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:  # nohup
-                loop.add_signal_handler(number, self._on_signal, main)
+        for number in stop_signals():
+            loop.add_signal_handler(number, self._on_signal, main)
         self._events.emit("started", peer_id=self._key.peer_id, home=self._home.path, version=__version__)
         word = self._lifeline.word
         if word is not None and word.deaths:

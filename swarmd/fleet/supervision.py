@@ -22,7 +22,7 @@ from swarmd import exit_codes
 from swarmd.errors import ConfigError, SwarmdError
 from swarmd.fleet.members import Member, address_on_this_machine
 from swarmd.fleet.output import Listener
-from swarmd.parent.lifeline import STOP
+from swarmd.parent.stops import HangUps, stop_signals
 from swarmd.storage.durable import remedy
 
 FORCED_EXIT_CODE = exit_codes.FORCED  # as for a peer that runs alone
@@ -76,7 +76,9 @@ class Fleet:
     _children: dict[str, _Child] = field(default_factory=dict)
     """The newest process of each member, by the member's name."""
     _group: asyncio.TaskGroup = field(default_factory=asyncio.TaskGroup)
-    _stops: int = 0
+    _stopping: bool = False
+    _signals: int = 0
+    _hang_ups: HangUps = field(default_factory=HangUps)
 
     async def run(self) -> int:
         """See `supervise`."""
@@ -87,7 +89,7 @@ class Fleet:
                         await self._begin(member)
             finally:
                 await self._end_all()
-        if self._stops > 1:
+        if self._signals > 1:
             return FORCED_EXIT_CODE
         if self.failed:
             raise SwarmdError(
@@ -100,9 +102,9 @@ class Fleet:
 
     def stop(self, why: str) -> None:
         """Ask all members to stop, and report why. Does nothing the second time."""
-        if self._stops:
+        if self._stopping:
             return
-        self._stops = 1
+        self._stopping = True
         self.listener.told(why)
         for child in self._children.values():
             _ask_to_stop(child.process)
@@ -127,7 +129,7 @@ class Fleet:
 
     async def _begin(self, member: Member) -> None:
         """Start a member. If no other is up yet, wait until it is."""
-        if self._stops:
+        if self._stopping:
             return
         way_in = self._ways_in()
         child = await self._start(member, way_in)
@@ -170,7 +172,7 @@ class Fleet:
             self._fail(member, "it could not be started", str(error))
             return None
         child = self._children[member.name] = _Child(member, process)
-        if self._stops:  # a stop was requested while it was being started
+        if self._stopping:  # a stop was requested while it was being started
             _ask_to_stop(process)
         return child
 
@@ -180,7 +182,7 @@ class Fleet:
         while following is not None:
             child = following
             await self._watch(child)
-            again = child.again and not self._stops and child.process.returncode == 0
+            again = child.again and not self._stopping and child.process.returncode == 0
             following = await self._start(child.member, self._ways_in()) if again else None
         self.listener.ended(child.member)
 
@@ -202,8 +204,8 @@ class Fleet:
                 pump.cancel()
         child.settled.set()
         # A child that does not handle signals yet is ended by the signal itself.
-        stopped_early = self._stops > 0 and code == -signal.SIGTERM
-        if code != 0 and not stopped_early and self._stops < 2:
+        stopped_early = self._stopping and code == -signal.SIGTERM
+        if code != 0 and not stopped_early and self._signals < 2:
             words = child.last_words[-1] if child.last_words else "nothing on standard error"
             self._fail(child.member, _how_it_ended(code), words)
 
@@ -229,12 +231,17 @@ class Fleet:
 
     # Shutdown -------------------------------------------------------------------------------------
 
-    def _on_signal(self) -> None:
-        if not self._stops:
-            self.stop("stopping: each peer finishes or drops its step; press Ctrl-C again to kill them all")
+    def _on_signal(self, number: int) -> None:
+        """The first signal asks, even if the fleet was stopping by itself. The second kills."""
+        if self._hang_ups.repeats(number):
             return
-        self._stops += 1
-        self._kill_all()
+        self._signals += 1
+        if self._signals > 1:
+            self._kill_all()
+        elif self._stopping:
+            self.listener.told("the peers are stopping already; press Ctrl-C again to kill them all")
+        else:
+            self.stop("stopping: each peer finishes or drops its step; press Ctrl-C again to kill them all")
 
     def _kill_all(self) -> None:
         for child in self._children.values():
@@ -257,14 +264,12 @@ class Fleet:
 
 
 @contextmanager
-def _listening(on_signal: Callable[[], None]) -> Iterator[None]:
+def _listening(on_signal: Callable[[int], None]) -> Iterator[None]:
     """Handle the signals that stop a process, and restore the handlers afterwards."""
     loop = asyncio.get_running_loop()
-    before = {number: signal.getsignal(number) for number in STOP}
-    if before.get(signal.SIGHUP) is signal.SIG_IGN:  # nohup
-        del before[signal.SIGHUP]
+    before = {number: signal.getsignal(number) for number in stop_signals()}
     for number in before:
-        loop.add_signal_handler(number, on_signal)
+        loop.add_signal_handler(number, on_signal, number)
     try:
         yield
     finally:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
@@ -39,6 +38,7 @@ from swarmd.observer.author import learn_author
 from swarmd.observer.board import Board
 from swarmd.observer.members import EVERY_S, Members
 from swarmd.observer.view import View
+from swarmd.parent.stops import HangUps, stop_signals
 from swarmd.places import OBSERVER_MARK, runtime_directory
 from swarmd.step.verification import Verification
 from swarmd.storage import BlobStore, Database, Home
@@ -49,7 +49,6 @@ ANSWER_S = 20.0  # for one address to say which swarm it is in; a dead one behin
 PATIENCE_S = 60.0  # for a restarting peer to answer again
 AGAIN_S = 5.0  # between two attempts to reach all addresses
 REMEMBERED_MAX = 64  # peers from earlier runs that gossip may dial
-STOP = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def run(config: Config, home: Home) -> int:
@@ -84,6 +83,7 @@ class _Observer:
         self._key = home.key()
         self._began = time.monotonic()
         self._stop = asyncio.Event()
+        self._hang_ups = HangUps()
         self._view: View | None = None
         self._rollouts: Rollouts | None = None
         self._exchange: Exchange | None = None
@@ -103,8 +103,8 @@ class _Observer:
     async def live(self) -> None:
         """Serve, reach the swarm and observe until stopped."""
         loop = asyncio.get_running_loop()
-        for number in STOP:
-            loop.add_signal_handler(number, self._on_signal)
+        for number in stop_signals():
+            loop.add_signal_handler(number, self._on_signal, number)
         route_logs(self._events, loop)
         self._server.bind()
         if self._token is not None and self._token_is_new:  # at once, because no later run shows it
@@ -123,7 +123,9 @@ class _Observer:
             self._server.close()
         self._events.emit("stopped")
 
-    def _on_signal(self) -> None:
+    def _on_signal(self, number: int) -> None:
+        if self._hang_ups.repeats(number):
+            return
         if self._stop.is_set():
             os._exit(exit_codes.FORCED)  # SQLite keeps its files intact
         self._stop.set()

@@ -7,5 +7,6 @@ it could not, the parent starts another life.
 
     lives.py       after which deaths another life begins, after what delay, and when to give up: pure
     keeping.py     the process: signals, output, waiting
+    stops.py       which signals are a stop, and when two of them are one
     lifeline.py    what the two send each other, and how each notices that the other is gone
 """

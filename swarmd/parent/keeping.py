@@ -19,11 +19,11 @@ from contextlib import suppress
 
 from swarmd import exit_codes
 from swarmd.hardware import cgroups
-from swarmd.parent.lifeline import LINE_BYTES_MAX, STOP, Word
+from swarmd.parent.lifeline import LINE_BYTES_MAX, Word
 from swarmd.parent.lives import Again, End, Final, Lives, how_it_ended
+from swarmd.parent.stops import STOP, HangUps
 
 KILL_AT = 3  # stop signals: the first asks, the second ends at once, from the third on the peer is killed
-AGAIN_S = 0.1  # a terminal that hangs up again within this was closed once: by its shell, then by the kernel
 READ_BYTES = 4_096
 STDIN, STDERR = 0, 2
 SHOW_CURSOR = b"\x1b[?25h"  # a live view that is interrupted leaves the cursor hidden
@@ -49,7 +49,7 @@ class _Keeper:
         self._steps = 0
         self._doing = ""
         self._stops = 0
-        self._hung_up_at = float("-inf")
+        self._hang_ups = HangUps()
         self._selector = selectors.DefaultSelector()
         self._until_input_ends = until_input_ends
         if until_input_ends:
@@ -158,11 +158,7 @@ class _Keeper:
         came = self._woken.recv(READ_BYTES)
         if signal.SIGTSTP in came:
             self._pause()
-        stops = [number for number in STOP if number in came]
-        if stops == [signal.SIGHUP]:
-            before, self._hung_up_at = self._hung_up_at, time.monotonic()
-            if self._hung_up_at - before < AGAIN_S:
-                return
+        stops = [number for number in STOP if number in came and not self._hang_ups.repeats(number)]
         if stops:
             self._stop(stops[0])
 

@@ -16,12 +16,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 from swarmd import exit_codes
+from swarmd.parent.stops import STOP
 
 if TYPE_CHECKING:
     import asyncio  # which the parent does not load
-
-STOP = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-"""Each asks the peer to stop in an orderly way; a second one ends it at once."""
 
 VARIABLE = "SWARMD_LIFELINE"
 LINE_BYTES_MAX = 200

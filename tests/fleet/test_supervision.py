@@ -180,6 +180,47 @@ async def test_a_second_signal_ends_all_at_once(make_members) -> None:
     assert "failed" not in fleet.err.getvalue()
 
 
+async def test_a_terminal_that_hangs_up_twice_asks_once(make_members, monkeypatch) -> None:
+    monkeypatch.setattr("swarmd.parent.stops.AGAIN_S", float("inf"))  # however slow this machine is
+    fleet = Run({"cpu:0": UP + "print('up', flush=True)\n" + UNTIL_STOPPED + "print('checkpoint')\n"})
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(fleet.run(make_members(1)))
+        await fleet.out.holds("up")
+        os.kill(os.getpid(), signal.SIGHUP)
+        await fleet.err.holds("stopping")
+        os.kill(os.getpid(), signal.SIGHUP)
+    assert running.result() == 0
+    assert "checkpoint" in fleet.out.getvalue()
+
+
+async def test_the_first_signal_to_a_fleet_that_stops_by_itself_kills_nobody(make_members) -> None:
+    run = Run({"cpu:0": UP + "print('up', flush=True)\n" + UNTIL_STOPPED + "print('checkpoint')\n"})
+    fleet = fleet_of(run, make_members(1))
+    async with asyncio.timeout(WAIT_S), asyncio.TaskGroup() as group:
+        running = group.create_task(fleet.run())
+        await run.out.holds("up")
+        fleet.stop("the time is over")
+        os.kill(os.getpid(), signal.SIGINT)
+    assert running.result() == 0
+    assert "checkpoint" in run.out.getvalue()
+    assert run.err.getvalue().splitlines() == [
+        "the time is over", "the peers are stopping already; press Ctrl-C again to kill them all"
+    ]  # fmt: skip
+
+
+async def test_the_second_signal_to_a_fleet_that_stops_by_itself_kills_all(make_members) -> None:
+    run = Run({"cpu:0": UP + "print('up', flush=True)\n" + DEAF})
+    fleet = fleet_of(run, make_members(1))
+    async with asyncio.timeout(WAIT_S), asyncio.TaskGroup() as group:
+        running = group.create_task(fleet.run())
+        await run.out.holds("up")
+        fleet.stop("the time is over")
+        os.kill(os.getpid(), signal.SIGINT)
+        await run.err.holds("stopping already")
+        os.kill(os.getpid(), signal.SIGINT)
+    assert running.result() == FORCED_EXIT_CODE
+
+
 async def test_a_stop_while_the_first_is_starting_starts_no_others(make_members) -> None:
     fleet = Run({"cpu:0": "print('loading', flush=True)\n" + UNTIL_STOPPED})
     async with asyncio.TaskGroup() as group:

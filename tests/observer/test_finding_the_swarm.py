@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
+import signal
 from pathlib import Path
 
 import pytest
@@ -85,3 +87,28 @@ def test_a_run_that_finds_nobody_has_told_its_new_token(tmp_path: Path, monkeypa
     told = capsys.readouterr()
     assert f"/?token={token}\n" in told.err
     assert token not in told.out
+
+
+def test_a_terminal_that_hangs_up_twice_stops_an_observer_in_good_order(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr("swarmd.parent.stops.AGAIN_S", float("inf"))  # however slow this machine is
+    exits, handled = list[int](), asyncio.Event()
+    on_signal = runtime._Observer._on_signal
+
+    def note(observer: runtime._Observer, number: int) -> None:
+        on_signal(observer, number)
+        handled.set()
+
+    async def watch(*_: object) -> None:
+        os.kill(os.getpid(), signal.SIGHUP)
+        try:
+            await asyncio.Event().wait()
+        finally:
+            handled.clear()
+            os.kill(os.getpid(), signal.SIGHUP)
+            await handled.wait()
+
+    monkeypatch.setattr(os, "_exit", exits.append)
+    monkeypatch.setattr(runtime._Observer, "_on_signal", note)
+    monkeypatch.setattr(runtime._Observer, "_watch", watch)
+    assert runtime.run(Config(home=tmp_path), Home.open(tmp_path)) == 0
+    assert exits == []

@@ -16,8 +16,9 @@ import pytest
 
 KEEP = """
 import json, sys
-from swarmd.parent import keeping, lives
+from swarmd.parent import keeping, lives, stops
 lives.BACK_OFF_S = json.loads(sys.argv[1])
+stops.AGAIN_S = float("inf")  # however slow this machine is
 sys.exit(keeping.keep([sys.executable, "-c", sys.argv[2]], until_input_ends=sys.argv[3] == "piped"))
 """
 LINE = """
@@ -148,6 +149,18 @@ def test_a_second_signal_reaches_it_too_and_its_exit_code_says_so(keep) -> None:
     assert process.stdout.readline() == "had 2\n"
     process.send_signal(signal.SIGINT)
     assert process.stdout.readline() == "had 2\n"
+    assert process.wait(WAIT_S) == 130
+
+
+def test_a_terminal_that_hangs_up_twice_was_closed_once(keep) -> None:
+    process = keep(WAITS.replace("sys.exit(0)", "0"))
+    until_up(process)
+    assert process.stdout is not None
+    process.send_signal(signal.SIGHUP)
+    assert process.stdout.readline() == "had 1\n"
+    process.send_signal(signal.SIGHUP)
+    process.send_signal(signal.SIGTERM)
+    assert process.stdout.readline() == "had 15\n"
     assert process.wait(WAIT_S) == 130
 
 

@@ -1,0 +1,45 @@
+"""Which signals are a stop, and when two of them are one."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+
+import pytest
+
+from swarmd.parent.stops import AGAIN_S, HangUps, stop_signals
+
+SOON, LATE = AGAIN_S / 2, AGAIN_S * 2
+
+
+@pytest.fixture
+def hang_up_is_restored() -> Iterator[None]:
+    before = signal.getsignal(signal.SIGHUP)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.parametrize(
+    ("signals", "repeats"),
+    [
+        ([(0.0, signal.SIGHUP), (SOON, signal.SIGHUP)], [False, True]),
+        ([(0.0, signal.SIGHUP), (LATE, signal.SIGHUP)], [False, False]),
+        ([(0.0, signal.SIGINT), (SOON, signal.SIGINT)], [False, False]),
+        ([(0.0, signal.SIGTERM), (SOON, signal.SIGTERM)], [False, False]),
+        ([(0.0, signal.SIGINT), (SOON, signal.SIGHUP)], [False, False]),
+    ],
+)
+def test_only_a_second_hang_up_soon_after_the_first_is_the_same_stop(
+    signals: list[tuple[float, signal.Signals]], repeats: list[bool]
+) -> None:
+    times = iter([at for at, number in signals if number == signal.SIGHUP])
+    hang_ups = HangUps(lambda: next(times))
+    assert [hang_ups.repeats(number) for _, number in signals] == repeats
+
+
+@pytest.mark.usefixtures("hang_up_is_restored")
+def test_a_hang_up_is_no_stop_under_nohup() -> None:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    assert stop_signals() == [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    assert stop_signals() == [signal.SIGINT, signal.SIGTERM]
