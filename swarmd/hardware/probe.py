@@ -7,11 +7,10 @@ import platform
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
 import torch
 
 from swarmd.hardware.guard import resident_bytes
-from swarmd.hardware.machine import free_memory_bytes, usable_cores
+from swarmd.hardware.machine import cores_busy_with_other_work, free_memory_bytes, usable_cores
 
 GIB = 2**30
 
@@ -32,7 +31,7 @@ class HardwareProbe:
 
     accelerators: tuple[Accelerator, ...]
     cores: int  # physical cores that this process may use
-    busy_cores: float  # load average of the last minute
+    busy_cores: float  # cores in use by other processes
     fast_bfloat16: bool  # whether the CPU multiplies bfloat16 in hardware
     omp_threads: int | None  # OMP_NUM_THREADS, as set by the operator
     free_bytes: int  # main memory that this process could hold, including what it already holds
@@ -41,13 +40,16 @@ class HardwareProbe:
 
 
 def probe_hardware() -> HardwareProbe:
-    """Probe this machine. Reads /proc, /sys and the drivers; takes no GPU memory beyond a context."""
+    """Probe this machine. Reads /proc, /sys and the drivers; takes no GPU memory beyond a context.
+
+    Blocks for a fraction of a second.
+    """
     omp = os.environ.get("OMP_NUM_THREADS", "")
     held = resident_bytes()
     return HardwareProbe(
         accelerators=(*_cuda_devices(), *_mps_device()),
         cores=usable_cores(),
-        busy_cores=psutil.getloadavg()[0],
+        busy_cores=cores_busy_with_other_work(),
         fast_bfloat16=torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported(),
         omp_threads=int(omp) if omp.isdigit() and int(omp) > 0 else None,
         free_bytes=free_memory_bytes() + held,

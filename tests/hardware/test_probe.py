@@ -1,6 +1,13 @@
 """What is seen of this machine."""
 
+import subprocess
+import sys
+import time
+
+import psutil
+
 from swarmd.config import PolicyConfig
+from swarmd.hardware import machine
 from swarmd.hardware.plan import plan_hardware
 from swarmd.hardware.probe import cpu_name, probe_hardware
 
@@ -19,3 +26,35 @@ def test_the_processors_name_is_read_where_the_system_tells_it(tmp_path):
     )
     assert cpu_name(path) == "Fast CPU 9000"
     assert cpu_name(tmp_path / "none")
+
+
+def test_work_of_before_a_restart_is_not_other_work(monkeypatch):
+    monkeypatch.setattr(psutil, "getloadavg", lambda: (1_000.0, 1_000.0, 1_000.0))
+    assert probe_hardware().busy_cores <= psutil.cpu_count()
+
+
+def test_what_this_process_and_its_children_use_is_not_other_work(monkeypatch):
+    own, now = iter([10.0, 11.5]), iter([100.0, 101.0])
+    monkeypatch.setattr(machine, "_own_cpu_seconds", lambda: next(own))
+    monkeypatch.setattr(time, "monotonic", lambda: next(now))
+    monkeypatch.setattr(psutil, "cpu_count", lambda: 8)
+    monkeypatch.setattr(psutil, "cpu_percent", lambda interval: 50.0)
+    assert machine.cores_busy_with_other_work() == 8 * 0.5 - 1.5
+
+
+def test_the_work_of_a_child_is_counted_while_it_runs_and_after_it():
+    script = (
+        "import time\n"
+        "while time.process_time() < 0.2: pass\n"
+        "print('done', flush=True); input(); print('over', flush=True)"
+    )
+    before = machine._own_cpu_seconds()
+    with subprocess.Popen(
+        [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == "done\n"
+        assert machine._own_cpu_seconds() - before > 0.15
+        child.communicate("\n")
+    if sys.platform == "linux":  # elsewhere psutil knows no times of children that ended
+        assert machine._own_cpu_seconds() - before > 0.15
