@@ -152,6 +152,12 @@ class ScoredGroup:
         return sum(self.rewards) / len(self.completions)
 
     @property
+    def is_judged(self) -> bool:
+        """Whether a verifier or a judge gave the rewards. If not, they are 0 and say nothing about the
+        answers."""
+        return self.confidence > 0
+
+    @property
     def is_informative(self) -> bool:
         """Whether the rewards differ. If they do not, every advantage is zero."""
         return max(self.rewards) - min(self.rewards) > REWARD_RESOLUTION / 2
@@ -165,7 +171,7 @@ class ScoredGroup:
     @property
     def can_teach(self) -> bool:
         """Whether another peer may learn from it: from the difference of its rewards, or from its answers."""
-        return self.is_informative or self.is_all_right
+        return self.is_judged and (self.is_informative or self.is_all_right)
 
     @property
     def has_bare_answer(self) -> bool:

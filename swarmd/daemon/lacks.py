@@ -64,14 +64,16 @@ class AnswerLack:
         """What is wrong at present; None if nothing is."""
 
     def see(self, texts: Sequence[Sequence[str]], rewards: Sequence[Sequence[float]]) -> str | None:
-        """Return what to report after a step's completions, by group, and their rewards in 0..1."""
+        """Return what to report after a step's completions, by group, and their rewards in 0..1, of the
+        groups that were judged."""
         if not texts:
             return None
         flat = list(chain.from_iterable(texts))
         self._unanswered = (
             0 if any(extract_answer(text) is not None for text in flat) else self._unanswered + 1
         )
-        self._fruitless = 0 if any(chain.from_iterable(rewards)) else self._fruitless + 1
+        if rewards:
+            self._fruitless = 0 if any(chain.from_iterable(rewards)) else self._fruitless + 1
         self.reason = self._found()
         if self.reason is None:
             self._is_told = False
@@ -185,8 +187,8 @@ class OwnLacks:
         earned: Sequence[Sequence[float]],
         ended: Sequence[bool],
     ) -> list[str]:
-        """Return what to report after a step's completions, by group: their scores and the rewards they
-        earned. `ended`: for each completion, whether it was not cut off.
+        """Return what to report after a step's completions, by group: their texts, and the scores and the
+        rewards of the groups that were judged. `ended`: for each completion, whether it was not cut off.
         """
         right, rewarded = (sum(reward > 0 for reward in chain(*rows)) for rows in (scored, earned))
         found = (

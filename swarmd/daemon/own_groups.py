@@ -78,10 +78,11 @@ class OwnGroups:
         ]
         for question, group in zip(questions, groups, strict=True):
             parts.exchange.failures.see(question.spec, question.digest, group)
+        judged = [(row, group) for row, group in zip(scores, groups, strict=True) if group.is_judged]
         lacks = self._lacks.see(
             [[episode.texts[-1] for episode in group] for group in episodes],
-            scored=[[each.reward for each in row] for row in scores],
-            earned=[group.rewards for group in groups],
+            scored=[[each.reward for each in row] for row, _ in judged],
+            earned=[group.rewards for _, group in judged],
             ended=ended,
         )
         for lack in lacks:

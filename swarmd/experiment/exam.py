@@ -36,15 +36,16 @@ class Exam:
         return held_out_line(rounds, node, found, await self._judged(found))
 
     async def _judged(self, found: Evaluation) -> float | None:
-        """Return the mean reward of the model judges. Agreement is left out: held-out questions have no
-        votes.
+        """Return the mean reward of the model judges, over the answers that they judged. Agreement is left
+        out: held-out questions have no votes.
         """
         panel = self.panel
         if panel is None:
             return None
-        rewards = [
-            (await panel.measure(each.question, each.written, each.scores))[0].reward
+        scores = [
+            (await panel.measure(each.question, each.written, each.scores))[0]
             for each in found.answered
             if each.written and panel.models_of(each.question.spec.task_id)
         ]
+        rewards = [score.reward for score in scores if score.confidence]
         return sum(rewards) / len(rewards) if rewards else None

@@ -152,9 +152,10 @@ class Panel:
                 continue
             self.hear(question.digest, OWN, texts)
             found = self._with_claims(question, texts, await self._judge(question, texts, row, without=None))
-            self._agreement[task_id] = self.agreement(task_id).after(
-                [each.reward for each in found], [each.truth for each in found]
-            )
+            if any(each.confidence for each in found):
+                self._agreement[task_id] = self.agreement(task_id).after(
+                    [each.reward for each in found], [each.truth for each in found]
+                )
             judged.append(found)
         return judged
 

@@ -46,10 +46,12 @@ class Experience:
         self._capability: dict[str, Mean] = {}
 
     def see_own(self, groups: Sequence[ScoredGroup]) -> None:
-        """Record groups that this peer has just sampled and scored."""
+        """Record groups that this peer has just sampled and scored. Those that no judge judged say nothing
+        about success."""
         nats = size = 0.0
         for group in groups:
-            _observe(self._success, group.task_id.hex(), group.mean_reward, TASKS_MAX)
+            if group.is_judged:
+                _observe(self._success, group.task_id.hex(), group.mean_reward, TASKS_MAX)
             _observe(self._teaching, OWN, float(group.is_informative), 1)
             if group.work is not None:
                 kind = TEACHING if group.is_informative else OWN
@@ -75,7 +77,10 @@ class Experience:
 
     def see_everybody(self, own: Sequence[ScoredGroup], external: Sequence[ScoredGroup]) -> None:
         """Record all groups of a round in which every peer was asked the questions of `own`. A peer that sent
-        no group for a question counts as wrong throughout, also in rounds before it was first heard from."""
+        no group for a question counts as wrong throughout, also in rounds before it was first heard from. A
+        round with an own group that no judge judged counts for nobody."""
+        if not all(group.is_judged for group in own):
+            return
         groups = (*own, *external)
         rounds = max((seen for _, seen in self._capability.values()), default=0)
         for publisher in dict.fromkeys((*self._capability, *(group.publisher for group in groups))):

@@ -196,8 +196,8 @@ def _standings(policy: Policy, prompt: Prompt, turn: Turn, *, bare: bool) -> tup
 
 
 def mean_reward(groups: Sequence[ScoredGroup]) -> float | None:
-    """Mean over all completions of all groups; None if there are none."""
-    return _mean([reward for group in groups for reward in group.rewards])
+    """Mean over all completions of the groups that were judged; None if there are none."""
+    return _mean([reward for group in groups if group.is_judged for reward in group.rewards])
 
 
 def sampled_entropy(groups: Sequence[ScoredGroup]) -> float | None:

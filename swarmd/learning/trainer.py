@@ -98,7 +98,7 @@ class Trainer:
         capability: Capability = NOBODY,
     ) -> StepMetrics:
         """Train once on own and external groups. Either may be empty; if no group teaches, the weights do not
-        change.
+        change. Own groups that no judge judged teach nothing.
 
         `success`: this peer's own mean reward by task id, in [0, 1], for the `shared` baseline of external
         groups. A missing family counts as one that this peer fails at; without `success`, groups have their
@@ -119,10 +119,11 @@ class Trainer:
             unused = self._metrics(own, external, NOTHING, NOTHING, [], None, learning_rate)
             return self._study(studied, stopped, unused)
         algorithm = self._algorithm
-        compared = self._compare(own, external, success, capability)
+        judged = [group for group in own if group.is_judged]
+        compared = self._compare(judged, external, success, capability)
         own_rows = select_rows(
             self._policy,
-            own,
+            judged,
             trains_on=self._trains_on_own,
             with_equal_rewards=algorithm.with_values,
             advantages_of=compared.advantages,

@@ -58,7 +58,10 @@ class Failures:
         self._asked: dict[bytes, Asked] = {}
 
     def see(self, spec: TaskSpec, digest: bytes, group: ScoredGroup) -> None:
-        """Record a policy's group for the question of `spec`, scored here."""
+        """Record a policy's group for the question of `spec`, scored here. A group that no judge judged
+        counts as nothing."""
+        if not group.is_judged:
+            return
         before = self._asked.pop(digest, Asked(spec, digest, group.task_name))
         tally = Tally(sum(reward >= RIGHT_FROM for reward in group.rewards), len(group.rewards))
         self._asked[digest] = (

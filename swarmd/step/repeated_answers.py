@@ -38,9 +38,10 @@ class DrawnAnswers:
         self._own: deque[tuple[str, str]] = deque(maxlen=MEMORY)
 
     def see(self, own: Sequence[ScoredGroup], drawn: Sequence[ScoredGroup]) -> None:
-        """Record the groups of a step. An own group without a right answer counts as a question."""
+        """Record the groups of a step. An own group without a right answer counts as a question; one that no
+        judge judged, as nothing."""
         self._drawn.extend((group.task_id.hex(), right_answer(group)) for group in drawn)
-        for group in own:
+        for group in [each for each in own if each.is_judged]:
             is_right = max(group.rewards) > 1 - REWARD_RESOLUTION / 2
             self._own.append((group.task_id.hex(), right_answer(group) if is_right else ""))
 

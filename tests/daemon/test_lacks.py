@@ -69,6 +69,14 @@ def test_answers_that_are_all_wrong_are_another_lack() -> None:
     assert (told[-1] or "").startswith(f"no answer was right for {FRUITLESS_STEPS} steps")
 
 
+def test_answers_that_no_judge_judged_are_not_wrong() -> None:
+    lack = AnswerLack()
+    answers = [["<answer>7</answer>"]]
+    assert [lack.see(answers, []) for _ in range(2 * FRUITLESS_STEPS)] == [None] * (2 * FRUITLESS_STEPS)
+    told = [lack.see(answers, [[0.0]]) for _ in range(FRUITLESS_STEPS)]
+    assert (told[-1] or "").startswith(f"no answer was right for {FRUITLESS_STEPS} steps")
+
+
 def test_one_right_answer_ends_the_lack_and_the_next_one_is_told_again() -> None:
     lack = AnswerLack()
     for _ in range(FRUITLESS_STEPS):

@@ -68,3 +68,12 @@ async def test_held_out_games_are_judged_by_all_their_turns_and_the_truth_stays_
     line = await exam.line(0, 0, Guesser())
     assert judge.shown == [Pair("guess", "7", (Exchange("5", "no"),), 2)]
     assert (line["judged"], line["success"]) == (1.0, 0.0)
+
+
+async def test_held_out_answers_that_no_judge_judged_are_not_paid_nothing():
+    made = make_manifest(tasks=1)
+    config = canonical_json({"judges": [{"kind": "generative", "model": "embedded"}]})
+    family = TaskFamily(**{**made.tasks[0].model_dump(), "config": config})
+    manifest = made.model_copy(update={"tasks": (family,)})
+    line = await Exam(manifest, Game(), 1, Panel(manifest)).line(0, 0, Guesser())
+    assert line["judged"] is None

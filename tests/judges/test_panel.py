@@ -13,6 +13,7 @@ from swarmd.errors import ConfigError, ModelError
 from swarmd.judges import OWN, Panel
 from swarmd.judges.calibration import Calibration
 from swarmd.judges.interface import Pair
+from swarmd.judges.record import Agreement
 from swarmd.judges.showing import BARE_BYTES_MAX
 from swarmd.tasks import Exchange, Question, Score, task_spec
 from swarmd.tasks.draw import agreed_seeds
@@ -194,3 +195,12 @@ def test_an_own_completion_that_no_peer_could_replay_stays_lost():
 def test_a_manifest_with_bad_judges_is_refused_by_name():
     with pytest.raises(ConfigError, match="task0: a judge needs a kind"):
         Panel(manifest_of({"kind": "oracle"}))
+
+
+def test_own_answers_that_no_judge_judged_do_not_count_as_wrong():
+    manifest = manifest_of({"kind": "agreement", "parties": 2})
+    panel = Panel(manifest)
+    row = judge_own(panel, manifest, wrote("5", "5", "6"), (1.0, 1.0, 0.0))
+    assert [score.confidence for score in row] == [0.0, 0.0, 0.0]
+    [view] = panel.views()
+    assert view.own == Agreement()

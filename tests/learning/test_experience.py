@@ -125,3 +125,14 @@ def test_what_an_older_checkpoint_says_others_showed_is_learned_anew():
     assert experience.others == {}
     experience.see_others([own(1.0, 1.0)])
     assert experience.others == {bytes(16): pytest.approx(1.0, abs=0.01)}
+
+
+def test_own_groups_that_no_judge_judged_say_nothing_about_success():
+    experience = Experience()
+    unjudged = replace(own(0.0, 0.0), confidence=0.0)
+    experience.see_own([unjudged])
+    assert experience.success == {}
+    experience.see_own([own(1.0, 0.0), unjudged])
+    assert experience.success == {bytes(16): 0.5}
+    experience.see_everybody([own(1.0, 0.0), unjudged], [replace(own(1.0, 1.0), publisher="other")])
+    assert experience.capability == {}

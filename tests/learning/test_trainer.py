@@ -120,6 +120,19 @@ def test_without_any_informative_group_nothing_changes_and_the_step_says_so(
     assert trainer.steps == 1
 
 
+def test_own_groups_that_no_judge_judged_teach_nothing_and_have_no_reward(make_policy, own_groups):
+    policy = make_policy()
+    trainer = Trainer(policy, LearningConfig(algorithm="ppo", warmup_steps=0))
+    before = weights(policy)
+    unjudged = [
+        dataclasses.replace(each, confidence=0.0) for each in own_groups(policy, QUESTIONS, lambda text: 0.0)
+    ]
+    metrics = trainer.step(unjudged, [])
+    assert (metrics.updated, metrics.groups_own, metrics.groups_own_used) == (False, 2, 0)
+    assert metrics.reward_own is None
+    assert same(weights(policy), before)
+
+
 def test_groups_without_variance_do_not_dilute_the_others(make_policy, own_groups):
     gradients = []
     for extra in ([], ["a third?"]):

@@ -2,6 +2,7 @@
 
 import random
 from collections import Counter
+from dataclasses import replace
 
 from swarmd.config import LearningConfig
 from swarmd.learning import ScoredSampler, UniformSampler, group_sampler
@@ -51,3 +52,9 @@ def test_a_group_can_teach_by_a_difference_or_by_being_right_throughout():
 def test_the_configuration_names_the_sampler_and_the_papers_is_the_default():
     assert isinstance(group_sampler(LearningConfig()), UniformSampler)
     assert group_sampler(LearningConfig(sampler="scored")) == ScoredSampler()
+
+
+def test_rewards_that_no_judge_gave_teach_nothing_even_if_they_are_all_right():
+    right = group("a", 1.0, 1.0)
+    assert draw([right], 1, random.Random(0)) == [right]
+    assert draw([replace(right, confidence=0.0)], 1, random.Random(0)) == []

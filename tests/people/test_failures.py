@@ -91,3 +91,13 @@ def test_a_flood_of_questions_forgets_the_oldest() -> None:
     found = failures.most_failed()
     assert found is not None
     assert found.digest != first
+
+
+def test_a_group_that_no_judge_judged_counts_as_nothing() -> None:
+    failures = Failures()
+    see(failures, 1, replace(group(0, 0), confidence=0.0))
+    assert failures.most_failed() is None
+    see(failures, 1, group(1, 0))
+    found = failures.most_failed()
+    assert found is not None
+    assert found.all == Tally(1, 2)

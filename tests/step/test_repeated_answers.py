@@ -152,3 +152,11 @@ def test_no_answer_is_drawn_more_often_than_allowed_and_memory_is_bounded(
     before, now = Counter(answer for _, answer in remembered), Counter(map(right_answer, kept))
     for answer, count in now.items():
         assert before[answer] + count <= most(answer, before, {})
+
+
+def test_an_own_group_that_no_judge_judged_is_no_question_without_a_right_answer() -> None:
+    unjudged = replace(answered(["no"])[0], confidence=0.0)
+    unjudged = replace(unjudged, completions=unjudged.completions[:1])
+    drawn = DrawnAnswers()
+    drawn.see([*answered(["no"]), unjudged], [])
+    assert len(drawn.to_state()["own"]) == 1
