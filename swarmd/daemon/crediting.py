@@ -19,7 +19,7 @@ from swarmd.daemon.time_budget import TimeBudget
 from swarmd.errors import TaskError
 from swarmd.groups import ScoredGroup
 from swarmd.policy import Policy
-from swarmd.step.credit import Likelihood, gains
+from swarmd.step.credit import Likelihood, gains, taught
 from swarmd.step.gold import GoldByTask, GoldSource, draw_gold, likelihood
 from swarmd.step.playing import InModelThread
 from swarmd.storage.credits import Credits
@@ -94,13 +94,19 @@ class Crediting:
         except TaskError:  # none are held out, or the worker is gone, which verification will report
             self._gold = {}
 
-    async def before(self, external: Sequence[ScoredGroup], in_model_thread: InModelThread) -> Begun | None:
-        """Measure before a step that is `due`. Returns None if none of its families can be measured.
+    async def before(
+        self,
+        own: Sequence[ScoredGroup],
+        external: Sequence[ScoredGroup],
+        in_model_thread: InModelThread,
+    ) -> Begun | None:
+        """Measure before a step that is `due`. Returns None if none of its families can be measured. `own`:
+        own groups and lessons, as for `credit.taught`.
 
         Raises ModelError.
         """
         began, gold = self._budget.monotonic(), self._gold or {}
-        tasks = self._chosen(external, gold)
+        tasks = self._chosen(own, external, gold)
         found = await in_model_thread(lambda: likelihood(self._policy, gold, tasks)) if tasks else None
         self._budget.spent_s += self._budget.monotonic() - began
         if not found:
@@ -128,9 +134,11 @@ class Crediting:
         """Share of the time so far spent on measuring, 0..1."""
         return self._budget.share_spent
 
-    def _chosen(self, external: Sequence[ScoredGroup], gold: GoldByTask) -> list[bytes]:
+    def _chosen(
+        self, own: Sequence[ScoredGroup], external: Sequence[ScoredGroup], gold: GoldByTask
+    ) -> list[bytes]:
         """Return the families to measure: first those of a person's answers, then others in random order,
-        then one that no group belongs to, as a control.
+        then one that no group of the step trains, as a control.
 
         Empty if no right answers are known for the families of these groups.
         """
@@ -140,5 +148,6 @@ class Crediting:
         wanted = [task for task in dict.fromkeys((*people, *others)) if gold.get(task)][:FAMILIES_MAX]
         if not wanted:
             return []
-        untouched = [task for task in gold if task not in others and gold[task]]
+        trained = taught(own, external)
+        untouched = [task for task in gold if task not in trained and gold[task]]
         return [*wanted, *([self._rng.choice(untouched)] if untouched else [])]

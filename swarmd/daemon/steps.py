@@ -218,7 +218,7 @@ class StepLoop:
         if not own and not external and not studied:
             await self._wait_for_external()
             return
-        measuring = None if studied else await self._begin_measuring(external)
+        measuring = None if studied else await self._begin_measuring([*own, *lessons], external)
         self._enter(STUDYING if studied else "training")
         self._is_whole = False
         success, own_work = progress.experience.success, progress.experience.own_work
@@ -241,7 +241,7 @@ class StepLoop:
         self._is_whole = True
         if measuring is not None:
             self._enter(MEASURING)
-            await self._crediting.after(measuring, own, external, self._in_model_thread)
+            await self._crediting.after(measuring, [*own, *lessons], external, self._in_model_thread)
         done = self.last_done_at = time.monotonic()
         self.step_seconds, self._studies_before = done - began, len(studied)
         enter_step(
@@ -316,12 +316,14 @@ class StepLoop:
         self._studies = len(studied)
         return studied
 
-    async def _begin_measuring(self, external: Sequence[ScoredGroup]) -> Begun | None:
-        """Begin to measure what these groups do for this peer; None if this step is not measured."""
+    async def _begin_measuring(
+        self, own: Sequence[ScoredGroup], external: Sequence[ScoredGroup]
+    ) -> Begun | None:
+        """Begin to measure what external groups do for this peer; None if this step is not measured."""
         if not self._crediting.due(external):
             return None
         self._enter(MEASURING)
-        return await self._crediting.before(external, self._in_model_thread)
+        return await self._crediting.before(own, external, self._in_model_thread)
 
     async def _wait_for_external(self) -> None:
         """Wait for external groups. Only a peer with I = 0 does: it has nothing else to train on or study."""

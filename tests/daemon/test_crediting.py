@@ -36,6 +36,8 @@ class Bench:
         self.now = 0.0
         self.database = database
         self.looks = 0
+        self.tasks: Sequence[bytes] = ()
+        """Measured in the last step, the control last."""
         self.crediting = Crediting(
             MANIFEST, policy, tasks or Solved(), database.credits,
             clock=lambda: START, monotonic=lambda: self.now,
@@ -52,13 +54,14 @@ class Bench:
         assert not await self.step(by())
         await self.crediting.draw()
 
-    async def step(self, *external: ScoredGroup) -> bool:
+    async def step(self, *external: ScoredGroup, own: Sequence[ScoredGroup] = ()) -> bool:
         """Whether the step was measured. It takes no time itself."""
         if not self.crediting.due(external):
             return False
-        begun = await self.crediting.before(external, self.look)
+        begun = await self.crediting.before(own, external, self.look)
         if begun is not None:
-            await self.crediting.after(begun, [], external, self.look)
+            self.tasks = begun.tasks
+            await self.crediting.after(begun, own, external, self.look)
         return begun is not None
 
 
@@ -131,3 +134,17 @@ async def test_tasks_without_right_answers_are_not_measured(
         await bench.draw()
         assert not await bench.step(by())
         assert (bench.looks, database.credits.all()) == (0, [])
+
+
+async def test_the_control_is_a_family_that_neither_own_groups_nor_lessons_train(bench: Bench) -> None:
+    await bench.draw()
+    external, trained, rehearsed = (task.task_id for task in MANIFEST.tasks)
+    own = replace(by(), task_id=trained, external=False)
+    idle = replace(own, task_id=rehearsed, completions=own.completions[:1])
+    lesson = replace(idle, external=True)
+
+    assert await bench.step(by(), own=[own, idle])
+    assert bench.tasks == [external, rehearsed], "an own group of equal rewards trains nothing"
+    bench.now += 1_000.0
+    assert await bench.step(by(), own=[own, lesson])
+    assert bench.tasks == [external], "no family is left for a control"
