@@ -3,9 +3,9 @@
 Keys are drawn at random from (recent round, task by its weight, shard). Peers that read different keys pull
 different groups, and no holder is asked by all peers at once. Half of the draws look in the shard of a
 contact, which finds it even if it estimates a different swarm size. The other half look for newcomers, in as
-many shards as the estimate suggests. A key whose round was over when it was read is not read again. The pace
-follows demand: each read asks only for as many keys as recent reads suggest. Pauses grow while reads return
-little that is new, but not beyond the length of a step.
+many shards as the estimate suggests. A key that could gain no more entries when it was read is not read
+again. The pace follows demand: each read asks only for as many keys as recent reads suggest. Pauses grow
+while reads return little that is new, but not beyond the length of a step.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from swarmd.gossip.limits import GossipLimits
 from swarmd.gossip.shards import spread_s
 from swarmd.gossip.timer import Timer
 
-# for this long after its round, a key can still gain entries: batches, slow stores, late clocks
+# for this long after the last announcement of its round, a key can still gain entries: batches, slow stores,
+# late clocks
 SETTLE_S = 10.0
 DRAWS_PER_KEY = 8  # attempts to find a key that is worth reading
 CONTACT_DRAWS = 1 / 2  # of the draws use the shard of a contact
@@ -52,7 +53,8 @@ class Reader:
         self._weights = [t.weight for t in manifest.tasks]
         self._finished: dict[Topic, None] = {}
         self._asked: dict[Topic, bytes] = {}
-        self._asked_at = 0.0
+        self._announced_until = 0.0
+        """Keys of rounds that ended by then could gain no more entries when the pending read began."""
         self._pause = limits.read_interval_s_min
         self._new_per_key = 1.0
         self._hurried = False
@@ -69,7 +71,8 @@ class Reader:
             return ()
         count = min(self._limits.read_keys_max, max(1, round(missing / self._new_per_key)))
         self._asked = {topic: self._key(topic) for topic in self._draw(count, shards, now)}
-        self._asked_at = now
+        late_s = spread_s(shards, self._manifest.round_seconds, self._limits) + SETTLE_S
+        self._announced_until = now - late_s
         if self._asked:
             self.timer.pause(now, self._limits.read_answer_s)
         else:
@@ -87,7 +90,7 @@ class Reader:
     def answered(self, new: int, now: float) -> None:
         """The pending read returned `new` candidates."""
         for topic in self._asked:
-            if self._manifest.round_start(topic.round + 1) + SETTLE_S <= self._asked_at:
+            if self._manifest.round_start(topic.round + 1) <= self._announced_until:
                 self._finished[topic] = None
         oldest = self._oldest(now)
         self._finished = {topic: None for topic in self._finished if topic.round >= oldest}

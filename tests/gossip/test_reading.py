@@ -10,7 +10,7 @@ from protocol import SHARDS_MAX, PeerId, announcement_key, shard_of, verify_anno
 from swarmd.gossip import GossipLimits
 from swarmd.gossip.contacts import Contacts
 from swarmd.gossip.intake import Intake
-from swarmd.gossip.reading import Reader, Topic
+from swarmd.gossip.reading import SETTLE_S, Reader, Topic
 from swarmd.gossip.shards import CROWDED, ShardCount
 from tests.gossip.making import START, announce, announced_record, key, make_manifest, make_record
 
@@ -118,6 +118,25 @@ def test_a_key_whose_round_was_over_when_it_was_read_is_not_read_again():
     }
     assert all(seen.count(k) == 1 for k in over if k in seen)
     assert len(over & set(seen)) >= 9, "and all of them were found"
+
+
+def test_where_announcing_is_spread_in_time_a_key_is_read_again_until_the_last_announcement_of_its_round():
+    spread_s = LIMITS.spread_rounds * MANIFEST.round_seconds
+    until = MANIFEST.round_start(ROUND) + spread_s + SETTLE_S
+    for shards, over_at in ((SHARDS_MAX // 4, until - spread_s), (SHARDS_MAX, until)):
+        read = reader()
+        for now in (over_at - 1, over_at):
+            assert ROUND - 1 not in {topic.round for topic in read._finished}
+            read_all(read, shards, now)
+        assert ROUND - 1 in {topic.round for topic in read._finished}
+
+
+def read_all(read: Reader, shards: int, now: float) -> None:
+    """Read often enough that keys of each recent round are among them."""
+    for _ in range(40):
+        read.timer.wake()
+        read.keys(100, shards, now)
+        read.answered(1, now)
 
 
 def test_a_key_is_forgotten_once_its_round_is_read_no_more():
