@@ -239,6 +239,16 @@ class LearningConfig(Slice):
         return self
 
     @model_validator(mode="after")
+    def _the_shared_baseline_learns_from_all_right_groups(self) -> LearningConfig:
+        if self.external_baseline == "shared" and self.sampler == "scored":
+            raise ValueError(
+                "external_baseline is shared, which also learns from groups that are right throughout, but "
+                "sampler is scored, which weighs by the spread of rewards and never draws them: set sampler "
+                "to need or uniform, or external_baseline to group"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _same_questions_come_from_everybody(self) -> LearningConfig:
         if not self.asks_the_same:
             return self

@@ -82,6 +82,14 @@ def test_the_mix_is_measured_unless_the_numbers_of_groups_are_set():
     assert LearningConfig(local=2, mix="measured").mix == "measured"
 
 
+def test_a_sampler_that_never_draws_groups_that_are_right_throughout_does_not_go_with_the_shared_baseline():
+    message = refusal(external_baseline="shared", sampler="scored")
+    assert "set sampler to need or uniform, or external_baseline to group" in message
+    for sampler in ("need", "uniform"):
+        assert LearningConfig(external_baseline="shared", sampler=sampler).takes_all_right
+    assert LearningConfig(sampler="scored").external_baseline == "group"
+
+
 @pytest.mark.parametrize("settings", [{"local": 0}, {"external_fill": 8}])
 def test_a_measured_mix_needs_own_groups_and_sets_the_fill_itself(settings):
     message = refusal(mix="measured", **settings)
