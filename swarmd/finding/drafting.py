@@ -9,6 +9,7 @@ from itertools import dropwhile
 
 from swarmd.errors import ConfigError
 from swarmd.finding.naming import look_at_swarm
+from swarmd.tasks.signed import without_signature
 
 _NAME = re.compile(r"^name\s*=.*$", re.MULTILINE)
 _GENESIS = re.compile(r"^genesis\s*=.*$", re.MULTILINE)
@@ -20,7 +21,7 @@ def draft(like: str, name: str, genesis: int) -> str:
 
     `genesis`: Unix seconds. Raises ConfigError if it cannot be read, or has no `name` or `genesis` line.
     """
-    text = look_at_swarm(like).unsigned()
+    text = without_signature(like, look_at_swarm(like).text)
     plain = "\n".join(dropwhile(_is_comment, text.splitlines())).strip() + "\n"
     begins = datetime.fromtimestamp(genesis, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     for pattern, line in (

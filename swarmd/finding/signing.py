@@ -82,9 +82,9 @@ def sign(
         except InvalidLocal as error:
             raise ConfigError(f"{place} cannot be signed: {error}") from error
 
-    rules = without_signature(text)
+    rules = without_signature(place, text)
     envelope(
         read_swarm_file(place, rules)[0].manifest
     )  # report a mistake before loading the tasks, which takes seconds
     found = load_swarm_file(place, rules)
-    return with_signature(text, verify_charter(envelope(found.manifest)), found.sources)
+    return with_signature(rules, verify_charter(envelope(found.manifest)), found.sources)

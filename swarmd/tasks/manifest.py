@@ -21,7 +21,7 @@ from swarmd.errors import ConfigError
 from swarmd.quoting import PATH_CHARS_MAX, quoted
 from swarmd.tasks.judge_rules import OPTION, BadJudgeError, rules_of
 from swarmd.tasks.launch import WorkerOptions
-from swarmd.tasks.signed import SignedTable, ZonedTime, charter_of, require_signed_rules, without_signature
+from swarmd.tasks.signed import SignedTable, ZonedTime, charter_of, require_signed_rules
 from swarmd.tasks.trying import try_tasks
 from swarmd.tasks.versions import built_in_versions
 from swarmd.toml_files import parse_toml, read_toml
@@ -49,10 +49,6 @@ class SwarmFile:
     def sources(self) -> dict[str, str]:
         """The versions of the task sources that its swarm id depends on."""
         return {task.source: task.version for task in self.manifest.tasks}
-
-    def unsigned(self) -> str:
-        """The text without its signature, ready to be signed again."""
-        return without_signature(self.text)
 
 
 class _TaskTable(BaseModel):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+import tomllib
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated
@@ -23,10 +24,11 @@ from protocol import (
     join_charter,
     verify_charter,
 )
+from swarmd.errors import ConfigError
 from swarmd.toml_files import parse_toml
 
-_HEADER = re.compile(r"^\[signed\][^\n]*\n", re.MULTILINE)
-_NEXT_TABLE = re.compile(r"^\[", re.MULTILINE)
+_HEADER = re.compile(r"^[ \t]*\[[ \t]*signed[ \t]*\][^\n]*", re.MULTILINE)
+_NEXT_TABLE = re.compile(r"^[ \t]*\[", re.MULTILINE)
 
 
 def _hexadecimal(text: str) -> str:
@@ -112,8 +114,8 @@ def require_signed_rules(table: SignedTable, swarm_id: bytes, versions: Mapping[
     )
 
 
-def with_signature(text: str, signed: VerifiedCharter, versions: Mapping[str, str]) -> str:
-    """The text of a manifest file with this charter at its end, replacing any earlier one."""
+def with_signature(rules: str, signed: VerifiedCharter, versions: Mapping[str, str]) -> str:
+    """The text of a manifest file: `rules`, which has no signature, with this charter at its end."""
     charter = signed.charter
     created = datetime.fromtimestamp(charter.created, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     sources = ", ".join(f"{json.dumps(name)} = {json.dumps(each)}" for name, each in versions.items())
@@ -128,16 +130,29 @@ def with_signature(text: str, signed: VerifiedCharter, versions: Mapping[str, st
         f"sources = {{ {sources} }}",
         f'signature = "{signed.signature.hex()}"',
     ]
-    return f"{without_signature(text).rstrip()}\n\n" + "\n".join(lines) + "\n"
+    return f"{rules.rstrip()}\n\n" + "\n".join(lines) + "\n"
 
 
-def without_signature(text: str) -> str:
-    """The text without its `[signed]` table."""
-    header = _HEADER.search(text)
-    if header is None:
-        return text
-    after = _NEXT_TABLE.search(text, header.end())
-    return text[: header.start()] + ("" if after is None else text[after.start() :])
+def without_signature(place: str, text: str) -> str:
+    """The text found at `place` without its `[signed]` table.
+
+    Raises ConfigError for a text that is not TOML, or in which the table cannot be told from the rest.
+    """
+    rules = text
+    if (header := _HEADER.search(text)) is not None:
+        after = _NEXT_TABLE.search(text, header.end())
+        rules = text[: header.start()] + ("" if after is None else text[after.start() :])
+    meant = {key: value for key, value in parse_toml(place, text).items() if key != "signed"}
+    try:
+        is_meant = tomllib.loads(rules) == meant
+    except ValueError:
+        is_meant = False
+    if not is_meant:
+        raise ConfigError(
+            f"{place}: the table of the signature cannot be told from the rest: remove it by hand, and leave "
+            "no other line that begins with [signed]"
+        )
+    return rules
 
 
 def _texts(values: tuple[str, ...]) -> str:

@@ -28,7 +28,8 @@ def signed(
     text: str = RULES, *, by: KeyPair = AUTHOR, version: int = 1, bootstrap: tuple[str, ...] = (ADDRESS,)
 ) -> str:
     """A signed file, without trying its tasks."""
-    found, _ = read_swarm_file("garden.toml", without_signature(text))
+    rules = without_signature("garden.toml", text)
+    found, _ = read_swarm_file("garden.toml", rules)
     charter = Charter(
         name=found.manifest.name,
         version=version,
@@ -37,4 +38,4 @@ def signed(
         bootstrap=bootstrap,
         urls=(URL,),
     )
-    return with_signature(text, verify_charter(sign_charter(by, charter)), found.sources)
+    return with_signature(rules, verify_charter(sign_charter(by, charter)), found.sources)

@@ -8,6 +8,7 @@ import pytest
 
 from swarmd.errors import ConfigError
 from swarmd.tasks.manifest import FILE_BYTES_MAX, read_swarm_file
+from swarmd.tasks.signed import without_signature
 from tests.finding.making import ADDRESS, AUTHOR, RULES, STRANGER, URL, signed
 
 
@@ -34,6 +35,29 @@ def test_signing_again_replaces_the_signature_and_keeps_the_rest_of_the_text():
     assert twice.startswith(RULES)
     assert twice.count("[signed]") == 1
     assert read(twice).charter.charter.version == 2
+
+
+@pytest.mark.parametrize("header", [" [signed]", "[ signed ]", "\t[\tsigned\t] # mine"])
+@pytest.mark.parametrize("after", ["", '  [[tasks]]\ndataset = "products"\n'])
+def test_a_signature_is_replaced_however_its_table_is_spaced(header, after):
+    before = signed(RULES + after)
+    table = before[before.index("[signed]") :].replace("[signed]", header, 1)
+    twice = signed(f"{RULES}\n{table}\n{after}", version=2)
+    assert read(twice).charter.charter.version == 2
+    assert read(twice).manifest == read(RULES + after).manifest
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        signed().replace("[signed]", '["signed"]', 1),
+        RULES + 'config = { words = """\n[signed]\n""" }\n',
+        RULES + 'config = { words = """\n[signed]\n""" }\n' + signed().removeprefix(RULES),
+    ],
+)
+def test_a_signature_that_cannot_be_told_from_the_rules_is_left_to_its_author(text):
+    with pytest.raises(ConfigError, match=r"garden.toml: the table of the signature .* remove it by hand"):
+        without_signature("garden.toml", text)
 
 
 def test_comments_and_layout_may_change_after_signing():
