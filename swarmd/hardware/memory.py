@@ -55,9 +55,8 @@ def _standing(shape: ModelShape, arrangement: Arrangement, work: Workload) -> di
     return {
         "weights": weight * shape.parameters + FLOAT32 * adapters,
         "optimiser": 2 * FLOAT32 * trained if work.training else 0,
-        # With adapters, the base itself is the reference.
         "judges": work.beside_bytes,
-        "reference": FLOAT32 * shape.parameters if work.reference and arrangement.lora_rank is None else 0,
+        "reference": FLOAT32 * trained if work.reference else 0,
     }
 
 

@@ -104,6 +104,7 @@ class Policy:
         self._engine = self._engine_for(subject)
         self._logprobs = self._logprobs_for(subject)
         self._reference: LogprobsEngine | None = None
+        self._reference_adapter: list[Tensor] = []
         if guard is not None:
             guard.watch(model)
         self.release_freed_memory()
@@ -316,8 +317,10 @@ class Policy:
         return self._logprobs.tokens(rows)
 
     def freeze_reference(self) -> None:
-        """Keep the current weights as the reference of a KL penalty. With LoRA, this is the base model."""
-        if not is_adapted(self.model):
+        """Keep the current weights as the reference of a KL penalty. With LoRA, only the adapter is kept."""
+        if is_adapted(self.model):
+            self._reference_adapter = [p.detach().clone() for _, p in self.trainable_parameters()]
+        else:
             self._reference = self._logprobs_for(
                 Subject(
                     copy.deepcopy(self.model).requires_grad_(False),
@@ -331,12 +334,25 @@ class Policy:
     def reference_logprobs(self, rows: Sequence[TokenRow], temperature: float | None = None) -> Tensor:
         """Logprobs [B, T] under the frozen reference. Call `freeze_reference` first."""
         temperature = temperature or self.temperature
-        if is_adapted(self.model):
-            with self.model.disable_adapter():
-                return self._logprobs.logprobs(rows, temperature)[0]
-        if self._reference is None:
+        if self._reference is not None:
+            return self._reference.logprobs(rows, temperature)[0]
+        if not self._reference_adapter:
             raise RuntimeError("reference_logprobs was called before freeze_reference")
-        return self._reference.logprobs(rows, temperature)[0]
+        self._exchange_adapters()
+        try:
+            return self._logprobs.logprobs(rows, temperature)[0]
+        finally:
+            self._exchange_adapters()
+
+    def _exchange_adapters(self) -> None:
+        """Exchange the adapter with the one of the reference.
+
+        Nothing is copied: a backward pass that is still to come needs the trained weights unchanged.
+        """
+        current = [p for _, p in self.trainable_parameters()]
+        for index, parameter in enumerate(current):
+            kept, self._reference_adapter[index] = self._reference_adapter[index], parameter.data
+            parameter.data = kept
 
     # --- what is trained --------------------------------------------------------------------------
 

@@ -210,6 +210,16 @@ def test_a_small_laptop_gets_an_adapter_for_half_a_billion_weights_and_the_reaso
     assert chosen.predicted_peak_bytes <= 0.8 * 4 * GIB
 
 
+@pytest.mark.parametrize("lora_rank", [None, 8])
+def test_the_reference_of_a_kl_penalty_is_a_copy_of_what_is_trained(lora_rank):
+    arrangement, held = Arrangement("cpu", "float32", lora_rank, Budgets()), []
+    for reference in (False, True):
+        work = dataclasses.replace(STEP, reference=reference)
+        held.append(predict_memory(QWEN, arrangement, work, UNKNOWN, held_bytes=0).decoding)
+    more = sum(held[1].values()) - sum(held[0].values())
+    assert more == 4 * arrangement.trained_parameters(QWEN)
+
+
 def test_a_tiny_model_is_trained_whole_on_the_smallest_machine():
     chosen = plan(dataclasses.replace(LAPTOP, free_bytes=int(1.6 * GIB)), EMBEDDED, model="embedded")
     assert chosen.lora is None

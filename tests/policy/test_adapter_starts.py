@@ -83,6 +83,35 @@ def test_its_first_logits_are_those_of_peft(saved, start, kind):
     torch.testing.assert_close(scored, expected, atol=1e-4, rtol=0)
 
 
+def test_the_reference_of_a_kl_penalty_is_the_adapter_that_training_started_from(saved, start):
+    _, policy = start(saved(**SMALL))
+    policy.freeze_reference()
+    first = policy.logprobs([ROW])[0].detach()
+    with torch.no_grad():
+        for _, parameter in policy.trainable_parameters():
+            parameter.add_(0.1)
+    moved = policy.logprobs([ROW])[0].detach()
+    torch.testing.assert_close(policy.reference_logprobs([ROW]), first)
+    torch.testing.assert_close(policy.logprobs([ROW])[0].detach(), moved)
+    assert (moved - first).abs().max() > 1e-3
+
+
+def test_asking_the_reference_between_the_passes_changes_no_gradient(saved, start):
+    _, policy = start(saved(**SMALL))
+    policy.freeze_reference()
+    parameters = [parameter for _, parameter in policy.trainable_parameters()]
+    with torch.no_grad():
+        for parameter in parameters:
+            parameter.add_(0.1)
+    gradients = []
+    for asked in (False, True):
+        logprobs = policy.logprobs([ROW])[0]
+        if asked:
+            policy.reference_logprobs([ROW])
+        gradients.append(torch.autograd.grad(logprobs.sum(), parameters))
+    torch.testing.assert_close(gradients[0], gradients[1])
+
+
 def test_the_adapter_alone_is_trained_and_the_plan_says_where_it_is_from(saved, start, tiny_model_dir):
     folder = saved(**SMALL)
     plan, policy = start(folder)
