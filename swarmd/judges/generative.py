@@ -52,24 +52,27 @@ class GenerativeVerifier:
         room = self._tokens_max - WORD_TOKENS_MAX
         found = [0.0] * len(pairs)
         fitting = [index for index, prompt in enumerate(prompts) if len(prompt) <= room]
-        widths = [len(prompts[index]) + len(self._words) * WORD_TOKENS_MAX for index in fitting]
+        rows = [[TokenRow(prompts[index], word) for word in self._words] for index in fitting]
+        # An engine that repeats the prompt for each word may compute the words of one prompt apart.
+        units = rows if self._engine.shares_prompts else [[row] for of_prompt in rows for row in of_prompt]
+        widths = [len(unit[0].prompt_ids) + len(unit) * WORD_TOKENS_MAX for unit in units]
+        sums = torch.zeros(len(units), len(units[0]) if units else 0, dtype=torch.float64)
         for batch in batches(widths):
-            of_batch = [fitting[place] for place in batch]
-            for index, probability in zip(of_batch, self._batch([prompts[i] for i in of_batch]), strict=True):
-                found[index] = probability
+            sums[batch] = self._sums([row for place in batch for row in units[place]]).view(len(batch), -1)
+        yes, no = torch.logsumexp(sums.view(len(fitting), 2, len(YES)), -1).unbind(-1)
+        for index, odds in zip(fitting, (yes - no).tolist(), strict=True):
+            found[index] = _share(odds)
         return found
 
     @torch.no_grad()
-    def _batch(self, prompts: Sequence[tuple[int, ...]]) -> list[float]:
-        rows = [TokenRow(prompt, word) for prompt in prompts for word in self._words]
+    def _sums(self, rows: Sequence[TokenRow]) -> torch.Tensor:
+        """The logprob of the whole completion of each row, in float64 on the CPU."""
         with (
             out_of_memory_as_model_error("a smaller --judge"),
             third_party(self._model_name, "judging answers", "choose another model with --judge"),
         ):
             logprobs, mask = self._engine.logprobs(rows, 1.0)
-        sums = (logprobs * mask).sum(-1).double().reshape(len(prompts), 2, -1)
-        yes, no = torch.logsumexp(sums, -1).unbind(-1)
-        return [_share(float(odds)) for odds in yes - no]
+        return (logprobs * mask).sum(-1).double().cpu()
 
 
 def _share(odds: float) -> float:

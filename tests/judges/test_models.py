@@ -13,10 +13,12 @@ from protocol import TaskFamily, canonical_json
 from swarmd.assets import EMBEDDED_MODEL_DIR
 from swarmd.config import LearningConfig
 from swarmd.errors import ConfigError, ModelError
-from swarmd.judges import load_models, memory_of_judges
+from swarmd.judges import batches, load_models, memory_of_judges
 from swarmd.judges.generative import GenerativeVerifier
 from swarmd.judges.interface import Pair
 from swarmd.judges.loading import wanted
+from swarmd.logprobs.packing import packed_tokens
+from swarmd.logprobs.padded import PaddedLogprobs
 from swarmd.model import load_model, locate
 from swarmd.tasks import Exchange
 from tests.gossip.making import make_manifest
@@ -63,6 +65,30 @@ def test_a_generative_verifier_gives_a_probability_of_yes_that_no_neighbour_chan
     assert all(0 <= p <= 1 for p in together)
     alone = [embedded.probabilities([pair])[0] for pair in PAIRS]
     assert together == pytest.approx(alone, rel=1e-3)
+
+
+@pytest.mark.parametrize("shares", [True, False])
+def test_a_judge_stays_within_its_memory_whether_its_engine_shares_prompts_or_not(
+    embedded, monkeypatch, shares
+):
+    model, tokenizer = load_model(locate("embedded"), torch.float32)
+    judge = GenerativeVerifier(model, tokenizer, "embedded")
+    assert judge._engine.shares_prompts
+    if not shares:
+        judge._engine = PaddedLogprobs(model, pad_id=tokenizer.pad_id, dtype=torch.float32)
+    engine, taken = judge._engine, []
+
+    def logprobs(rows, temperature):
+        longest = max(map(len, rows))
+        taken.append(packed_tokens(rows) if shares else len(rows) * longest)
+        return type(engine).logprobs(engine, rows, temperature)
+
+    monkeypatch.setattr(engine, "logprobs", logprobs)
+    monkeypatch.setattr(batches, "TOKENS_AT_ONCE", 300)
+    assert judge.probabilities(PAIRS) == pytest.approx(embedded.probabilities(PAIRS), rel=1e-3)
+    assert len(taken) > 1
+    assert max(taken) <= batches.TOKENS_AT_ONCE
+    assert judge.probabilities([]) == []
 
 
 def test_what_was_said_before_the_last_answer_counts(embedded, tmp_path):
