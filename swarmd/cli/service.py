@@ -7,7 +7,7 @@ import os
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -31,11 +31,15 @@ MEMORY_MAX = "90%"
 """
 LINES = 50  # about a screen, as `swarmd events` shows
 LINES_MAX = 1_000_000  # days of a busy peer
-PASSED_ON = ("CUDA_VISIBLE_DEVICES", "HF_ENDPOINT", "HF_HOME", "HF_HUB_OFFLINE", "OMP_NUM_THREADS")
-"""Variables other than SWARMD_* that change what a peer does; a service inherits nothing else from the shell.
+PASSED_ON = ("CUDA_VISIBLE_DEVICES", "HF_ENDPOINT", "HF_HUB_OFFLINE", "HF_TOKEN_PATH", "OMP_NUM_THREADS")
+"""Variables other than SWARMD_* and `PLACES` that change what a peer does; a service inherits nothing else
+from the shell.
 """
-CACHES = (".cache/vllm", ".triton")
-"""Where engines cache compiled code, in this user's directory; a peer may write there if they exist."""
+CACHES = "XDG_CACHE_HOME"
+HUB = ("HF_HOME", "HF_HUB_CACHE", "HF_XET_CACHE", "HUGGINGFACE_HUB_CACHE")
+PLACES = (CACHES, *HUB, "TMPDIR", "TRITON_CACHE_DIR", "VLLM_CACHE_ROOT")
+"""Variables that name a directory: the hub's library, the engines and the sockets of a peer are kept there.
+"""
 MemoryMaxOption = Annotated[
     str,
     typer.Option(
@@ -83,17 +87,19 @@ def install(
     foresee(config, Home(path), ports=devices is None)
     of_all = [] if devices is None else [f"--devices={devices}"]
     peer = "peers" if devices else f"peer {named(open_home(path).key().peer_id)}"
+    places = _places()
     wish = Wish(
         home=path,
         command=[*_swarmd(), "join", f"--home={path}", *of_all, *arguments(given)],
         description=f"swarmd {peer}",
         memory_max=memory_max,
-        writable=list(_writable(config.network.address_file)),
+        writable=list(_writable(config.network.address_file, places)),
         environment={
             name: value
             for name, value in sorted(os.environ.items())
             if name in PASSED_ON or name.startswith("SWARMD_")
-        },
+        }
+        | {name: str(place) for name, place in places.items()},
     )
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
     notes = manager.install(wish)
@@ -190,13 +196,24 @@ def _at(home: Path) -> str:
     return "" if home == home_path(DEFAULT_HOME) else f" --home {shlex.quote(str(home))}"
 
 
-def _writable(address_file: Path | None) -> Iterator[Path]:
-    """Yield what a peer writes outside its home."""
+def _places() -> dict[str, Path]:
+    """Return what `PLACES` name, as this shell means it: the service runs in a different directory."""
+    given = {name: os.environ[name] for name in PLACES if os.environ.get(name)}
+    return {name: Path(os.path.expandvars(place)).expanduser().absolute() for name, place in given.items()}
+
+
+def _writable(address_file: Path | None, places: Mapping[str, Path]) -> Iterator[Path]:
+    """Yield what a peer writes outside its home. `places` by variable."""
     if address_file is not None:
         yield address_file.parent
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    hub = Path(os.environ.get("HF_HOME") or cache / "huggingface")
-    with suppress(OSError):  # then a download fails later, if there is one, and says why
-        hub.mkdir(parents=True, exist_ok=True)
-    yield hub  # for the model, and for the judges that a manifest may name
-    yield from (Path.home() / name for name in CACHES)
+    caches = places.get(CACHES, Path.home() / ".cache")
+    found = {
+        "HF_HOME": caches / "huggingface",
+        "TRITON_CACHE_DIR": Path.home() / ".triton",
+        "VLLM_CACHE_ROOT": caches / "vllm",
+    } | {name: place for name, place in places.items() if name != CACHES}
+    for name, place in found.items():
+        if name in HUB:  # for the model, and for the judges that a manifest may name
+            with suppress(OSError):  # then a download fails later, if there is one, and says why
+                place.mkdir(parents=True, exist_ok=True)
+        yield place

@@ -94,6 +94,34 @@ def test_models_of_the_hub_and_judges_may_be_downloaded(
     assert (tmp_path / ".cache/huggingface").is_dir()
 
 
+def test_a_service_keeps_things_where_the_shell_says(
+    swarmd, programs: Programs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "scratch").mkdir()
+    given = {
+        "XDG_CACHE_HOME": "caches",
+        "HF_HUB_CACHE": "~/hub",
+        "HF_XET_CACHE": "$HOME/xet",
+        "HUGGINGFACE_HUB_CACHE": "former",
+        "TMPDIR": "scratch",
+        "TRITON_CACHE_DIR": "triton",
+    }
+    for name, place in given.items():
+        monkeypatch.setenv(name, place)
+    for name in ("HF_HOME", "VLLM_CACHE_ROOT"):
+        monkeypatch.delenv(name, raising=False)
+    done = swarmd("service", "install")
+    assert done.code == 0, done.err
+    text = unit(programs)
+    for name, place in {**given, "HF_HUB_CACHE": "hub", "HF_XET_CACHE": "xet"}.items():
+        assert f'Environment="{name}={tmp_path}/{place}"\n' in text
+    for place in ("hub", "xet", "former", "scratch", "triton", "caches/huggingface", "caches/vllm"):
+        assert f'ReadWritePaths="-{tmp_path}/{place}"\n' in text
+    assert (tmp_path / "hub").is_dir()
+    assert (tmp_path / "caches/huggingface").is_dir()
+
+
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
