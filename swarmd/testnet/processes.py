@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -141,16 +142,14 @@ class Handling:
 
     def kill(self, label: str) -> bool:
         peer = self._peer(label)
-        return peer is not None and _signal(os.kill, peer, signal.SIGKILL)
+        return peer is not None and _signal(peer, signal.SIGKILL)
 
     def freeze(self, label: str) -> bool:
-        """Freeze the whole session: peer, p2pd and workers."""
-        peer = self._peer(label)
-        return peer is not None and _signal(os.killpg, peer, signal.SIGSTOP)
+        """Freeze peer, p2pd and workers, as on a machine that stands still."""
+        return self._signal_all(label, signal.SIGSTOP)
 
     def thaw(self, label: str) -> bool:
-        peer = self._peer(label)
-        return peer is not None and _signal(os.killpg, peer, signal.SIGCONT)
+        return self._signal_all(label, signal.SIGCONT)
 
     def restart(self, label: str) -> bool:
         if self._peer(label) is None:
@@ -158,19 +157,29 @@ class Handling:
         self.fleet.restart(self.members[label])
         return True
 
-    def _peer(self, label: str) -> int | None:
-        """Return its process id, which is also its session id; None while it does not run."""
+    def _signal_all(self, label: str, number: signal.Signals) -> bool:
+        """Signal the peer, then what it started: p2pd and the workers have sessions of their own."""
+        peer = self._peer(label)
+        if peer is None or not _signal(peer, number):
+            return False
+        with suppress(psutil.NoSuchProcess):  # its children end with it
+            for child in peer.children(recursive=True):
+                _signal(child, number)
+        return True
+
+    def _peer(self, label: str) -> psutil.Process | None:
+        """Return its process; None while it does not run."""
         parent = self.fleet.parent_pid(self.members[label])
         try:
             found = [] if parent is None else psutil.Process(parent).children()
         except psutil.NoSuchProcess:
             return None
-        return found[0].pid if found else None
+        return found[0] if found else None
 
 
-def _signal(how: Callable[[int, int], None], pid: int, number: signal.Signals) -> bool:
+def _signal(process: psutil.Process, number: signal.Signals) -> bool:
     try:
-        how(pid, number)
-    except ProcessLookupError:
+        process.send_signal(number)
+    except psutil.NoSuchProcess:
         return False
     return True

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import psutil
 import pytest
 
 from swarmd.cli.flags import arguments
 from swarmd.errors import SwarmdError
-from swarmd.fleet import FORCED_EXIT_CODE, Member
+from swarmd.fleet import FORCED_EXIT_CODE, Fleet, Member, Printed
 from swarmd.testnet import processes
 from swarmd.testnet.asked import Asked
 from swarmd.testnet.capacity import Capacity
-from swarmd.testnet.homes import settle
+from swarmd.testnet.homes import HOST, settle
 from swarmd.testnet.running import Outcome, Run
 from swarmd.testnet.screen import Output as Shown
 from swarmd.testnet.screen import Screen
@@ -34,6 +37,15 @@ open(home + "/addresses", "w").write("announced\\n")
 STEPS = "for step in range(1, 4): say('step', step=step, reward=0.5, own=4, external=2)\n"
 UNTIL_STOPPED = "sys.stdin.read()\nsay('stopped', step=3)\n"
 DEAF = "import time\ntime.sleep(60)\n"
+WAITS = "import sys; sys.stdin.read()"
+PEER = f"""
+import subprocess, sys
+waits = [sys.executable, "-c", {WAITS!r}]
+started = [subprocess.Popen(waits, start_new_session=own) for own in (False, True)]
+print(*(each.pid for each in started), flush=True)
+for each in started: each.wait()
+"""
+PARENT = "import subprocess, sys; subprocess.run([sys.executable, '-c', sys.argv[1]])"
 
 
 def asked(**changes: object) -> Asked:
@@ -202,3 +214,29 @@ def test_variables_that_mean_a_single_peer_are_kept_from_all(tmp_path, monkeypat
         assert member.environment["SWARMD_NETWORK__PORT"] == ""
         assert member.environment["SWARMD_OBSERVE__HTTP"] == ""
         assert "SWARMD_LEARNING__LOCAL" not in member.environment
+
+
+def test_a_frozen_peer_is_frozen_with_all_that_it_started(tmp_path, monkeypatch) -> None:
+    """p2pd and the workers lead sessions of their own."""
+    [member] = processes.peers(settle(tmp_path, 1), asked(), HERE)
+    with subprocess.Popen(
+        [sys.executable, "-c", PARENT, PEER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as parent:
+        assert parent.stdout is not None
+        started = [int(pid) for pid in parent.stdout.readline().split()]
+        [peer] = psutil.Process(parent.pid).children()
+        signals: list[tuple[int, int]] = []
+        monkeypatch.setattr(
+            psutil.Process, "send_signal", lambda process, number: signals.append((process.pid, number))
+        )
+        monkeypatch.setattr(os, "killpg", lambda group, number: signals.append((group, number)))
+        monkeypatch.setattr(Fleet, "parent_pid", lambda *_: parent.pid)
+        printed = Printed(io.StringIO(), io.StringIO(), as_json=False, width=0)
+        hands = processes.Handling(Fleet([member], lambda *_: [], HOST, printed), {member.name: member})
+        for doing, number in ((hands.freeze, signal.SIGSTOP), (hands.thaw, signal.SIGCONT)):
+            signals.clear()
+            assert doing(member.name)
+            assert signals[0] == (peer.pid, number), "the peer first, so that it starts nothing more"
+            assert sorted(signals) == sorted((pid, number) for pid in (peer.pid, *started))
+        parent.communicate()
+    assert not hands.freeze(member.name)
