@@ -40,6 +40,7 @@ from swarmd.gossip import (
     GroupScored,
     Misbehaved,
     NetworkRestarted,
+    NotPublished,
     OperatorSaid,
     Paused,
     PublisherTold,
@@ -162,19 +163,18 @@ class Exchange:
         """Return the round-trip time to `peer` in seconds. Raises NetworkError if it does not answer."""
         return await self._network.ping(peer)
 
-    def publish(self, group: GroupOffer, *, round_: int) -> bytes | None:
+    def publish(self, group: GroupOffer, *, round_: int) -> bytes | NotPublished:
         """Offer an own group to the swarm. Gossip decides whether it can teach any peer and whether the round
-        has room for it. Returns the digest of its record, or None if it is not published.
+        has room for it. Returns the digest of its record, or why it is not published.
         """
-        digest = None
         commands = self._gossip.handle(group, self._clock())
         for command in commands:
             self._accept(command)
             if isinstance(command, StoreBlob):  # record first: `storage.reconciling` can add a missing entry
                 self._database.ledger.published(command.digest, round_, group.step, now=self._clock())
-                digest = command.digest
         self._changed.set()
-        return digest
+        [found] = [command for command in commands if isinstance(command, StoreBlob | NotPublished)]
+        return found.digest if isinstance(found, StoreBlob) else found
 
     def _accept(self, command: Command) -> None:
         """Execute at once what needs no waiting; queue the rest."""
@@ -207,6 +207,8 @@ class Exchange:
             case ForgetPeer(peer=peer):
                 self._database.acquaintances.forget(peer)
                 self._database.pool.remove(peer)
+            case NotPublished():
+                pass  # `publish` returns it
             case StandingChanged(peer=peer, change=change, why=why):
                 self._events.emit("standing", peer_id=peer, change=change, why=why)
             case Verify(record=record):

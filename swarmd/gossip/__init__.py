@@ -13,6 +13,7 @@ from swarmd.gossip.commands import (
     Disconnect,
     Drop,
     ForgetPeer,
+    NotPublished,
     PublishStatus,
     Pull,
     ReadAnnouncements,
@@ -26,6 +27,7 @@ from swarmd.gossip.commands import (
     StoreBody,
     TellAnnouncement,
     TellStatus,
+    Unpublished,
     Verify,
 )
 from swarmd.gossip.contacts import Acquaintance, Party
@@ -86,6 +88,7 @@ __all__ = [
     "Ignored",
     "Misbehaved",
     "NetworkRestarted",
+    "NotPublished",
     "OperatorSaid",
     "OwnStatus",
     "Party",
@@ -110,6 +113,7 @@ __all__ = [
     "TellAnnouncement",
     "TellStatus",
     "Tick",
+    "Unpublished",
     "Verify",
     "Word",
 ]

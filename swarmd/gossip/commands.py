@@ -8,6 +8,7 @@ causes a delay.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum, unique
 from typing import Literal
 
 from protocol import MEMBERSHIP_SHARDS, PeerId, VerifiedRecord
@@ -20,6 +21,29 @@ class StoreBlob:
 
     digest: bytes
     envelope: bytes
+
+
+@unique
+class Unpublished(StrEnum):
+    """Why an own group was not published."""
+
+    UNINFORMATIVE = "uninformative"
+    """all its rewards are equal; one that is all right may still be wanted"""
+    BEFORE_GENESIS = "before_genesis"
+    """the swarm has not begun"""
+    ROUND_BUDGET = "round_budget"
+    """this peer published as many in this round as it may"""
+    INVALID = "invalid"
+    """the protocol has no record of it, or other peers would refuse that record; the message says why"""
+
+
+@dataclass(frozen=True)
+class NotPublished:
+    """For who offered the group: there is no record of it."""
+
+    reason: Unpublished
+    detail: str = ""
+    """What is invalid."""
 
 
 @dataclass(frozen=True)
@@ -184,6 +208,7 @@ class StandingChanged:
 
 Command = (
     StoreBlob
+    | NotPublished
     | StoreBody
     | Announce
     | ReadAnnouncements

@@ -11,7 +11,6 @@ import unicodedata
 from collections import Counter, deque
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import StrEnum, unique
 from typing import Any, cast
 
 from protocol import (
@@ -34,23 +33,17 @@ from protocol import (
     verify_record,
 )
 from protocol.limits import ANNOUNCED_MODEL_BYTES_MAX, MICRO, MILLI, MODEL_BYTES_MAX
-from swarmd.gossip.commands import Announce, Command, StoreBlob, StoreBody, TellAnnouncement
+from swarmd.gossip.commands import (
+    Announce,
+    Command,
+    NotPublished,
+    StoreBlob,
+    StoreBody,
+    TellAnnouncement,
+    Unpublished,
+)
 from swarmd.gossip.events import GroupOffer
 from swarmd.gossip.limits import GossipLimits
-
-
-@unique
-class Unpublished(StrEnum):
-    """Why an own group was not published."""
-
-    UNINFORMATIVE = "uninformative"
-    """all its rewards are equal; one that is all right may still be wanted"""
-    BEFORE_GENESIS = "before_genesis"
-    """the swarm has not begun"""
-    ROUND_BUDGET = "round_budget"
-    """this peer published as many in this round as it may"""
-    INVALID = "invalid"
-    """the protocol has no record of it, or other peers would refuse that record; the message says why"""
 
 
 @dataclass(frozen=True)
@@ -112,12 +105,12 @@ class Publisher:
         self, group: GroupOffer, shards: int, budget: int, now: float, wait_s: float = 0.0
     ) -> list[Command]:
         """Sign `group` if it teaches and the round's `budget` allows. It is announced at the first tick after
-        `wait_s`; peers that ask for this peer's announcements are told at once.
+        `wait_s`; peers that ask for this peer's announcements are told at once. The first command is a
+        `StoreBlob`, or `NotPublished` alone.
         """
         refusal = self._refusal(group, budget)
         if refusal is not None:
-            self._unpublished[refusal.value] += 1
-            return []
+            return self._unpublish(refusal)
         try:
             record = self._record(group, now)
             envelope = sign_record(self._key, record)
@@ -125,9 +118,8 @@ class Publisher:
             verify_record(envelope, manifest=self._manifest, now=now)
             announcement = self._announce(record, envelope, shards, now + wait_s)
         except (InvalidLocal, RejectedRecord) as error:
-            self._unpublished[Unpublished.INVALID.value] += 1
             self.last_invalid = str(error)
-            return []
+            return self._unpublish(Unpublished.INVALID, self.last_invalid)
         self.published += 1
         self._this_round += 1
         self._waiting.append(announcement)
@@ -169,6 +161,10 @@ class Publisher:
         self._offered = []
         self._tries = 0
         self._waiting = [a for a in self._recent if a.expires > now]
+
+    def _unpublish(self, reason: Unpublished, detail: str = "") -> list[Command]:
+        self._unpublished[reason.value] += 1
+        return [NotPublished(reason, detail)]
 
     def _refusal(self, group: GroupOffer, budget: int) -> Unpublished | None:
         rewards = {c.reward_micro for c in group.completions}

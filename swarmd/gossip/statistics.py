@@ -47,7 +47,7 @@ class GossipStatistics:
 
     groups_published: int
     groups_unpublished: Mapping[str, int]
-    """own groups not published, by `Unpublished` (`swarmd.gossip.publishing`)"""
+    """own groups not published, by `Unpublished` (`swarmd.gossip.commands`)"""
     last_invalid: str
     """why the last own group could not become a record, or empty"""
     announcements_stored: int

@@ -56,7 +56,7 @@ class SentView(_View):
     """What becomes of the attempts at one question."""
 
     state: str
-    """published, waiting (for the next round) or kept (no attempt is right)."""
+    """published, waiting (for the next round) or kept (not published)."""
     message: str
     """The same in a sentence."""
     digest: str | None = None

@@ -15,7 +15,7 @@ from typing import Protocol
 
 from protocol import Manifest, TaskSpec
 from swarmd.errors import ConfigError, TaskError
-from swarmd.gossip import GroupOffer
+from swarmd.gossip import GroupOffer, NotPublished, Unpublished
 from swarmd.groups import ScoredGroup
 from swarmd.observe.credit import Credit
 from swarmd.observe.person_name import read_name
@@ -51,6 +51,17 @@ PERSON_TEMPERATURE = 1.0
 """Recorded in place of a policy's sampling temperature."""
 
 
+WILL_PASS = (Unpublished.ROUND_BUDGET, Unpublished.BEFORE_GENESIS)
+"""Reasons for which an answer waits for a later round."""
+
+WHY_NOT = {
+    Unpublished.UNINFORMATIVE: "its attempts are worth the same, so no peer would learn from it",
+    Unpublished.BEFORE_GENESIS: "the swarm has not begun",
+    Unpublished.ROUND_BUDGET: "this peer has used up its limit for this round",
+    Unpublished.INVALID: "other peers would refuse it",
+}
+
+
 class Tasks(Protocol):
     """The part of `swarmd.tasks.TaskRunner` needed here."""
 
@@ -75,8 +86,8 @@ class Publishing(Protocol):
 
     @property
     def peer_id(self) -> str: ...
-    def publish(self, group: GroupOffer, *, round_: int) -> bytes | None:
-        """The record's digest; None if this round has no room for it."""
+    def publish(self, group: GroupOffer, *, round_: int) -> bytes | NotPublished:
+        """The record's digest, or why there is none."""
         ...
 
 
@@ -213,7 +224,8 @@ class Desk:
         if round_ == self._tried_in:
             return
         for digest, waiting in list(self._waiting.items()):
-            if self._publish(waiting.group, waiting.question) is None:
+            found = self._publish(waiting.group, waiting.question)
+            if isinstance(found, NotPublished) and found.reason in WILL_PASS:
                 self._tried_in = round_
                 return
             del self._waiting[digest]
@@ -237,16 +249,19 @@ class Desk:
             return SentView(state="kept", message=f"not published: {why}, so no peer would learn from it")
         self._require_room()
         self._answers.add(answer)
-        digest = self._publish(group, question)
-        if digest is not None:
-            return SentView(state="published", message="published", digest=digest.hex())
-        self._tried_in = self._manifest.round_at(self._clock())
+        found = self._publish(group, question)
+        if not isinstance(found, NotPublished):
+            return SentView(state="published", message="published", digest=found.hex())
+        if found.reason not in WILL_PASS:
+            why = ": ".join(filter(None, (WHY_NOT[found.reason], found.detail)))
+            return SentView(state="kept", message=f"not published: {why}")
+        self._tried_in = max(-1, self._manifest.round_at(self._clock()))
         self._waiting[question.digest] = _Waiting(group, question)
         seconds = self._manifest.round_start(self._tried_in + 1) - self._clock()
         return SentView(
             state="waiting",
-            message=f"not published yet: this peer has used up its limit for this round, and the next "
-            f"round begins in {seconds:.0f} s",
+            message=f"not published yet: {WHY_NOT[found.reason]}, and the next round begins in "
+            f"{seconds:.0f} s",
         )
 
     def _require_room(self) -> None:
@@ -256,13 +271,15 @@ class Desk:
                 f"{WAITING_MAX} answers are already waiting to be published: try again in the next round"
             )
 
-    def _publish(self, group: ScoredGroup, question: Question) -> bytes | None:
-        """The digest of the group's record; None if the round has no room."""
+    def _publish(self, group: ScoredGroup, question: Question) -> bytes | NotPublished:
+        """The digest of the group's record, or why there is none. Stores what became of the answer."""
         offer = to_offer(group, question, PERSON_TEMPERATURE)
-        digest = self._publishing.publish(offer, round_=self._manifest.round_at(self._clock()))
-        if digest is not None:
-            self._answers.published(question.digest, digest)
-        return digest
+        found = self._publishing.publish(offer, round_=self._manifest.round_at(self._clock()))
+        if not isinstance(found, NotPublished):
+            self._answers.published(question.digest, found)
+        elif found.reason not in WILL_PASS:
+            self._answers.kept(question.digest)
+        return found
 
     # Questions ------------------------------------------------------------------------------------
 

@@ -18,8 +18,8 @@ PULLERS_MAX = 256
 """Peers remembered per answer for having pulled it. A record lives at most six hours."""
 
 State = Literal["waiting", "published", "kept", "lost"]
-"""waiting: it is right, and is published when the round allows. kept: none of its attempts is right, so it
-is not published. lost: the peer stopped while the answer was waiting.
+"""waiting: it is right, and is published when the round allows. kept: it is not published, mostly because
+none of its attempts is right. lost: the peer stopped while the answer was waiting.
 """
 
 
@@ -82,6 +82,10 @@ class Answers:
         self._connection.execute(
             "UPDATE answers SET state = 'published', digest = ? WHERE question = ?", (digest, question)
         )
+
+    def kept(self, question: bytes) -> None:
+        """The answer will not be published."""
+        self._connection.execute("UPDATE answers SET state = 'kept' WHERE question = ?", (question,))
 
     def give_up_waiting(self) -> int:
         """Mark as lost the answers that were still waiting when the peer stopped. Return how many."""

@@ -12,7 +12,18 @@ from typing import Any
 from protocol import KeyPair, PeerId, TaskSpec
 from swarmd.config import ObserveConfig
 from swarmd.errors import NetworkError
-from swarmd.gossip import Command, Event, GossipStatistics, Ignored, Party, PublishStatus
+from swarmd.gossip import (
+    Command,
+    Event,
+    GossipStatistics,
+    GroupOffer,
+    Ignored,
+    NotPublished,
+    Party,
+    PublishStatus,
+    StoreBlob,
+    Unpublished,
+)
 from swarmd.groups import ScoredCompletion, ScoredGroup
 from swarmd.network.interface import (
     BodyProvider,
@@ -237,6 +248,8 @@ class ScriptedGossip:
         self.told.append(event)
         self.heard.set()
         wants, self.wants = self.wants, []
+        if isinstance(event, GroupOffer) and not any(isinstance(each, StoreBlob) for each in wants):
+            wants.append(NotPublished(Unpublished.UNINFORMATIVE))
         return wants
 
     def goodbye(self, now: float) -> PublishStatus | None:

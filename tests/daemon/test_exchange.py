@@ -176,7 +176,7 @@ def test_an_own_group_that_gossip_publishes_is_entered_in_the_ledger(bench: Benc
     group, envelope = make_group(MANIFEST, 7), received(ALLOWED[0]).envelope
     bench.gossip.wants = [g.StoreBlob(b"d" * 32, envelope)]
     assert bench.exchange.publish(group, round_=70) == b"d" * 32
-    assert bench.exchange.publish(group, round_=70) is None
+    assert bench.exchange.publish(group, round_=70) == g.NotPublished(g.Unpublished.UNINFORMATIVE)
     assert bench.gossip.told == [group, group]
     assert bench.database.ledger.counts().published == 1, "the second was not worth publishing"
     [entry] = bench.database.ledger.entries(10)

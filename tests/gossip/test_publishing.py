@@ -206,7 +206,8 @@ def test_a_round_takes_no_more_than_the_manifest_allows_and_the_next_one_begins_
 
 def test_before_genesis_nothing_is_published():
     gossip = machine()
-    assert not of_type(gossip.handle(make_group(MANIFEST, 1), MANIFEST.genesis - 60), g.StoreBlob)
+    told = of_type(gossip.handle(make_group(MANIFEST, 1), MANIFEST.genesis - 60), g.NotPublished)
+    assert told == [g.NotPublished(g.Unpublished.BEFORE_GENESIS)]
     assert gossip.statistics().groups_unpublished == {"before_genesis": 1}
 
 
@@ -216,8 +217,9 @@ def test_a_record_that_nobody_would_accept_is_not_published_and_says_why():
     rich = [completion(i % 2, long + str(i)) for i in range(5)]
     group = make_group(MANIFEST, 1)
     too_large = g.GroupOffer(**{**vars(group), "completions": tuple(rich)})
-    assert not of_type(gossip.handle(too_large, START), g.StoreBlob)
+    [told] = of_type(gossip.handle(too_large, START), g.NotPublished)
     seen = gossip.statistics()
+    assert (told.reason, told.detail) == (g.Unpublished.INVALID, seen.last_invalid)
     assert seen.groups_unpublished == {"invalid": 1}
     assert "bytes" in seen.last_invalid
 

@@ -12,7 +12,7 @@ import pytest
 from protocol import Reason
 from swarmd.daemon.rollouts import WHY_LOST
 from swarmd.gossip import reputation
-from swarmd.gossip.publishing import Unpublished
+from swarmd.gossip.commands import Unpublished
 from swarmd.gossip.statistics import GossipStatistics
 from swarmd.network.interface import Misbehaviour, PullFailure
 

@@ -10,7 +10,7 @@ import pytest
 
 from protocol import PERSON_TOKENIZER, Completion, Episode, TaskSpec, is_held_out, is_person
 from swarmd.errors import ConfigError, TaskError
-from swarmd.gossip import GroupOffer
+from swarmd.gossip import GroupOffer, NotPublished, Unpublished
 from swarmd.images import Image
 from swarmd.people.attempts import TURN_BYTES_MAX
 from swarmd.people.desk import WAITING_MAX, Desk
@@ -26,17 +26,20 @@ OPEN = [make_task(MANIFEST, n) for n in ALLOWED]
 
 
 class Publishing:
-    """The peer's side, with room for so many records in each round."""
+    """The peer's side, with room for so many records in each round, or a reason to publish none."""
 
     peer_id = key(1).peer_id
 
     def __init__(self) -> None:
         self.room = 64
+        self.refusal: NotPublished | None = None
         self.sent: list[GroupOffer] = []
 
-    def publish(self, group: GroupOffer, *, round_: int) -> bytes | None:
+    def publish(self, group: GroupOffer, *, round_: int) -> bytes | NotPublished:
+        if self.refusal is not None:
+            return self.refusal
         if not self.room:
-            return None
+            return NotPublished(Unpublished.ROUND_BUDGET)
         self.room -= 1
         self.sent.append(group)
         return bytes([len(self.sent)]) * 32
@@ -192,7 +195,7 @@ async def test_without_room_in_this_round_it_goes_out_in_the_next(room: Room) ->
     room.publishing.room = 0
     sent = await room.desk.finish(await room.asked(), [["1"]], None)
     assert sent.state == "waiting"
-    assert "next round begins in 15 s" in sent.message
+    assert "has used up its limit for this round, and the next round begins in 15 s" in sent.message
     room.publishing.room = 1
     room.desk.send_waiting()  # the same round
     assert room.publishing.sent == []
@@ -200,6 +203,41 @@ async def test_without_room_in_this_round_it_goes_out_in_the_next(room: Room) ->
     room.desk.send_waiting()
     [answer] = room.desk.answers().answers
     assert (len(room.publishing.sent), answer.state) == (1, "published")
+
+
+async def test_before_the_swarm_begins_an_answer_waits_for_its_first_round(room: Room) -> None:
+    room.now = MANIFEST.genesis - 60
+    room.publishing.refusal = NotPublished(Unpublished.BEFORE_GENESIS)
+    sent = await room.desk.finish(await room.asked(), [["1"]], None)
+    assert sent.state == "waiting"
+    assert "the swarm has not begun, and the next round begins in 60 s" in sent.message
+    room.now, room.publishing.refusal = MANIFEST.genesis, None
+    room.desk.send_waiting()
+    assert [answer.state for answer in room.desk.answers().answers] == ["published"]
+
+
+INVALID = NotPublished(Unpublished.INVALID, "it has too many bytes")
+
+
+async def test_an_answer_that_peers_would_refuse_is_kept_and_says_why(room: Room) -> None:
+    room.publishing.refusal = INVALID
+    sent = await room.desk.finish(await room.asked(), [["1"]], None)
+    assert (sent.state, sent.message) == (
+        "kept",
+        "not published: other peers would refuse it: it has too many bytes",
+    )
+    [answer] = room.desk.answers().answers
+    assert (answer.state, answer.right) == ("kept", 1)
+
+
+async def test_a_waiting_answer_that_peers_would_refuse_does_not_hold_up_the_others(room: Room) -> None:
+    room.publishing.room = 0
+    for _ in range(2):
+        await room.desk.finish(await room.asked(), [["1"]], None)
+    room.publishing.room, room.publishing.refusal = 64, INVALID
+    room.now += MANIFEST.round_seconds
+    room.desk.send_waiting()
+    assert [answer.state for answer in room.desk.answers().answers] == ["kept", "kept"]
 
 
 async def test_what_waited_when_the_peer_stopped_is_said_to_be_lost(room: Room) -> None:

@@ -6,7 +6,7 @@ const FATES = {
   published: (answer) => `published, pulled by ${answer.pulled_by ? plural(answer.pulled_by, "peer", "peers") : "nobody yet"}`,
   waiting: () => "waits for the next round",
   lost: () => "not published: the peer stopped before its round",
-  kept: () => "not published: no attempt is right",
+  kept: (answer) => answer.right ? "not published" : "not published: no attempt is right",
 };
 
 /** Return the peer's answer. Throws an error with a message for people. */
