@@ -12,6 +12,9 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import socket
+import threading
+from concurrent.futures import Future
+from typing import Any
 from urllib.parse import urljoin
 
 import httpx
@@ -21,7 +24,7 @@ from swarmd.finding.urls import require_https
 from swarmd.quoting import shortened
 
 BYTES_MAX = 262_144  # as large as a manifest can be
-FETCH_S = 20.0  # in total, including redirects
+FETCH_S = 20.0  # in total, including names and redirects
 STEP_S = 8.0  # to connect, and between two pieces of the answer
 REDIRECTS_MAX = 3  # http://example.org -> https://example.org -> https://www.example.org, and one spare
 PIECE_BYTES = 16_384  # read at a time; the size is checked after each
@@ -37,9 +40,28 @@ def fetch_text(url: str, *, local: bool = True, transport: httpx.AsyncBaseTransp
     redirects, a local address.
     """
     try:
-        return asyncio.run(_fetch(url, local, transport))
+        with asyncio.Runner(loop_factory=_Loop) as runner:
+            return runner.run(_fetch(url, local, transport))
     except TimeoutError as error:
         raise ConfigError(f"{url} takes over {FETCH_S:.0f} s: try again, or use another URL") from error
+
+
+class _Loop(asyncio.SelectorEventLoop):
+    """Resolves names in threads that nothing waits for. The system's resolver has no time-out, and a loop's
+    own threads are waited for when the loop ends, and again when the process does."""
+
+    async def getaddrinfo(self, *args: Any, **named: Any) -> Any:
+        found: Future[Any] = Future()
+        found.set_running_or_notify_cancel()  # so that it can take a result that nobody waits for any more
+
+        def resolve() -> None:
+            try:
+                found.set_result(socket.getaddrinfo(*args, **named))
+            except (OSError, UnicodeError) as error:
+                found.set_exception(error)
+
+        threading.Thread(target=resolve, name="resolving", daemon=True).start()
+        return await asyncio.wrap_future(found)
 
 
 async def _fetch(asked: str, local: bool, transport: httpx.AsyncBaseTransport | None) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import threading
 from collections.abc import AsyncIterator, Callable
 
 import httpx
@@ -35,7 +36,7 @@ def names(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """DNS name -> its address."""
     known: dict[str, str] = {}
 
-    def getaddrinfo(host, port, *_):
+    def getaddrinfo(host, port, **_):
         if host not in known:
             raise socket.gaierror(-2, "Name or service not known")
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (known[host], port))]
@@ -125,6 +126,27 @@ def test_a_server_that_takes_its_time_has_no_more_than_all_may_take(monkeypatch,
 
     with pytest.raises(ConfigError, match="takes over"):
         fetch(answer)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("local", [True, False])
+def test_a_resolver_that_hangs_has_no_more_than_all_may_take(monkeypatch: pytest.MonkeyPatch, local: bool):
+    monkeypatch.setattr(fetching, "FETCH_S", 0.05)
+    monkeypatch.setenv("NO_PROXY", "*")
+    resolving, given_up, ended = threading.Event(), threading.Event(), threading.Event()
+
+    def getaddrinfo(*_, **__):
+        resolving.set()
+        given_up.wait(10.0)
+        ended.set()
+        return []
+
+    monkeypatch.setattr(fetching.socket, "getaddrinfo", getaddrinfo)
+    with pytest.raises(ConfigError, match="takes over"):
+        fetch_text(URL, local=local)
+    assert resolving.is_set()
+    assert not ended.is_set()
+    given_up.set()
+    assert ended.wait(10.0), "an answer that comes too late disturbs nobody"
 
 
 def test_what_a_stranger_points_to_is_not_asked_in_a_private_network(names):
