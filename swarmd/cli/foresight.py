@@ -36,8 +36,8 @@ def foresee(config: Config, home: Home, *, checkpoint: Path | None = None, ports
     home.require_known_versions()
     _swarm(config, home)
     foresee_policy(config.policy, home)
-    if checkpoint is not None:
-        require_weights(checkpoint, "--from")
+    if checkpoint is not None and not any(home.checkpoints_path.glob(f"*/{WEIGHTS}")):
+        require_weights(checkpoint, "--from")  # a home that continued from it no longer needs it
     if config.network.address_file is not None:
         require_writable_file(config.network.address_file, "--address-file")
     home.require_unused()

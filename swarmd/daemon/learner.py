@@ -107,7 +107,7 @@ def load_learner(
     told = resumption.problems
     if checkpoint is not None:
         told += saved_progress.resume(checkpoint, progress, policy, trainer, peer_id)
-    progress.origin = resumption.origin
+    progress.origin, progress.origin_place = resumption.origin, resumption.origin_place
     if resumption.named:
         progress.saved_step = -1  # saves it in this home at once, even at step 0
     return Learner(

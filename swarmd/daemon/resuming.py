@@ -44,6 +44,8 @@ class Resumption:
     checkpoint: Checkpoint | None
     origin: str | None = None
     """SHA-256 of the --from weights that this home continued from; None if it started on its own."""
+    origin_place: str | None = None
+    """The absolute path that --from named for them."""
     named: bool = False
     """Whether this start named the checkpoint with --from."""
     problems: tuple[str, ...] = ()
@@ -84,29 +86,45 @@ def _own(newest: Checkpoint | None, fresh: bool) -> Resumption:
             f"--fresh is for a home in which no checkpoint can be loaded, but {newest.path} is whole: "
             "continuing from it. To start over separately, use another --home"
         )
-    origin = None if newest is None else newest.state.get("origin")
-    return Resumption(newest, origin if isinstance(origin, str) else None, problems=tuple(problems))
+    return _again(newest, *problems)
+
+
+def _again(newest: Checkpoint | None, *problems: str) -> Resumption:
+    """Resume from a checkpoint of this home."""
+    state = {} if newest is None else newest.state
+    origin, place = (
+        value if isinstance(value, str) else None
+        for value in (state.get("origin"), state.get("origin_place"))
+    )
+    return Resumption(newest, origin, place, problems=problems)
 
 
 def _named(path: Path, newest: Checkpoint | None) -> Resumption:
     """Resume from the directory that --from names, unless this home has already done so."""
+    place = str(path.absolute())
     directory = path.absolute() if path.is_dir() else path.absolute().parent
     if not path.exists():  # one of this home's checkpoints, since set aside
         directory = path.absolute().with_name(f"{DAMAGED}{path.name}")
     try:
         salvaged = salvage(directory)
     except CorruptCheckpointError as error:
+        if newest is not None and newest.state.get("origin_place") == place:
+            return _again(
+                newest, f"this home continued from {path}, which is gone: continuing from its own {newest.path}"
+            )
         raise ConfigError(
             f"--from {path}: the weights there cannot be used ({error}): give the directory of a checkpoint, "
             "such as HOME/checkpoints/00000004-step-40"
         ) from error
     if newest is not None and newest.state.get("origin") == salvaged.weights_sha256:
         why = f"this home has already continued from {directory}: continuing from its own {newest.path}"
-        return Resumption(newest, salvaged.weights_sha256, problems=(why,))
+        return _again(newest, why)
     problems = [f"continuing with the weights of {directory}, as --from says"]
     if salvaged.lost:
         problems.append(f"lost with {directory}: {'; '.join(salvaged.lost)}")
-    return Resumption(salvaged.checkpoint, salvaged.weights_sha256, named=True, problems=tuple(problems))
+    return Resumption(
+        salvaged.checkpoint, salvaged.weights_sha256, place, named=True, problems=tuple(problems)
+    )
 
 
 def _behind(newest: Checkpoint, damaged: Sequence[Damage], past: Past) -> list[str]:

@@ -59,6 +59,8 @@ class Progress:
     """The step of the last save; 0 or less if this home has not saved a checkpoint yet."""
     origin: str | None = None
     """SHA-256 of the weights that the operator chose to start from; None otherwise."""
+    origin_place: str | None = None
+    """The absolute path by which the operator named them."""
     experience: Experience = field(default_factory=Experience)
     rehearsal: Rehearsal = field(default_factory=Rehearsal)
     study: Study = field(default_factory=Study)
@@ -172,7 +174,7 @@ def save(
         # Nothing trains during the save, and copies would take as much memory as training itself.
         tensors=policy.trainable_state(live=True),
         optimizer=trainer.state_dict(live=True),
-        state={"progress": progress.to_state(), "origin": progress.origin},
+        state={"progress": progress.to_state(), "origin": progress.origin, "origin_place": progress.origin_place},
         about={
             "peer": peer_id,
             "family": policy.family,

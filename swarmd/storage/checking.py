@@ -11,7 +11,6 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from itertools import takewhile
 from pathlib import Path
 from typing import Literal
 
@@ -23,9 +22,9 @@ from swarmd.storage.checkpoints import Checkpoints
 from swarmd.storage.database_trouble import trouble_in
 from swarmd.storage.durable import DAMAGED, FORMER, disk_error, remedy
 from swarmd.storage.home import Home
-from swarmd.storage.ledger import RECORDS
+from swarmd.storage.ledger import IS_TRIMMED, RECORDS
 from swarmd.storage.read_only import read_only
-from swarmd.storage.reconciling import own_record, without_file
+from swarmd.storage.reconciling import newer, own_record, without_file
 from swarmd.storage.versions import database_version
 
 RECORDS_BYTES_ANY = 2**62
@@ -212,9 +211,10 @@ def _ledger(home: Home) -> Finding:
             return "absent", ""
         with read_only(home.database_path) as sqlite:
             entered = [digest for digest, _ in sqlite.execute(RECORDS)]
+            [(is_trimmed,)] = sqlite.execute(IS_TRIMMED)
         blobs = BlobStore(home.records_path, RECORDS_BYTES_ANY)
         known, own = frozenset(entered), home.key().peer_id
-        unknown = takewhile(lambda digest: digest not in known, blobs.digests())
+        unknown = newer(blobs.digests(), known.__contains__, is_trimmed=bool(is_trimmed))
         files = (home.records_path / digest.hex() for digest in unknown)
         orphans = sum(own_record(path.read_bytes(), own) is not None for path in files)
         missing = len(without_file(entered, blobs))

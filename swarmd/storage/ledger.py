@@ -30,6 +30,9 @@ RECORDS = (
 )
 """Groups in the log whose record should be on disk, oldest first."""
 
+IS_TRIMMED = "SELECT COALESCE(MIN(id), 1) > 1 FROM ledger"
+"""Whether the log has dropped entries."""
+
 Event = Literal["own", "published", "pulled", "used", "rejected", "lost"]
 
 
@@ -119,6 +122,12 @@ class Ledger:
     def lost(self, digest: bytes, why: str, *, now: float) -> None:
         """The record of an earlier entry is damaged or no longer on disk."""
         self._enter("lost", now, digest=digest, detail=why)
+
+    @property
+    def is_trimmed(self) -> bool:
+        """Whether the log has dropped entries."""
+        [(is_trimmed,)] = self._connection.execute(IS_TRIMMED)
+        return bool(is_trimmed)
 
     def knows(self, digest: bytes) -> bool:
         """Whether the log contains a group published or pulled under this digest."""

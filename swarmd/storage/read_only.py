@@ -20,4 +20,4 @@ def uri_of(database: Path) -> str:
     would leave a log.
     """
     in_use = database.with_name(f"{database.name}-wal").exists()
-    return f"{database.absolute().as_uri()}?{'mode=ro' if in_use else 'immutable=1'}"
+    return f"{database.absolute().as_uri()}?mode=ro{'' if in_use else '&immutable=1'}"

@@ -8,8 +8,9 @@ while older entries have theirs, means that a record was lost. The log notes tha
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 
 from protocol import AnyRecord, PeerId, RejectedRecord, open_record
 from swarmd.storage.blobs import BlobStore
@@ -50,12 +51,15 @@ def without_entry(blobs: BlobStore, database: Database) -> list[bytes]:
 
     Older entries may have been dropped from the log, which is bounded.
     """
-    found: list[bytes] = []
-    for digest in blobs.digests()[:ENTRIES_MAX]:
-        if database.ledger.knows(digest):
-            break
-        found.append(digest)
-    return found
+    digests = blobs.digests()[:ENTRIES_MAX]
+    return newer(digests, database.ledger.knows, is_trimmed=database.ledger.is_trimmed)
+
+
+def newer(digests: Sequence[bytes], knows: Callable[[bytes], bool], *, is_trimmed: bool) -> list[bytes]:
+    """Return those before the first that the log `knows`. None if it knows none and has dropped entries:
+    strangers can cause so many rejections that the log forgets all records."""
+    found = list(takewhile(lambda digest: not knows(digest), digests))
+    return [] if is_trimmed and len(found) == len(digests) else found
 
 
 def without_file(entered: Sequence[bytes], held: Container[bytes]) -> list[bytes]:

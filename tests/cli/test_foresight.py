@@ -61,6 +61,18 @@ def test_it_names_what_is_wrong_and_what_to_do(
     assert not (tmp_path / "h").exists()
 
 
+def test_a_home_with_checkpoints_of_its_own_need_not_have_the_one_it_began_with(
+    swarmd, daemon, tmp_path: Path
+) -> None:
+    assert swarmd("init", "--home", tmp_path / "h").code == 0
+    checkpoint = tmp_path / "h" / "checkpoints" / "00000001-step-1"
+    checkpoint.mkdir(parents=True)
+    (checkpoint / "weights.safetensors").touch()
+    outcome = swarmd("join", "--home", tmp_path / "h", "--host", "127.0.0.1", "--from", tmp_path / "gone")
+    assert "there is nothing" not in outcome.err
+    assert len(daemon) == 1
+
+
 @pytest.mark.parametrize("flag", ["--port", "--http"])
 def test_a_port_in_use_is_named_with_its_flag(swarmd, daemon, tmp_path: Path, flag: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:

@@ -24,7 +24,7 @@ from swarmd.daemon.beginning import Beginning
 from swarmd.daemon.books import past_of, require_own, settle
 from swarmd.daemon.joining import choose_manifest
 from swarmd.daemon.resuming import find_resumption
-from swarmd.errors import SwarmdError
+from swarmd.errors import ConfigError, SwarmdError
 from swarmd.hardware.remembered import read_shrunk
 from swarmd.storage import BlobStore, Checkpoints, Database, Home
 from swarmd.tasks import SwarmFile
@@ -293,6 +293,19 @@ def test_whole_weights_are_usable_and_what_is_lost_is_said(home: Path, name: str
         assert re.search(f"lost with .*{paths[1].name}: .*{name}", said)
     assert all(path.with_name(f"damaged-{path.name}").is_dir() for path in paths)
     assert lost(before, home) == set()
+
+
+def test_a_home_that_continued_from_a_checkpoint_no_longer_needs_it(home: Path) -> None:
+    elsewhere = home / "checkpoints" / "00000009-step-9"
+    state = {"n": 9, "origin": "0" * 64, "origin_place": str(elsewhere)}
+    Checkpoints(home / "checkpoints", 3).save(
+        9, tensors={"w": torch.ones(64)}, optimizer={}, state=state, about={"family": "tiny"}
+    )
+    step, said = start(home, Beginning(checkpoint=elsewhere))
+    assert step == 9
+    assert f"continued from {elsewhere}, which is gone" in said
+    with pytest.raises(ConfigError, match="cannot be used"):
+        start(home, Beginning(checkpoint=elsewhere.with_name("00000008-step-8")))
 
 
 def test_a_damaged_one_is_reported_once(home: Path) -> None:

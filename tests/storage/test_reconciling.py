@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -44,6 +45,22 @@ def test_an_entry_without_its_record_is_reported_once(tmp_path: Path) -> None:
         blobs = BlobStore(tmp_path / "records", 2**20)
         assert reconcile(database, blobs, key(1).peer_id, now=START) == Reconciled(entered=0, lost=1)
         assert reconcile(database, blobs, key(1).peer_id, now=START) == Reconciled(entered=0, lost=0)
+
+
+def test_records_that_a_flood_of_rejections_pushed_out_of_the_log_are_not_counted_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("swarmd.storage.ledger.ENTRIES_MAX", 10)
+    monkeypatch.setattr("swarmd.storage.ledger.ENTRIES_SLACK", 1)
+    blobs = BlobStore(tmp_path / "records", 2**20)
+    with Database(tmp_path / "swarmd.db") as database:
+        for number in range(3):
+            database.ledger.published(blobs.put(record(number)), 1, 1, now=START)
+        for _ in range(20):
+            database.ledger.rejected("signature", "forged", now=START)
+        assert database.ledger.is_trimmed
+        assert reconcile(database, blobs, key(1).peer_id, now=START) == Reconciled(entered=0, lost=0)
+        assert database.ledger.counts().published == 3
 
 
 @given(st.integers(0, 20), st.integers(0, 20))
