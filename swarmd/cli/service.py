@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -22,10 +23,13 @@ from swarmd.cli.join import DevicesOption
 from swarmd.errors import ConfigError
 
 if TYPE_CHECKING:
+    from swarmd.config import Config
     from swarmd.service import ServiceManager
 
 app = typer.Typer(help="Keep a peer running as a service of this user.", no_args_is_help=True)
 
+FILES = ("policy.model", "learning.judge", "learning.reward_model", "swarm", "network.address_file")
+"""Settings that may name a file or a directory."""
 MEMORY_MAX = "90%"
 """Share of the machine's memory; the rest is left to the system. `--memory-limit` is what a peer plans with.
 """
@@ -67,6 +71,7 @@ def install(
     from swarmd.cli.foresight import foresee, foresee_devices
     from swarmd.cli.init import open_home
     from swarmd.config import load_config
+    from swarmd.config.loading import load_with_origins
     from swarmd.config.memory_limit import memory_limit_bytes
     from swarmd.names import named
     from swarmd.service import Wish, choose_manager
@@ -80,7 +85,7 @@ def install(
             f"shows it; to change it, `swarmd service remove{_at(path)}` and install it again"
         )
     memory_limit_bytes(memory_max, 0)  # report a wrong amount now, in our words rather than systemd's
-    given = {**given, **_absolute(given)}
+    given = {**given, **_absolute(*load_with_origins(path, overrides(given)))}
     config = load_config(path, overrides(given))
     if devices is not None:
         foresee_devices(devices)
@@ -169,14 +174,15 @@ def _swarmd() -> list[str]:
     return [sys.executable, "-P", "-m", "swarmd"]
 
 
-def _absolute(given: Given) -> dict[str, object]:
-    """Make paths absolute, because the service runs in a different directory."""
-    found = {key: value for key, value in given.items() if isinstance(value, Path)}
-    for key in ("policy.model", "learning.judge", "learning.reward_model", "swarm"):
-        name = given[key]
-        if isinstance(name, str) and os.path.exists(name):  # noqa: PTH110  false if too long
-            found[key] = Path(name)
-    return {key: str(Path(value).absolute()) for key, value in found.items()}
+def _absolute(config: Config, origins: Mapping[str, str]) -> dict[str, object]:
+    """Return as flags, with absolute paths, the settings that name files, whether they come from a flag, a
+    variable or config.toml: the service runs in a different directory."""
+    named = {key: attrgetter(key)(config) for key in FILES if key in origins}
+    return {
+        key: str(Path(name).absolute())
+        for key, name in named.items()
+        if isinstance(name, Path) or (isinstance(name, str) and os.path.exists(name))  # noqa: PTH110  false if too long
+    }
 
 
 def _manager_of(home: Path) -> ServiceManager:

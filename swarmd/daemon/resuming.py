@@ -110,7 +110,8 @@ def _named(path: Path, newest: Checkpoint | None) -> Resumption:
     except CorruptCheckpointError as error:
         if newest is not None and newest.state.get("origin_place") == place:
             return _again(
-                newest, f"this home continued from {path}, which is gone: continuing from its own {newest.path}"
+                newest,
+                f"this home continued from {path}, which is gone: continuing from its own {newest.path}",
             )
         raise ConfigError(
             f"--from {path}: the weights there cannot be used ({error}): give the directory of a checkpoint, "

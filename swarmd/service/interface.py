@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
 from typing import Protocol
 
@@ -16,6 +17,7 @@ STOP_S = 300
 """Seconds that a peer has to finish its step and write its checkpoint. A large model needs minutes."""
 AGAIN_S = 60
 """Seconds before a peer that ended is restarted, so that one that cannot work costs one start per minute."""
+NAME_CHARACTERS_MAX = 200  # of an escaped path; file names end at 255, with `swarmd-` and an ending
 MEANING = {
     exit_codes.FAILED: "it could not continue",
     exit_codes.MISUSED: "a wrong flag, setting, file or home",
@@ -96,13 +98,17 @@ class ServiceManager(Protocol):
 
 def service_name(home: Path, default_home: Path) -> str:
     """Return `swarmd` for the usual home, and for others `swarmd-` and the path as escaped by `systemd-escape
-    --path` (systemd.unit(5), "String escaping for inclusion in unit names").
+    --path` (systemd.unit(5), "String escaping for inclusion in unit names"), or its SHA-256 if that is too
+    long for a file name.
 
     No two homes share a name.
     """
     if home == default_home:
         return "swarmd"
-    escaped = re.sub(r"[^A-Za-z0-9:_.]", _escape, home.as_posix().strip("/"))
+    path = home.as_posix().strip("/")
+    escaped = re.sub(r"[^A-Za-z0-9:_.]", _escape, path)
+    if len(escaped) > NAME_CHARACTERS_MAX:
+        escaped = sha256(path.encode("utf-8", "surrogateescape")).hexdigest()
     return f"swarmd-{escaped}"
 
 

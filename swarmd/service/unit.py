@@ -86,10 +86,12 @@ def _file_walls(wish: Wish) -> Iterator[str]:
 
 
 def _needs_common_tmp(wish: Wish) -> bool:
-    """Whether /tmp must be shared: the program or the home is there, or the socket of `swarmd status` is,
-    because the home's path is too long for a socket.
+    """Whether /tmp must be shared: something that the command, the environment or the walls name is there,
+    or the socket of `swarmd status` is, because the home's path is too long for a socket.
     """
-    used = (wish.command[0], str(wish.home), socket_name(str(wish.home)))
+    words = (word.partition("=")[2] if word.startswith("--") else word for word in wish.command)
+    named = (*words, *wish.environment.values(), *map(str, wish.writable))
+    used = (*named, str(wish.home), socket_name(str(wish.home)))
     return any(path.startswith(("/tmp/", "/var/tmp/")) for path in used)  # noqa: S108  nothing is made there
 
 

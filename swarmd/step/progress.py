@@ -174,7 +174,11 @@ def save(
         # Nothing trains during the save, and copies would take as much memory as training itself.
         tensors=policy.trainable_state(live=True),
         optimizer=trainer.state_dict(live=True),
-        state={"progress": progress.to_state(), "origin": progress.origin, "origin_place": progress.origin_place},
+        state={
+            "progress": progress.to_state(),
+            "origin": progress.origin,
+            "origin_place": progress.origin_place,
+        },
         about={
             "peer": peer_id,
             "family": policy.family,

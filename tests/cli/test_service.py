@@ -73,6 +73,24 @@ def test_files_named_from_here_are_found_from_elsewhere(
     assert f'ReadWritePaths="-{tmp_path}"' in unit(programs)
 
 
+def test_files_named_by_variables_and_settings_are_found_from_elsewhere(
+    swarmd, programs: Programs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.toml").write_text(
+        (Path(__file__).parents[2] / "swarmd/tasks/presets/starter.toml").read_text()
+    )
+    monkeypatch.setenv("SWARMD_SWARM", "./mine.toml")
+    home = tmp_path / "home"
+    swarmd("init", "--home", home)
+    (home / "config.toml").write_text('[network]\naddress_file = "address"\n')
+    done = swarmd("service", "install", "--home", home)
+    assert done.code == 0, done.err
+    [text] = [path.read_text() for path in programs.units.iterdir()]
+    assert f'"--swarm={tmp_path}/mine.toml"' in text
+    assert f'"--address-file={tmp_path}/address"' in text
+
+
 def test_a_judge_named_from_here_is_found_from_elsewhere(
     swarmd, programs: Programs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

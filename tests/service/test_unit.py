@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from swarmd.errors import ConfigError
+from swarmd.service.interface import service_name
 from swarmd.service.unit import unit_text
 from tests.service.making import make_wish
 
@@ -93,6 +94,27 @@ def test_a_peer_that_is_met_in_the_common_tmp_keeps_it(home: Path) -> None:
     found = settings(unit_text(make_wish(home), own_file_system=True))
     assert ("ReadWritePaths", "/tmp") in found
     assert "PrivateTmp" not in dict(found)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"command": ["/bin/python", "--model=/tmp/m"]},
+        {"command": ["/bin/python"], "writable": [Path("/var/tmp/out")]},
+        {"command": ["/bin/python"], "environment": {"SWARMD_SWARM": "/tmp/s.toml"}},
+    ],
+)
+def test_a_peer_that_uses_files_in_the_common_tmp_sees_them(given) -> None:
+    found = settings(unit_text(make_wish(Path("/home/you/peer"), **given), own_file_system=True))
+    assert "PrivateTmp" not in dict(found)
+
+
+@pytest.mark.parametrize("letter", ["x", "\N{CYRILLIC SMALL LETTER ZHE}"])
+def test_a_service_of_any_home_has_a_name_of_its_own_that_a_file_can_have(letter: str) -> None:
+    homes = [Path("/home/you") / "/".join([letter * 60] * 4) / end for end in ("a", "b")]
+    names = [service_name(home, Path("/home/you/.swarmd")) for home in homes]
+    assert names[0] != names[1]
+    assert all(len(f"{name}.service") <= 255 for name in names)
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="there is no systemd-analyze")

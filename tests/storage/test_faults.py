@@ -27,6 +27,7 @@ from swarmd.daemon.resuming import find_resumption
 from swarmd.errors import ConfigError, SwarmdError
 from swarmd.hardware.remembered import read_shrunk
 from swarmd.storage import BlobStore, Checkpoints, Database, Home
+from swarmd.storage.checking import look
 from swarmd.tasks import SwarmFile
 from tests.daemon.fakes import Events, ScriptedNetwork
 from tests.gossip.making import START, make_manifest, make_record
@@ -306,6 +307,14 @@ def test_a_home_that_continued_from_a_checkpoint_no_longer_needs_it(home: Path) 
     assert f"continued from {elsewhere}, which is gone" in said
     with pytest.raises(ConfigError, match="cannot be used"):
         start(home, Beginning(checkpoint=elsewhere.with_name("00000008-step-8")))
+
+
+def test_checking_a_home_whose_database_is_missing_makes_none(home: Path) -> None:
+    for path in home.glob("swarmd.db*"):
+        path.unlink()
+    [found] = [each for each in look(Home(home)) if each.part == "swarmd.db"]
+    assert found.state == "absent"
+    assert not (home / "swarmd.db").exists()
 
 
 def test_a_damaged_one_is_reported_once(home: Path) -> None:
