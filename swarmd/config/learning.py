@@ -129,7 +129,7 @@ class LearningConfig(Slice):
     total_steps: Annotated[int | None, Flag("--total-steps")] = Field(
         None, ge=1, le=STEPS_MAX, examples=[500]
     )
-    """Length of the cosine schedule, in steps. Required by that schedule."""
+    """Length of the cosine schedule, in steps. Required by that schedule, and only for it."""
     weight_decay: float = Field(0.0, ge=0)
     """AdamW's decoupled weight decay."""
     max_grad_norm: float = Field(1.0, gt=0)
@@ -288,9 +288,14 @@ class LearningConfig(Slice):
         return self
 
     @model_validator(mode="after")
-    def _cosine_needs_an_end(self) -> LearningConfig:
+    def _a_cosine_alone_has_an_end(self) -> LearningConfig:
         if self.schedule == "cosine" and self.total_steps is None:
             raise ValueError("schedule is cosine but total_steps is not set: set the step at which it ends")
+        if self.schedule != "cosine" and self.total_steps is not None:
+            raise ValueError(
+                f"total_steps is set but schedule is {self.schedule}, which has no end: set schedule to "
+                "cosine, or leave total_steps out. To stop after a number of steps, set steps"
+            )
         return self
 
     def study_updates_at(self, step: int) -> int:

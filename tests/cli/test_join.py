@@ -136,6 +136,7 @@ def test_the_daemon_s_exit_code_is_the_command_s(swarmd, monkeypatch, tmp_path) 
         ),
         (["--local", "0", "--external", "0"], "local and external are both 0"),
         (["--schedule", "cosine"], "schedule is cosine but total_steps is not set"),
+        (["--total-steps", "100"], "total_steps is set but schedule is constant"),
         (["--group-size", "1"], "error: --group-size: learning.group_size: input should be greater than"),
         (["--dtype", "int8"], "error: --dtype: policy.dtype: input should be 'auto', 'float32'"),
         (

@@ -209,6 +209,12 @@ def test_a_cosine_without_an_end_is_refused(tmp_path) -> None:
     assert "learning: schedule is cosine but total_steps is not set" in message
 
 
+def test_an_end_of_a_schedule_that_has_none_is_refused(tmp_path) -> None:
+    message = refusal(write(tmp_path, "[learning]\ntotal_steps = 9\n"))
+    assert message.startswith(f"{tmp_path}/config.toml, line 1: learning: total_steps is set but schedule is")
+    assert "set schedule to cosine" in message
+
+
 def test_a_lora_scale_without_a_rank_is_refused(tmp_path) -> None:
     assert "set lora_rank too" in refusal(tmp_path, {"policy": {"lora_alpha": 32}})
 
