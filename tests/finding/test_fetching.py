@@ -53,11 +53,13 @@ def test_the_text_at_the_address():
     ("answer", "message"),
     [
         (lambda request: httpx.Response(404), "answers 404 Not Found"),
+        (lambda request: httpx.Response(302), "answers 302 Found: check the address"),
         (lambda request: httpx.Response(200, content=b"\xff"), "is not UTF-8 text"),
         (lambda request: httpx.Response(200, content=b"a" * (BYTES_MAX + 1)), "larger than 262144 bytes"),
         (redirect(URL), "redirects more than 3 times|has no address"),
         (redirect("http://example.org/"), "redirects to http://example.org/ is not https"),
         (redirect("file:///etc/passwd"), "redirects to file:///etc/passwd is not https"),
+        (redirect("https://xn--/"), "cannot be fetched: .*check the address"),
     ],
 )
 def test_what_is_no_manifest_is_refused_with_the_reason(answer: Answer, message: str, names):
@@ -70,6 +72,11 @@ def test_what_is_no_manifest_is_refused_with_the_reason(answer: Answer, message:
 def test_only_https_addresses_are_asked(url: str):
     with pytest.raises(ConfigError):
         fetch(lambda request: pytest.fail("nobody is asked"), url)
+
+
+def test_a_name_that_is_none_is_told_with_the_remedy():
+    with pytest.raises(ConfigError, match=r"https://xn--/ cannot be fetched: .*check the address"):
+        fetch(lambda request: httpx.Response(200, text="name = 1"), "https://xn--/")
 
 
 def test_an_endless_answer_is_not_read_to_its_end():

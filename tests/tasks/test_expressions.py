@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ast
+import re
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from swarmd.tasks import expressions
 from swarmd.tasks.expressions import BITS_MAX, has_long_number, is_arithmetic, is_literal, parse
 
 HARMLESS = (
@@ -92,6 +94,21 @@ def test_long_numbers(text: str) -> None:
 )
 def test_numbers_that_are_not_long(text: str) -> None:
     assert not has_long_number(text)
+
+
+def test_text_of_a_peer_is_searched_for_long_numbers_in_linear_time() -> None:
+    """No run of digits is given back once it is read: giving back would take quadratic time in its length."""
+    pattern = expressions._LONG_NUMBER.pattern
+    assert pattern.count(r"[\d_]*+") == 3
+    assert not re.search(r"\[\\d_\][*+](?!\+)", pattern)
+    for run in ("1" * 1_000, "1" * 500 + "." + "1" * 499, "." + "1_" * 499, "1e" + "_" * 990, "1_" * 499):
+        assert not has_long_number(f"{run} " * 100)
+
+
+@given(st.text("01_.eE+-x ", max_size=40))
+def test_linear_search_finds_what_a_plain_one_finds(text: str) -> None:
+    plain = re.compile(expressions._LONG_NUMBER.pattern.replace("*+", "*"))
+    assert has_long_number(text) == (plain.search(text) is not None)
 
 
 def test_deep_text_is_not_parsed() -> None:
