@@ -112,6 +112,7 @@ def load_with_origins(home: Path, overrides: Tree, file: Path | None = None) -> 
     merged: Tree = {}
     for source in reversed(sources):
         _refuse_home(source)
+        _require_sections(source)
         merged = _merged(merged, source.values)
     try:
         config = Config.model_validate(merged | {"home": home})
@@ -196,11 +197,27 @@ def _refuse_unknown_variable(name: str) -> None:
             f"; did you mean {ENV_PREFIX}{ENV_DELIMITER.join([*close, *key[1:]]).upper()}?" if close else ""
         )
         raise ConfigError(f"environment variable {name}: unknown{hint}")
+    for parts in range(1, len(key)):
+        if (setting := ".".join(key[:parts])) in SETTINGS:
+            whole = f"{ENV_PREFIX}{ENV_DELIMITER.join(key[:parts]).upper()}"
+            raise ConfigError(
+                f"environment variable {name}: unknown, because {setting} has no parts: set {whole}"
+            )
 
 
 def _refuse_home(source: _Source) -> None:
     if source.holds(("home",)):
         raise ConfigError(f"{source.place(('home',))}: home cannot be set here: use --home or SWARMD_HOME")
+
+
+def _require_sections(source: _Source) -> None:
+    """Raise ConfigError for a section that is not a table. A layer above it would replace it unseen."""
+    for name, field in Config.model_fields.items():
+        if slice_of(field) and not isinstance(source.values.get(name, {}), dict):
+            raise ConfigError(
+                f"{source.place((name,))}: {name}: is a section, not a setting: set its keys, such as "
+                f"{next(key for key in SETTINGS if key.startswith(f'{name}.'))}"
+            )
 
 
 def _merged(low: Tree, high: Tree) -> Tree:

@@ -181,6 +181,40 @@ def test_a_misspelt_key_of_a_section_in_the_environment_is_refused(tmp_path, mon
     assert "SWARMD_LEARNING__LOCL: learning.locl: unknown; did you mean learning.local?" in refusal(tmp_path)
 
 
+@pytest.mark.parametrize("overrides", [{}, {"learning": {"local": 2}}])
+def test_a_section_that_is_no_table_is_refused_even_if_something_else_sets_its_keys(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, overrides: dict
+) -> None:
+    write(tmp_path, "seed = 1\nlearning = 3\n")
+    message = refusal(tmp_path, overrides)
+    assert f"{tmp_path / 'config.toml'}, line 2: learning: is a section, not a setting" in message
+    write(tmp_path, "")
+    monkeypatch.setenv("SWARMD_LEARNING", "3")
+    message = refusal(tmp_path, overrides)
+    assert message.startswith("environment variable SWARMD_LEARNING: learning: is a section")
+    assert message.endswith("set its keys, such as learning.local")
+    monkeypatch.setenv("SWARMD_LEARNING", '{"local": 3}')
+    assert load_config(tmp_path, {}).learning.local == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "setting", "instead"),
+    [
+        ("SWARMD_SWARM__X", "swarm", "SWARMD_SWARM"),
+        ("SWARMD_LEARNING__LOCAL__X", "learning.local", "SWARMD_LEARNING__LOCAL"),
+        ("SWARMD_NETWORK__PEERS__X", "network.peers", "SWARMD_NETWORK__PEERS"),
+    ],
+)
+def test_a_variable_for_a_part_of_a_setting_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, setting: str, instead: str
+) -> None:
+    monkeypatch.setenv(instead, "")
+    monkeypatch.setenv(name, "3")
+    assert refusal(tmp_path) == (
+        f"environment variable {name}: unknown, because {setting} has no parts: set {instead}"
+    )
+
+
 def test_variables_that_others_set_are_left_alone(tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("SWARMD_SERVICE_HOST", "10.0.0.1")
     assert load_config(tmp_path, {}).home == tmp_path
