@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections import OrderedDict, deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from swarmd.step.evaluation import wilson_interval
+
 RECENT_GROUPS = 100  # per peer; a peer learns, so older groups say little about it now
 RANKED_GROUPS = 10  # below this, the mean is not meaningful and the peer is not ranked
 PEERS_MAX = 1_024  # as many as gossip lists; drops the peer with the fewest groups, then the longest silent
-NORMAL_95 = 1.96  # standard errors on either side of a mean for a 95% interval
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,8 @@ class Success:
     mean: float
     """Mean reward as scored here, 0..1."""
     interval: tuple[float, float] | None
-    """95% interval of `mean` across groups; None with fewer than two."""
+    """95% Wilson interval of `mean`, with one trial per group: wider than needed, because a group is several
+    answers, but never empty. None with fewer than two groups."""
 
 
 class Board:
@@ -53,8 +54,5 @@ def _rank(success: Success) -> tuple[bool, float, float]:
 
 
 def _success(rewards: deque[float]) -> Success:
-    n, mean = len(rewards), sum(rewards) / len(rewards)
-    if n == 1:
-        return Success(n, mean, None)
-    half = NORMAL_95 * math.sqrt(sum((r - mean) ** 2 for r in rewards) / (n - 1) / n)
-    return Success(n, mean, (max(0.0, mean - half), min(1.0, mean + half)))
+    n, right = len(rewards), sum(rewards)
+    return Success(n, right / n, wilson_interval(right, n) if n > 1 else None)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from swarmd.storage.connection import Connection
@@ -52,3 +54,16 @@ class Members:
             (POINTS_MAX,),
         )
         return tuple(at for at, _ in rows), tuple(here for _, here in rows)
+
+
+async def keep_counting(
+    members: Members,
+    here: Callable[[], int],
+    clock: Callable[[], float],
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+) -> None:
+    """Count the members `here` every EVERY_S, until cancelled. The first count is not at once: an observer
+    that has just started knows of nobody yet."""
+    while True:
+        await sleep(EVERY_S)
+        members.count(here(), now=clock())

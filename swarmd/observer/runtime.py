@@ -36,7 +36,7 @@ from swarmd.observe.settings_view import settings_view
 from swarmd.observe.token import page_token, page_words, tell_token
 from swarmd.observer.author import learn_author
 from swarmd.observer.board import Board
-from swarmd.observer.members import EVERY_S, Members
+from swarmd.observer.members import Members, keep_counting
 from swarmd.observer.view import View
 from swarmd.parent.stops import HangUps, stop_signals
 from swarmd.places import OBSERVER_MARK, runtime_directory
@@ -180,7 +180,7 @@ class _Observer:
                 blobs=blobs,
                 tasks=tasks,
             )
-            self._view = View(
+            self._view = view = View(
                 manifest=manifest,
                 network=network,
                 gossip=gossip,
@@ -198,7 +198,7 @@ class _Observer:
                 group.create_task(exchange.run(), name="exchange")
                 group.create_task(newsroom.keep_asking(), name="news")
                 group.create_task(keep_events(self._events, database), name="events")
-                group.create_task(self._keep_counting(self._view, members), name="members")
+                group.create_task(keep_counting(members, lambda: view.here, time.time), name="members")
 
     def _open_books(self, stack: AsyncExitStack) -> tuple[Database, BlobStore, Members]:
         home, storage = self._home, self._config.storage
@@ -231,11 +231,6 @@ class _Observer:
         address, manifest = await find_swarm(network, peers, self._warn)
         manifests.append(manifest)
         return network, address, manifest
-
-    async def _keep_counting(self, view: View, members: Members) -> None:
-        while True:
-            members.count(view.here, now=time.time())
-            await asyncio.sleep(EVERY_S)
 
     def _meet(self, exchange: Exchange, database: Database) -> None:
         acquaintances = database.acquaintances

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+
+import pytest
+
 from swarmd.observer import members as members_module
-from swarmd.observer.members import Members
+from swarmd.observer.members import EVERY_S, Members, keep_counting
 
 
 def test_counts_survive_a_restart(tmp_path) -> None:
@@ -50,4 +54,19 @@ def test_the_curve_is_read_once_between_two_counts(tmp_path) -> None:
     assert members.curve() is members.curve()
     members.count(5, now=120.0)
     assert members.curve() == ((60.0, 120.0), (3, 5))
+    members.close()
+
+
+async def test_members_are_counted_only_once_there_was_time_to_hear_of_them(tmp_path) -> None:
+    members, now = Members(tmp_path / "members.db"), 0.0
+
+    async def sleep(seconds: float) -> None:
+        nonlocal now
+        if now >= 2 * EVERY_S:
+            raise asyncio.CancelledError
+        now += seconds
+
+    with pytest.raises(asyncio.CancelledError):
+        await keep_counting(members, lambda: 4 if now else 0, lambda: now, sleep)
+    assert members.curve() == ((EVERY_S, 2 * EVERY_S), (4, 4))
     members.close()
