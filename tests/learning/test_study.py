@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from swarmd.config import LearningConfig
 from swarmd.groups import Turn
+from swarmd.images import Image
 from swarmd.learning import Study, Trainer
 from swarmd.learning import study as studying
 from swarmd.learning.schedule import learning_rate_at
@@ -84,6 +85,20 @@ def test_of_sampled_turns_only_the_text_is_kept():
 
 def with_turn(group, turn):
     return replace(group, completions=tuple(replace(each, earlier=(turn,)) for each in group.completions))
+
+
+def test_questions_that_differ_only_in_their_pictures_are_different_lessons():
+    def asked(shade):
+        return replace(taught(), images=(Image(1, 1, bytes([shade]) * 3),))
+
+    shades = set(range(LESSONS_MIN))
+    study = having(*map(asked, shades), *map(asked, shades))
+    resumed = Study()
+    resumed.restore(json.loads(json.dumps(study.to_state())))
+    for kept in (study, resumed):
+        [batch] = draw(kept, updates=2, answers=LESSONS_MIN)
+        assert {lesson.images[0].pixels[0] for lesson in batch} == shades
+    assert draw(having(*[asked(0)] * LESSONS_MIN)) == [], "these are one question"
 
 
 def test_updates_are_full_and_no_lesson_is_drawn_twice_in_a_step():
