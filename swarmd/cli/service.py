@@ -175,13 +175,15 @@ def _swarmd() -> list[str]:
 
 
 def _absolute(config: Config, origins: Mapping[str, str]) -> dict[str, object]:
-    """Return as flags, with absolute paths, the settings that name files, whether they come from a flag, a
-    variable or config.toml: the service runs in a different directory."""
+    """Return as flags, with absolute paths, the settings that name files by relative ones, whether they come
+    from a flag, a variable or config.toml: the service runs in a different directory."""
     named = {key: attrgetter(key)(config) for key in FILES if key in origins}
     return {
         key: str(Path(name).absolute())
         for key, name in named.items()
-        if isinstance(name, Path) or (isinstance(name, str) and os.path.exists(name))  # noqa: PTH110  false if too long
+        if isinstance(name, str | Path)
+        and not Path(name).is_absolute()
+        and (isinstance(name, Path) or os.path.exists(name))  # noqa: PTH110  false if too long
     }
 
 

@@ -198,7 +198,8 @@ def _refuse_unknown_variable(name: str) -> None:
         )
         raise ConfigError(f"environment variable {name}: unknown{hint}")
     for parts in range(1, len(key)):
-        if (setting := ".".join(key[:parts])) in SETTINGS:
+        setting = ".".join(key[:parts])
+        if setting in SETTINGS and not SETTINGS[setting].has_parts:
             whole = f"{ENV_PREFIX}{ENV_DELIMITER.join(key[:parts]).upper()}"
             raise ConfigError(
                 f"environment variable {name}: unknown, because {setting} has no parts: set {whole}"

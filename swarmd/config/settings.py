@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import get_origin
 
 from pydantic.fields import FieldInfo
 
@@ -27,6 +28,11 @@ class Setting:
     def section(self) -> str:
         """The section that contains it, such as "learning"; empty at the top."""
         return self.key.rpartition(".")[0]
+
+    @property
+    def has_parts(self) -> bool:
+        """Whether its value has named parts of its own, such as the arguments of a chat template."""
+        return get_origin(self.field.annotation) is Mapping
 
     @property
     def flag(self) -> Flag | None:

@@ -119,7 +119,7 @@ def _named(path: Path, newest: Checkpoint | None) -> Resumption:
         ) from error
     if newest is not None and newest.state.get("origin") == salvaged.weights_sha256:
         why = f"this home has already continued from {directory}: continuing from its own {newest.path}"
-        return _again(newest, why)
+        return replace(_again(newest, why), origin_place=place)
     problems = [f"continuing with the weights of {directory}, as --from says"]
     if salvaged.lost:
         problems.append(f"lost with {directory}: {'; '.join(salvaged.lost)}")

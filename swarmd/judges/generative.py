@@ -72,7 +72,7 @@ class GenerativeVerifier:
             third_party(self._model_name, "judging answers", "choose another model with --judge"),
         ):
             logprobs, mask = self._engine.logprobs(rows, 1.0)
-        return (logprobs * mask).sum(-1).double().cpu()
+        return (logprobs * mask).sum(-1).cpu().double()
 
 
 def _share(odds: float) -> float:

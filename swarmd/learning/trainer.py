@@ -15,6 +15,7 @@ from dataclasses import replace
 from functools import partial
 from types import MappingProxyType
 
+import structlog
 import torch
 from torch import Tensor
 
@@ -53,6 +54,8 @@ IMITATE = Imitate()
 NOTHING = Selection((), Denominators(0, 0), groups_used=0, groups_too_long=0, untaught_tokens=0)
 REMEDY = "--lora r=16"  # for memory that depends on the trained weights rather than on the batch
 
+log = structlog.get_logger()
+
 
 class Trainer:
     """Trains a policy with the configured algorithm on own and external groups.
@@ -78,7 +81,8 @@ class Trainer:
             )
             if config.kl_coefficient > 0:
                 policy.freeze_reference()
-        self._longest_own = 0  # tokens of the largest own row trained on so far
+        self._others_tokens_max: float = math.inf
+        """Tokens of the largest row of another peer that memory suffices for; lowered when it ran out."""
         self.is_whole = True
         """Whether the weights are as a step left them. False from a step's first update until its end."""
         self.steps = 0
@@ -109,9 +113,8 @@ class Trainer:
         of it. `capability`: mean reward by publisher, for the `hacpo` baseline.
 
         Never writes a non-finite number into the weights: such an update is skipped and reported. If memory
-        runs out, micro-batches become smaller. Raises ModelError if even small ones do not fit. Completions
-        of others that are larger than a whole micro-batch and than any own completion are left out: how much
-        memory a row takes must not be up to whoever wrote it.
+        runs out, micro-batches become smaller. Raises ModelError if even small ones do not fit. If it runs
+        out for a single completion of another peer, that one is left out: no peer may end this one.
         """
         learning_rate = learning_rate_at(self.steps, self._config, studies=self._studies if studied else None)
         self._optimizer.set_learning_rate(learning_rate)
@@ -140,7 +143,6 @@ class Trainer:
             of_others(groups, most=work_max(own_work, len(groups)))
             for groups in (compared.external, rehearsed)
         )
-        self._longest_own = max((self._longest_own, *map(self._row_tokens, own_rows.rows)))
         batch = self._batch(own_rows, external_rows.plus(lessons), self._config.external_coefficient)
         passes: list[Pass] = []
         note = None if batch.parts else _why_nothing_to_learn(own, external, own_rows, external_rows)
@@ -273,7 +275,7 @@ class Trainer:
         while True:
             planned = budgets.budgets.train_tokens
             budget = min(self._config.token_budget or planned, planned)
-            fitting = batch.where(partial(self._fits, max(planned, self._longest_own)))
+            fitting = batch.where(self._fits)
             cut = objective.cut(fitting, budget)
             tokens = [self._policy.budget_tokens(micro.token_rows) for micro in cut]
             self._optimizer.expect(sum(tokens))
@@ -285,13 +287,18 @@ class Trainer:
                 done.external_left_out += too_large
                 return done
             self._drop_gradients()
-            budgets.short("train_tokens", min(budget, max(tokens)), done)
+            largest = max(tokens)
+            if largest > budget and cut[tokens.index(largest)].rows[0].external:  # a row of its own
+                self._others_tokens_max = max(budget, largest // 2)
+                log.warning(
+                    f"memory ran out with a completion of {largest} tokens by another peer ({done.why}): "
+                    f"those of more than {self._others_tokens_max} are left out"
+                )
+                continue
+            budgets.short("train_tokens", min(budget, largest), done)
 
-    def _fits(self, tokens_max: int, row: TrainRow) -> bool:
-        return not row.external or self._row_tokens(row) <= tokens_max
-
-    def _row_tokens(self, row: TrainRow) -> int:
-        return self._policy.budget_tokens([row.tokens])
+    def _fits(self, row: TrainRow) -> bool:
+        return not row.external or self._policy.budget_tokens([row.tokens]) <= self._others_tokens_max
 
     def _metrics(
         self,
@@ -383,7 +390,7 @@ def _right_tokens(batch: Batch) -> int:
 
 def _why_skipped(skipped: Pass) -> str:
     if not skipped.rows:
-        return "no update: the completions of others are too large for the memory planned for one"
+        return "no update: memory does not suffice for the completions of others"
     return f"update skipped: loss {skipped.loss}, gradient norm {skipped.grad_norm}"
 
 

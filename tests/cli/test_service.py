@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import shutil
 from pathlib import Path
 
 import pytest
@@ -83,10 +84,14 @@ def test_files_named_by_variables_and_settings_are_found_from_elsewhere(
     monkeypatch.setenv("SWARMD_SWARM", "./mine.toml")
     home = tmp_path / "home"
     swarmd("init", "--home", home)
-    (home / "config.toml").write_text('[network]\naddress_file = "address"\n')
+    shutil.copytree(Path(__file__).parents[2] / "swarmd/assets/embedded", tmp_path / "model")
+    (home / "config.toml").write_text(
+        f'[network]\naddress_file = "address"\n[policy]\nmodel = "{tmp_path}/model"\n'
+    )
     done = swarmd("service", "install", "--home", home)
     assert done.code == 0, done.err
     [text] = [path.read_text() for path in programs.units.iterdir()]
+    assert "--model" not in text, "what config.toml names by an absolute path can still be changed there"
     assert f'"--swarm={tmp_path}/mine.toml"' in text
     assert f'"--address-file={tmp_path}/address"' in text
 

@@ -348,3 +348,8 @@ def test_no_value_however_long_is_quoted_in_full_or_ends_in_a_bug(tmp_path: Path
             told.append(str(error))
     assert len(told) > len(TEXTS) / 2, "few settings take any text"
     assert max(map(len, told)) < 1_000 + len(str(tmp_path))
+
+
+def test_a_setting_with_parts_may_be_set_by_a_variable_for_each(tmp_path, monkeypatch):
+    monkeypatch.setenv("SWARMD_POLICY__TEMPLATE_ARGS__VOICE", "calm")
+    assert load_config(tmp_path, {}).policy.template_args == {"voice": "calm"}

@@ -146,42 +146,47 @@ def test_three_shortages_in_a_row_end_with_the_settings_to_try_and_change_nothin
     assert all(parameter.grad is None for _, parameter in policy.trainable_parameters())
 
 
-def of_other(policy, budget, group, **config):
-    """A step on one group of another peer, with memory planned for `budget` tokens."""
-    policy.budgets = BudgetKeeper(Budgets(train_tokens=budget))
-    trainer = Trainer(policy, PLAIN.model_copy(update={"external_loss": "as_own", **config}))
-    return trainer, trainer.step([], [group])
+AS_OWN = PLAIN.model_copy(update={"external_loss": "as_own"})
 
 
-def test_a_completion_of_another_larger_than_planned_and_than_own_ones_is_left_out(fresh, external_group):
-    policy, group = fresh(), external_group("2+2?", ("4" * 16, 1.0), ("5", 0.0))
-    before = policy.trainable_state()
-    trainer, metrics = of_other(policy, 10, group)
-    assert not metrics.updated
-    assert "too large" in metrics.note
-    assert metrics.external_left_out == 1.0
-    assert all(torch.equal(before[name], tensor) for name, tensor in policy.trainable_state().items())
-    assert trainer.step([], []).step == 1, "the peer goes on"
+def test_a_completion_of_another_that_takes_all_memory_is_left_out_and_the_rest_is_trained_on(
+    fresh, external_group
+):
+    long = external_group("2+2?", ("4" * 16, 1.0), ("5" * 16, 0.0))
+    short = external_group("", ("4", 1.0), ("5", 0.0))
+    policy = fresh(2**30)
+    policy.budgets = BudgetKeeper(Budgets(train_tokens=1))  # each row by itself
+    Trainer(policy, AS_OWN).step([], [long, short])
+    largest = max(policy._logprobs.seen)
+    policy._logprobs.tokens_max = largest - 1
+    policy.budgets = BudgetKeeper(Budgets(train_tokens=largest - 1))
+    trainer = Trainer(policy, AS_OWN)
+    metrics = trainer.step([], [long, short])
+    assert (metrics.updated, policy._logprobs.failures) == (True, 1)
+    assert 0.5 < metrics.external_left_out < 1
+    assert policy.budgets.budgets.train_tokens == largest - 1, "what memory suffices for is as before"
+    trainer.step([], [long, short])
+    assert policy._logprobs.failures == 1, "the next step knows"
 
 
-def test_others_may_write_as_much_as_this_peer_whatever_was_planned(fresh, own_groups, external_group):
-    policy, group = fresh(), external_group("2+2?", ("4", 1.0), ("5", 0.0))
-    trainer, metrics = of_other(policy, 10, group)
-    assert not metrics.updated
-    trainer.step(own_groups(policy, QUESTIONS, has_digit), [])
-    assert trainer.step([], [group]).updated
-
-
-def test_a_completion_of_another_that_took_all_memory_is_left_out_at_the_next_try(fresh, external_group):
-    group = external_group("2+2?", ("4" * 16, 1.0), ("5", 0.0))
+def test_completions_of_others_are_never_left_out_while_memory_suffices(fresh, external_group):
     policy = fresh()
-    policy._logprobs = Failing(policy._logprobs, 2**30)
-    _, metrics = of_other(policy, 2**30, group)
-    both = policy._logprobs.seen[0]
-    policy._logprobs.tokens_max = both - 4  # not even for the longer one alone
-    trainer, metrics = of_other(policy, both, group)
-    assert policy._logprobs.failures == 1
-    assert "too large" in metrics.note
+    policy.budgets = BudgetKeeper(Budgets(train_tokens=1))
+    trainer = Trainer(policy, AS_OWN)
+    metrics = trainer.step([], [external_group("2+2?", ("4" * 16, 1.0), ("5", 0.0))])
+    assert metrics.updated
+    assert metrics.external_left_out == 0
+
+
+def test_a_step_without_a_completion_that_fits_changes_nothing(fresh, external_group):
+    policy = fresh(0)
+    policy.budgets = BudgetKeeper(Budgets(train_tokens=1))
+    before = policy.trainable_state()
+    trainer = Trainer(policy, AS_OWN)
+    metrics = trainer.step([], [external_group("2+2?", ("4" * 16, 1.0), ("5", 0.0))])
+    assert not metrics.updated
+    assert "memory does not suffice" in metrics.note
+    assert all(torch.equal(before[name], tensor) for name, tensor in policy.trainable_state().items())
     assert trainer.step([], []).step == 1, "the peer goes on"
 
 

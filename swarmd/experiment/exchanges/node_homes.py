@@ -107,7 +107,7 @@ def _line(round_: int, node: int, written: Mapping[str, Any]) -> Line:
         "round": round_,
         "node": node,
         "swarm_round": written["round"],
-        "reward_own": metrics["reward_own"],
+        "reward_own": metrics["reward_own"] or 0.0,
         # All groups of an experiment have the same size, so this is the mean over completions.
         "reward_mixed": rewards / (own + external),
         "groups_generated": own,
