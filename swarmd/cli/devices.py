@@ -24,6 +24,7 @@ from swarmd.fleet import (
     require_addresses_apart,
     share_swarm,
     supervise,
+    under_parent,
 )
 from swarmd.storage import Home
 
@@ -87,8 +88,7 @@ class _Devices(Printed):
 def command(member: Member, peers: Sequence[str]) -> list[str]:
     """Return the command that starts one peer: `swarmd join` on its device. It ends when its parent does."""
     settings = {**member.settings, "network.peers": list(peers)}
-    program = [sys.executable, "-P", "-m", "swarmd.parent", "join"]
-    return [*program, f"--home={member.home.path}", *arguments(settings)]
+    return [*under_parent("join"), f"--home={member.home.path}", *arguments(settings)]
 
 
 def _up(members: Sequence[Member], addresses: Sequence[str]) -> list[Member]:

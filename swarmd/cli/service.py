@@ -70,7 +70,6 @@ def install(
     """
     from swarmd.cli.foresight import foresee, foresee_devices
     from swarmd.cli.init import open_home
-    from swarmd.config import load_config
     from swarmd.config.loading import load_with_origins
     from swarmd.config.memory_limit import memory_limit_bytes
     from swarmd.names import named
@@ -85,8 +84,8 @@ def install(
             f"shows it; to change it, `swarmd service remove{_at(path)}` and install it again"
         )
     memory_limit_bytes(memory_max, 0)  # report a wrong amount now, in our words rather than systemd's
-    given = {**given, **_absolute(*load_with_origins(path, overrides(given)))}
-    config = load_config(path, overrides(given))
+    config, origins = load_with_origins(path, overrides(given))
+    given = {**given, **_absolute(config, origins)}
     if devices is not None:
         foresee_devices(devices)
     foresee(config, Home(path), ports=devices is None)
@@ -213,7 +212,7 @@ def _places() -> dict[str, Path]:
 def _writable(address_file: Path | None, places: Mapping[str, Path]) -> Iterator[Path]:
     """Yield what a peer writes outside its home. `places` by variable."""
     if address_file is not None:
-        yield address_file.parent
+        yield address_file.absolute().parent
     caches = places.get(CACHES, Path.home() / ".cache")
     found = {
         "HF_HOME": caches / "huggingface",

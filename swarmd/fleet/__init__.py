@@ -9,7 +9,7 @@ with the same `Fleet`.
 
 from swarmd.fleet.devices import Device, Equipment, choose_devices, look_at_machine
 from swarmd.fleet.homes import device_homes, give_ports, prepare_homes, share_swarm
-from swarmd.fleet.members import Member, members_of, require_addresses_apart
+from swarmd.fleet.members import Member, members_of, require_addresses_apart, under_parent
 from swarmd.fleet.output import Listener, Printed
 from swarmd.fleet.supervision import FORCED_EXIT_CODE, Fleet, supervise
 
@@ -30,4 +30,5 @@ __all__ = [
     "require_addresses_apart",
     "share_swarm",
     "supervise",
+    "under_parent",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,12 @@ if TYPE_CHECKING:
 ACCELERATOR_HOST_THREADS = 4  # what a single peer uses; its host side only tokenises and launches kernels
 # Too small to use a second thread, according to the hardware plan.
 ONE_THREAD_MODELS = frozenset({"embedded", "embedded-visual"})
+
+
+def under_parent(command: str) -> list[str]:
+    """The words that run `swarmd COMMAND` with its small parent. -P: nothing is imported from the working
+    directory."""
+    return [sys.executable, "-P", "-m", "swarmd.parent", command]
 
 
 @dataclass(frozen=True)

@@ -298,7 +298,9 @@ class Trainer:
             budgets.short("train_tokens", min(budget, largest), done)
 
     def _fits(self, row: TrainRow) -> bool:
-        return not row.external or self._policy.budget_tokens([row.tokens]) <= self._others_tokens_max
+        if not row.external or math.isinf(self._others_tokens_max):
+            return True
+        return self._policy.budget_tokens([row.tokens]) <= self._others_tokens_max
 
     def _metrics(
         self,

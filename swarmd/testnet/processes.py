@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from pathlib import Path
 
 import psutil
 
-from swarmd.fleet import Device, Fleet, Member
+from swarmd.fleet import Device, Fleet, Member, under_parent
 from swarmd.model_names import EMBEDDED
 from swarmd.storage import Home
 from swarmd.testnet import attackers
@@ -106,29 +105,13 @@ def _environment(share: int) -> dict[str, str]:
 def join_command(member: Member, way_in: Sequence[str], steps: int | None, flags: Flags) -> list[str]:
     """Return the command of a peer that takes `steps` more steps."""
     settings = {**member.settings, "network.peers": list(way_in), "steps": steps}
-    return [
-        sys.executable,
-        "-P",
-        "-m",
-        "swarmd.parent",
-        "join",
-        f"--home={member.home.path}",
-        *flags(settings),
-    ]
+    return [*under_parent("join"), f"--home={member.home.path}", *flags(settings)]
 
 
 def observe_command(member: Member, way_in: Sequence[str], flags: Flags) -> list[str]:
     """Return the command of the observer."""
     settings = {**member.settings, "network.peers": list(way_in)}
-    return [
-        sys.executable,
-        "-P",
-        "-m",
-        "swarmd.parent",
-        "observe",
-        f"--home={member.home.path}",
-        *flags(settings),
-    ]
+    return [*under_parent("observe"), f"--home={member.home.path}", *flags(settings)]
 
 
 @dataclass(frozen=True)

@@ -187,8 +187,8 @@ async def test_a_terminal_that_hangs_up_twice_asks_once(make_members, monkeypatc
         running = group.create_task(fleet.run(make_members(1)))
         await fleet.out.holds("up")
         os.kill(os.getpid(), signal.SIGHUP)
-        await fleet.err.holds("stopping")
         os.kill(os.getpid(), signal.SIGHUP)
+        await fleet.err.holds("stopping")
     assert running.result() == 0
     assert "checkpoint" in fleet.out.getvalue()
 

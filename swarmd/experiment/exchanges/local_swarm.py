@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -20,7 +19,7 @@ from typing import Any, TextIO
 
 from swarmd.config.loading import ENV_PREFIX
 from swarmd.errors import SwarmdError
-from swarmd.fleet import Device, Fleet, Member
+from swarmd.fleet import Device, Fleet, Member, under_parent
 from swarmd.storage import Home
 from swarmd.storage.durable import OUT, remedy
 
@@ -117,7 +116,7 @@ class _LocalSwarm:
     def _command(self, member: Member, _way_in: Sequence[str]) -> list[str]:
         daemon = self.daemons[member.name]
         return [
-            *(sys.executable, "-P", "-m", "swarmd.parent", "join"),
+            *under_parent("join"),
             f"--home={daemon.home.path}",
             f"--steps={daemon.steps - daemon.done}",
             f"--address-file={member.addresses_path}",
