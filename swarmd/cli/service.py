@@ -30,6 +30,7 @@ app = typer.Typer(help="Keep a peer running as a service of this user.", no_args
 
 FILES = ("policy.model", "learning.judge", "learning.reward_model", "swarm", "network.address_file")
 """Settings that may name a file or a directory."""
+TOKEN = "observe.http_token"  # noqa: S105  the setting's name
 MEMORY_MAX = "90%"
 """Share of the machine's memory; the rest is left to the system. `--memory-limit` is what a peer plans with.
 """
@@ -70,7 +71,7 @@ def install(
     """
     from swarmd.cli.foresight import foresee, foresee_devices
     from swarmd.cli.init import open_home
-    from swarmd.config.loading import load_with_origins
+    from swarmd.config.loading import as_written, load_with_origins
     from swarmd.config.memory_limit import memory_limit_bytes
     from swarmd.names import named
     from swarmd.service import Wish, choose_manager
@@ -85,7 +86,8 @@ def install(
         )
     memory_limit_bytes(memory_max, 0)  # report a wrong amount now, in our words rather than systemd's
     config, origins = load_with_origins(path, overrides(given))
-    given = {**given, **_absolute(config, origins)}
+    token = as_written(path, overrides(given), TOKEN)
+    given = {**given, **_absolute(config, origins), **_absolute_token(token)}
     if devices is not None:
         foresee_devices(devices)
     foresee(config, Home(path), ports=devices is None)
@@ -184,6 +186,13 @@ def _absolute(config: Config, origins: Mapping[str, str]) -> dict[str, object]:
         and not Path(name).is_absolute()
         and (isinstance(name, Path) or os.path.exists(name))  # noqa: PTH110  false if too long
     }
+
+
+def _absolute_token(written: object) -> dict[str, object]:
+    """Return @FILE as a flag with an absolute path. Nothing if the token is written out, or not at all."""
+    if not isinstance(written, str) or not written.startswith("@"):
+        return {}
+    return {TOKEN: f"@{Path(written[1:]).expanduser().absolute()}"}
 
 
 def _manager_of(home: Path) -> ServiceManager:

@@ -9,6 +9,7 @@ from typing import Any
 
 import typer
 
+from swarmd.config.plain_value import plain_value
 from swarmd.errors import ConfigError
 from swarmd.quoting import quoted
 
@@ -58,9 +59,7 @@ def _addresses_in(path: Path) -> list[str]:
 
 
 def read_template_args(values: Sequence[str]) -> dict[str, object]:
-    """Read NAME=VALUE pairs: true, false and numbers as in JSON, everything else as text. Raises
-    BadParameter.
-    """
+    """Read NAME=VALUE pairs; each value as `plain_value` reads it. Raises BadParameter."""
     args: dict[str, object] = {}
     for value in values:
         name, equals, text = value.partition("=")
@@ -71,7 +70,7 @@ def read_template_args(values: Sequence[str]) -> dict[str, object]:
             )
         if name in args:
             raise typer.BadParameter(f"{name} is given twice: remove one", param_hint="--template-arg")
-        args[name] = _plain_value(text)
+        args[name] = plain_value(text)
     return {"policy.template_args": args}
 
 
@@ -80,14 +79,6 @@ def write_template_args(settings: Mapping[str, object]) -> list[str]:
     args = settings["policy.template_args"]
     plain = args.items() if isinstance(args, Mapping) else ()
     return [f"{name}={value if isinstance(value, str) else json.dumps(value)}" for name, value in plain]
-
-
-def _plain_value(text: str) -> object:
-    try:
-        value = json.loads(text, parse_constant=str)  # treats NaN and Infinity as text
-    except ValueError:
-        return text
-    return value if isinstance(value, bool | int | float) else text
 
 
 READERS: Mapping[str, Callable[[Any], dict[str, object]]] = {

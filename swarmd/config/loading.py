@@ -11,6 +11,8 @@ import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import reduce
+from operator import getitem
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -26,6 +28,7 @@ from pydantic_settings import (
 )
 
 from swarmd.config.base import Slice
+from swarmd.config.plain_value import plain_value
 from swarmd.config.settings import FLAGS, SETTINGS, slice_of
 from swarmd.config.slices import Config
 from swarmd.config.wording import explained
@@ -104,11 +107,7 @@ def load_with_origins(home: Path, overrides: Tree, file: Path | None = None) -> 
 
     `file` is read instead of the home's config.toml. Raises ConfigError.
     """
-    sources = [
-        _Source(overrides),
-        _Source(_environment(), environment=True),
-        _read_file(home / "config.toml" if file is None else file),
-    ]
+    sources = _sources(home / "config.toml" if file is None else file, overrides)
     merged: Tree = {}
     for source in reversed(sources):
         _refuse_home(source)
@@ -121,6 +120,17 @@ def load_with_origins(home: Path, overrides: Tree, file: Path | None = None) -> 
             "\n".join(_explain(detail, sources) for detail in error.errors(include_url=False))
         ) from error
     return config, dict(_origins(sources))
+
+
+def as_written(home: Path, overrides: Tree, setting: str) -> object:
+    """Return the value of `setting` as it was written, None if it was not. Raises ConfigError."""
+    key = tuple(setting.split("."))
+    source = next((each for each in _sources(home / "config.toml", overrides) if each.holds(key)), None)
+    return None if source is None else reduce(getitem, key, source.values)
+
+
+def _sources(file: Path, overrides: Tree) -> list[_Source]:
+    return [_Source(overrides), _Source(_environment(), environment=True), _read_file(file)]
 
 
 def _origins(sources: list[_Source]) -> Iterator[tuple[str, str]]:
@@ -162,7 +172,18 @@ def _environment() -> Tree:
     except SettingsError as error:
         raise ConfigError(f"environment variable {ENV_PREFIX}...: {error}: {error.__cause__}") from error
     values.pop("home", None)
+    _read_parts(values)
     return values
+
+
+def _read_parts(values: Tree) -> None:
+    """Read the variable of one part of a setting as its flag is read: a part has no type of its own."""
+    for name, text in os.environ.items():
+        *key, part = name.removeprefix(ENV_PREFIX).lower().split(ENV_DELIMITER)
+        setting = SETTINGS.get(".".join(key))
+        if name.startswith(ENV_PREFIX) and text and setting is not None and setting.has_parts:
+            section, _, whole = setting.key.rpartition(".")
+            values[section][whole][part] = plain_value(text)
 
 
 def _require_hub_variables() -> None:

@@ -92,7 +92,7 @@ def _needs_common_tmp(wish: Wish) -> bool:
     words = (word.partition("=")[2] if word.startswith("--") else word for word in wish.command)
     named = (*words, *wish.environment.values(), *map(str, wish.writable))
     used = (*named, str(wish.home), socket_name(str(wish.home)))
-    return any(path.startswith(("/tmp/", "/var/tmp/")) for path in used)  # noqa: S108  nothing is made there
+    return any(path.removeprefix("@").startswith(("/tmp/", "/var/tmp/")) for path in used)  # noqa: S108  nothing is made there
 
 
 def _memory(text: str) -> str:

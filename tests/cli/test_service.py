@@ -96,6 +96,25 @@ def test_files_named_by_variables_and_settings_are_found_from_elsewhere(
     assert f'"--address-file={tmp_path}/address"' in text
 
 
+@pytest.mark.parametrize("where", ["flag", "variable", "config.toml"])
+def test_a_token_file_named_from_here_is_found_from_elsewhere(
+    swarmd, programs: Programs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "token").write_text("a-long-random-word\n")
+    home = tmp_path / "home"
+    swarmd("init", "--home", home)
+    if where == "variable":
+        monkeypatch.setenv("SWARMD_OBSERVE__HTTP_TOKEN", "@token")
+    elif where == "config.toml":
+        (home / "config.toml").write_text('[observe]\nhttp_token = "@token"\n')
+    flags = ["--http-token", "@token"] if where == "flag" else []
+    done = swarmd("service", "install", "--home", home, *flags)
+    assert done.code == 0, done.err
+    [text] = [path.read_text() for path in programs.units.iterdir()]
+    assert f'"--http-token=@{tmp_path}/token"' in text
+
+
 def test_a_judge_named_from_here_is_found_from_elsewhere(
     swarmd, programs: Programs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -31,6 +31,17 @@ def test_template_arguments_come_from_the_environment_as_json(tmp_path: Path, mo
     assert load_config(tmp_path, {}).policy.template_args == {"thinking": False}
 
 
+def test_one_template_argument_from_the_environment_is_read_as_its_flag_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SWARMD_POLICY__TEMPLATE_ARGS", '{"style": "1"}')
+    for name, text in {"THINKING": "false", "BUDGET": "3", "TONE": "calm", "NOTHING": ""}.items():
+        monkeypatch.setenv(f"SWARMD_POLICY__TEMPLATE_ARGS__{name}", text)
+    args = load_config(tmp_path, {}).policy.template_args
+    assert args == {"style": "1", "thinking": False, "budget": 3, "tone": "calm"}
+    assert args["thinking"] is False, "the text 'false' is true to a template"
+
+
 def test_template_arguments_cannot_be_changed() -> None:
     given = {"a": 1}
     args = PolicyConfig(template_args=given).template_args

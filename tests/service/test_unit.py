@@ -100,6 +100,7 @@ def test_a_peer_that_is_met_in_the_common_tmp_keeps_it(home: Path) -> None:
     "given",
     [
         {"command": ["/bin/python", "--model=/tmp/m"]},
+        {"command": ["/bin/python", "--http-token=@/tmp/token"]},
         {"command": ["/bin/python"], "writable": [Path("/var/tmp/out")]},
         {"command": ["/bin/python"], "environment": {"SWARMD_SWARM": "/tmp/s.toml"}},
     ],
