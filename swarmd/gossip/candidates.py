@@ -11,6 +11,7 @@ import random
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from heapq import heappush, heapreplace
 
 from protocol import PeerId, VerifiedAnnouncement
 from swarmd.gossip.contacts import Party
@@ -72,14 +73,17 @@ class Candidates:
         """Drop what exceeds the bound: in the largest party, the oldest of the peer with the most."""
         if self._count <= self._limits.candidates_max:
             return
-        members: defaultdict[Party, list[PeerId]] = defaultdict(list)
-        for peer in self._by_peer:
-            members[party_of(peer)].append(peer)
-        counts = Counter({p: sum(len(self._by_peer[peer]) for peer in crowd) for p, crowd in members.items()})
+        counts: Counter[Party] = Counter()
+        most_first: defaultdict[Party, list[tuple[int, int, PeerId]]] = defaultdict(list)  # heaps
+        for position, (peer, waiting) in enumerate(self._by_peer.items()):
+            party = party_of(peer)
+            counts[party] += len(waiting)
+            heappush(most_first[party], (-len(waiting), position, peer))
         while self._count > self._limits.candidates_max:
             largest = max(counts, key=lambda party: counts[party])
-            victim = max(members[largest], key=lambda peer: len(self._by_peer.get(peer, ())))
+            fewer, position, victim = most_first[largest][0]
             self._remove_oldest(victim)
+            heapreplace(most_first[largest], (fewer + 1, position, victim))
             counts[largest] -= 1
 
     def take(

@@ -26,6 +26,7 @@ from swarmd.gossip.kept import Kept
 from swarmd.gossip.limits import GossipLimits
 from swarmd.gossip.timer import Timer
 
+SIZE_ERROR = 4  # factor by which the estimated size of a swarm may be too small; further names are made up
 STATUSES_PER_READ = 16  # enough to notice newcomers; the bytes of a read do not depend on the swarm's size
 LEFT = "left"
 """The phase in the last status of a peer that leaves in an orderly way."""
@@ -106,7 +107,8 @@ class Membership:
         remembered = [
             self._remember(verified, now) for verified in statuses if verified.publisher != self._own
         ]
-        self._pause(len(publishers), now, swarm_size)
+        believable = max(self._limits.membership_first, SIZE_ERROR * swarm_size)
+        self._pause(min(len(publishers), believable), now, swarm_size)
         self.expire(now)
         return [command for command in remembered if command is not None]
 

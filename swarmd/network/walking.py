@@ -125,9 +125,9 @@ class Walks:
         self,
         question: Question,
         known: Known,
-        take: Callable[[int, Answer], None] = lambda _key, _answer: None,
+        take: Callable[[Question, int, Answer], None] = lambda _question, _key, _answer: None,
     ) -> Names | None:
-        """Ask a node what it knows about the keys; `take` gets each answer."""
+        """Ask a node what it knows about the keys; `take` gets the question and the answer for each."""
         peer, asked_at = known.peers[question.node], self._clock()
         answers = await self.dht.find(peer, [key.to_bytes(DHT_ID_BYTES) for key in question.keys])
         if answers is None:
@@ -135,7 +135,7 @@ class Walks:
             return None
         by_key = dict(zip(question.keys, answers, strict=True))
         for key, answer in by_key.items():
-            take(key, answer)
+            take(question, key, answer)
             self.promises.checked(question.node, key, answer.entries, asked_at, self._clock())
         return self.answered(question, known, {key: answer.neighbours for key, answer in by_key.items()})
 

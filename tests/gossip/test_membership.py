@@ -12,7 +12,7 @@ from swarmd import gossip as g
 from swarmd.gossip import GossipLimits
 from swarmd.gossip.clock import ClockWatch
 from swarmd.gossip.limits import status_shards_in
-from swarmd.gossip.membership import LEFT, Membership
+from swarmd.gossip.membership import LEFT, SIZE_ERROR, Membership
 from swarmd.gossip.namesake import NamesakeWatch
 from swarmd.gossip.status import StatusIntake
 from swarmd.gossip.telling import Telling
@@ -81,7 +81,7 @@ def test_the_more_statuses_a_read_brings_the_longer_until_the_next_once_enough_p
         members.answered(statuses(range(1, 71)), START)
         members.keys(members.read_timer.at)
         now = members.read_timer.at
-        members.answered(statuses(range(1, 1 + brought)), now)
+        members.answered(statuses(range(1, 1 + brought)), now, swarm_size=70)
         pauses[brought] = members.read_timer.at - now
     for brought, pause in pauses.items():
         assert 0.75 <= pause / (brought * LIMITS.membership_s_per_status) <= 1.25
@@ -96,6 +96,16 @@ def test_in_a_larger_swarm_there_are_longer_pauses_between_two_reads_because_the
         pauses[size] = members.read_timer.at - START
     few, many = pauses.values()
     assert 4 * 0.75 / 1.25 <= many / few <= 4 * 1.25 / 0.75
+
+
+def test_names_beyond_any_size_that_the_swarm_can_have_do_not_lengthen_the_pause():
+    pauses = {}
+    for brought in (SIZE_ERROR * 20, 400):
+        members = membership()
+        members.keys(START)
+        members.answered(statuses(range(1, 1 + brought)), START, swarm_size=20)
+        pauses[brought] = members.read_timer.at - START
+    assert len(set(pauses.values())) == 1
 
 
 def test_a_second_read_soon_after_the_first_does_not_shorten_the_pause_of_the_first():

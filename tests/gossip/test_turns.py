@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import random
+import sys
 from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from types import FrameType
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from protocol import PeerId
 from swarmd.gossip import GossipLimits
+from swarmd.gossip.candidates import Candidate, Candidates
 from swarmd.gossip.contacts import Party
 from swarmd.gossip.turns import STRANGERS_SAVED_MAX, StrangersShare, allot, next_parties
 from swarmd.network.interface import PullFailure, Standing, Way
-from tests.gossip.making import START, key
+from tests.gossip.making import START, announced_record, key, make_manifest
 from tests.gossip.test_pulling import Hand
 
 KNOWN, MET, STRANGER = (Party(s.name, s) for s in (Standing.KNOWN, Standing.MET, Standing.STRANGER))
@@ -78,6 +84,34 @@ def test_strangers_earn_one_turn_for_four_of_others_and_save_up_little():
     for _ in range(1_000):
         share.took(is_held_back=False)
     assert share.left(START) == STRANGERS_SAVED_MAX
+
+
+def test_the_work_of_dropping_what_a_crowd_announces_grows_no_faster_than_the_crowd():
+    calls: list[int] = []
+    for crowd in (500, 1_000):
+        candidates = Candidates(GossipLimits(candidates_max=8), random.Random(1))
+        announced, _ = announced_record(make_manifest(), key(1), 1, START)
+        for number in range(crowd):
+            candidates.add(Candidate(replace(announced, publisher=PeerId(f"peer {number}"))))
+        calls.append(calls_during(lambda: candidates.trim(lambda _: STRANGER)))  # noqa: B023  called at once
+        assert len(candidates) == 8
+    assert calls[1] < 3 * calls[0]
+
+
+def calls_during(work: Callable[[], None]) -> int:
+    """Count the calls of functions, which measures work without a clock."""
+    count = 0
+
+    def note(_frame: FrameType, event: str, _argument: object) -> None:
+        nonlocal count
+        count += event in ("call", "c_call")
+
+    sys.setprofile(note)
+    try:
+        work()
+    finally:
+        sys.setprofile(None)
+    return count
 
 
 # Pulls -----------------------------------------------------------------------------------------------

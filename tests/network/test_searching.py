@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from hivemind.p2p import PeerID
 
-from protocol import PeerId, Placement, dht_id
+from protocol import SHARD_ENTRIES_MAX, PeerId, Placement, dht_id
 from swarmd.network.answers import Answer, Stored
 from swarmd.network.awaiting import PROMPT_S
 from swarmd.network.dht import RPC_SECONDS
@@ -21,8 +21,8 @@ from swarmd.network.handing_over import REPLICAS, Packed
 from swarmd.network.interface import Standing
 from swarmd.network.packing import read_bin
 from swarmd.network.peer_ids import read_peer_id
-from swarmd.network.searching import Searcher
-from swarmd.network.shelf import Shelf
+from swarmd.network.searching import ENTRIES_OF_OTHERS_MAX, Found, Searcher
+from swarmd.network.shelf import Held, Shelf
 from swarmd.network.simulation import run_simulated, simulated_wall_clock
 from swarmd.network.storing import CONTACTS_HOLDING, NEAR_S, STORE_S, Holding
 from swarmd.network.walk import BEAM
@@ -609,6 +609,24 @@ def test_the_entry_that_lives_longest_is_taken_of_each_subkey() -> None:
         assert await reader.searcher.entries([b"key"]) == [b"new"]
 
     run(scenario)
+
+
+def test_a_crowd_of_answers_adds_no_more_than_a_bound_and_displaces_nothing_of_contacts() -> None:
+    def full(node: int) -> dict[bytes, Held]:
+        return {b"%d-%d" % (node, each): Held(b"value", 1.0) for each in range(SHARD_ENTRIES_MAX)}
+
+    contacts, others = [full(node) for node in range(3)], [full(node) for node in range(10, 110)]
+    merged = Found(of_contacts=contacts, of_others=[full(9), *others, full(1)]).merged()
+    assert len(merged) == (3 * SHARD_ENTRIES_MAX) + ENTRIES_OF_OTHERS_MAX
+    assert all(subkey in merged for entries in contacts for subkey in entries)
+    assert {b"9-0", b"109-0"} <= merged.keys(), "each node has its turn"
+
+
+def test_of_one_subkey_the_entry_that_lives_longest_is_taken_whoever_returns_it() -> None:
+    old, new = Held(b"old", 1.0), Held(b"new", 2.0)
+    for of_contacts, of_others in ((old, new), (new, old)):
+        found = Found([{b"peer": of_contacts}], [{b"peer": of_others}])
+        assert found.merged() == {b"peer": new}
 
 
 def test_a_name_that_did_not_answer_is_left_alone_for_a_while_whoever_gives_it() -> None:
