@@ -275,8 +275,8 @@ class Exchange:
                 self._events.emit("published", announced=len(envelopes), stored=stored)
                 self.handle(Announced(stored))
             case ReadAnnouncements(keys=keys):
-                found = await self._or([], self._network.read_announcements(keys))
-                self.handle(AnnouncementsRead(tuple(found)))
+                announced = await self._or(None, self._network.read_announcements(keys))
+                self.handle(AnnouncementsRead(tuple(announced or ()), failed=announced is None))
             case ReadStatuses(keys=keys):
                 found = await self._or([], self._network.read_statuses(keys))
                 self.handle(StatusesRead(tuple(found)))

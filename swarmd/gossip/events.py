@@ -96,9 +96,11 @@ class Announced:
 
 @dataclass(frozen=True)
 class AnnouncementsRead:
-    """Answer to `ReadAnnouncements`: all envelopes found, unverified; empty after a failure."""
+    """Answer to `ReadAnnouncements`: all envelopes found, unverified."""
 
     envelopes: tuple[bytes, ...]
+    failed: bool = False
+    """The network did not read them."""
 
 
 @dataclass(frozen=True)

@@ -42,8 +42,8 @@ class Finding:
         """
         return self._missing(now, TOLD_PART if self._puller.visits.helped_lately(now) else 1.0)
 
-    def read(self, envelopes: tuple[bytes, ...], now: float) -> None:
-        """Process the answer to a read."""
+    def read(self, envelopes: tuple[bytes, ...], now: float, *, failed: bool = False) -> None:
+        """Process the answer to a read, or its failure."""
         contacts = set(self._contacts.vouching(now))
         new, loads = self._intake.read(
             envelopes, self._reader.topics_read(), now, lambda peer: peer in contacts
@@ -53,7 +53,7 @@ class Finding:
         for announced in new:
             if announced.publisher in contacts:
                 self._contacts.announced(announced)
-        self._reader.answered(self._puller.offer_all(new, now), now)
+        self._reader.answered(self._puller.offer_all(new, now), now, failed=failed)
 
     def held(self, envelope: bytes, now: float) -> None:
         """Process an announcement that another peer stored here; this peer need not search for it."""

@@ -174,8 +174,8 @@ class Gossip:
                 self._telling.answered(kept=kept)
             case Announced(stored):
                 self._publisher.answered(stored)
-            case AnnouncementsRead(envelopes):
-                self._finding.read(envelopes, now)
+            case AnnouncementsRead(envelopes, failed):
+                self._finding.read(envelopes, now, failed=failed)
             case AnnouncementHeld(envelope):
                 self._finding.held(envelope, now)
             case StatusesRead(envelopes):
@@ -248,7 +248,7 @@ class Gossip:
         self._puller.all_back()
         self._publisher.announce_again(now)
         self._telling.wake()
-        self._reader.hurry()
+        self._reader.start_over()
         self._membership.hurry()
 
     # Judging ---------------------------------------------------------------------------------------

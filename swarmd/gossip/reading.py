@@ -87,9 +87,10 @@ class Reader:
         """The topics of the pending read."""
         return tuple(self._asked)
 
-    def answered(self, new: int, now: float) -> None:
-        """The pending read returned `new` candidates."""
-        for topic in self._asked:
+    def answered(self, new: int, now: float, *, failed: bool = False) -> None:
+        """The pending read returned `new` candidates, or failed."""
+        is_full = not failed and not self._hurried  # hurried: it may have begun while nobody could be reached
+        for topic in self._asked if is_full else ():
             if self._manifest.round_start(topic.round + 1) <= self._announced_until:
                 self._finished[topic] = None
         oldest = self._oldest(now)
@@ -107,6 +108,11 @@ class Reader:
         self.timer.pause(now, self._pause)
         if self._hurried:
             self.hurry()
+
+    def start_over(self) -> None:
+        """Nobody could be reached for a while: read at once, and read again what was read meanwhile."""
+        self._finished.clear()
+        self.hurry()
 
     def hurry(self) -> None:
         """Something changed (new neighbours, a new transport): read at once, and return to the fastest pace.

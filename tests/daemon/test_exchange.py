@@ -48,7 +48,7 @@ ANSWERED = [
         ("read_announcements", (b"k",)),
         [b"x"],
         g.AnnouncementsRead((b"x",)),
-        g.AnnouncementsRead(()),
+        g.AnnouncementsRead((), failed=True),
     ),
     (
         g.ReadStatuses((b"k",)),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 
+from protocol import announcement_key
 from swarmd import gossip as g
 from swarmd.network.interface import PullFailure, Way
 from tests.gossip.making import START, key, make_manifest, make_own_status
@@ -54,6 +55,19 @@ def test_when_the_last_peer_is_back_everything_is_read_said_and_tried_at_once():
     assert of(g.ReadAnnouncements, commands)
     assert of(g.ReadStatuses, commands)
     assert of(g.PublishStatus, commands)
+
+
+def test_what_was_read_while_alone_is_read_again():
+    life = Life()
+    now = quiet(life, START + 400, neighbours=0, unheard=(A,))
+    read: set[bytes] = set()
+    for second in range(20):
+        for command in of(g.ReadAnnouncements, life.tick(now + second, neighbours=1)):
+            read |= set(command.keys)
+            life.tell(g.AnnouncementsRead(()), now + second)
+    last = MANIFEST.round_at(now) - 1
+    past = {announcement_key(MANIFEST.swarm_id, last, task.task_id, 0) for task in MANIFEST.tasks}
+    assert past <= read
 
 
 def test_when_one_of_many_is_back_reading_goes_on_at_the_fastest_pace():

@@ -120,6 +120,24 @@ def test_a_key_whose_round_was_over_when_it_was_read_is_not_read_again():
     assert len(over & set(seen)) >= 9, "and all of them were found"
 
 
+@pytest.mark.parametrize("how", ["failed", "began before", "start over"])
+def test_a_key_read_while_nobody_could_be_reached_is_read_again(how: str):
+    read = reader()
+    now = START + MANIFEST.round_seconds * 0.9
+    asked = set(read.keys(100, 1, now))
+    if how == "began before":
+        read.start_over()
+    read.answered(0, now, failed=how == "failed")
+    if how == "start over":
+        read.start_over()
+    again: set[bytes] = set()
+    for _ in range(40):
+        read.timer.wake()
+        again |= set(read.keys(100, 1, now))
+        read.answered(0, now)
+    assert asked <= again
+
+
 def test_where_announcing_is_spread_in_time_a_key_is_read_again_until_the_last_announcement_of_its_round():
     spread_s = LIMITS.spread_rounds * MANIFEST.round_seconds
     until = MANIFEST.round_start(ROUND) + spread_s + SETTLE_S
