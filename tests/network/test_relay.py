@@ -18,6 +18,7 @@ from swarmd.network.reach.relay import (
     CIRCUITS_OF_GROUP_TO_PEER_MAX,
     CIRCUITS_OF_PEER_MAX,
     LIMIT,
+    LISTED_S,
     PLACE_S,
     PLACES_MAX,
     PLACES_OF_GROUP_MAX,
@@ -95,8 +96,10 @@ class Stand:
         ours[1].write(with_length(message))
         return Hop.read(await read_delimited(ours[0], MESSAGE_BYTES_MAX)), ours
 
-    async def reserve(self, peer: PeerId, standing: Standing = Standing.MET) -> Status:
-        answer, (_, writer) = await self.ask(peer, Hop(Kind.RESERVE), standing)
+    async def reserve(
+        self, peer: PeerId, standing: Standing = Standing.MET, address: str | None = None
+    ) -> Status:
+        answer, (_, writer) = await self.ask(peer, Hop(Kind.RESERVE), standing, address)
         writer.close()
         return answer.status
 
@@ -166,7 +169,20 @@ def test_a_place_ends_with_its_time_and_with_the_connection() -> None:
         assert (await stand.connect())[0] is Status.NO_RESERVATION
         await stand.reserve(HIDDEN)
         del stand.connections[HIDDEN]
+        await asyncio.sleep(LISTED_S)
         assert (await stand.connect())[0] is Status.NO_RESERVATION
+
+    run(scenario)
+
+
+def test_a_peer_that_has_just_connected_keeps_its_place_until_connections_are_listed_again() -> None:
+    async def scenario(stand: Stand) -> None:
+        address = stand.connections.pop(HIDDEN)
+        await stand.reserve(HIDDEN, address=address)
+        assert stand.relay.counts().places == 1
+        stand.connections[HIDDEN] = address
+        await asyncio.sleep(LISTED_S)
+        assert (await stand.connect())[0] is Status.OK
 
     run(scenario)
 

@@ -51,6 +51,9 @@ free, and other peers must find room.
 PLACE_S = 600
 """Seconds that a place lasts unless it is renewed."""
 
+LISTED_S = 5.0
+"""Seconds after which the holder of a new place is among the known connections, listed once a second."""
+
 LIMIT = Limit(seconds=600, bytes=16 * 2**20)
 """Per circuit: ten minutes, and 256 of the largest bodies in each direction. The two peers then redial."""
 
@@ -82,6 +85,7 @@ class RelayCounts:
 @dataclass
 class _Place:
     group: str
+    given: float
     expires: float
 
 
@@ -178,13 +182,17 @@ class Relay:
         full = len(others) >= PLACES_MAX or sum(p.group == group for p in others) >= PLACES_OF_GROUP_MAX
         if full:
             return Status.RESERVATION_REFUSED
-        self._places[peer] = _Place(group, self._now() + PLACE_S)
+        self._places[peer] = _Place(group, given=self._now(), expires=self._now() + PLACE_S)
         return Status.OK
 
     def _expire(self) -> None:
         """Drop places whose time is up or whose holder has disconnected."""
         now, connected = self._now(), self._connections()
-        gone = [p for p, place in self._places.items() if place.expires <= now or p not in connected]
+        gone = [
+            peer
+            for peer, place in self._places.items()
+            if place.expires <= now or (place.given + LISTED_S <= now and peer not in connected)
+        ]
         for peer in gone:
             del self._places[peer]
 
