@@ -167,13 +167,13 @@ class Reputation:
         return [Ignored(peer, "banned", None) for peer in sorted(self._banned)] + found
 
     def forgiven(self, now: float) -> list[PeerId]:
-        """Return the peers that stopped being ignored since the last call."""
+        """Return the peers that stopped being ignored since the last call. A banned one did not."""
         over = [
             p for p, account in self._accounts.items() if account.ignored and now >= account.ignored_until
         ]
         for peer in over:
             self._accounts[peer].ignored = False
-        return over
+        return [peer for peer in over if peer not in self._banned]
 
     # Events ----------------------------------------------------------------------------------------
 

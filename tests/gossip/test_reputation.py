@@ -9,7 +9,7 @@ from swarmd.gossip import GossipLimits
 from swarmd.gossip.reputation import ABSENT, PAUSED, UNREACHABLE, Reputation
 from tests.gossip.making import START, key
 
-PEER = key(1).peer_id
+PEER, OTHER = key(1).peer_id, key(2).peer_id
 LIE = Reason.QUESTION
 
 
@@ -33,6 +33,17 @@ def test_ignoring_ends_and_doubles_with_each_relapse_up_to_an_hour():
         spans.append(until)
         now += until
     assert spans == [300, 600, 1200, 2400, 3600, 3600]
+
+
+def test_a_peer_that_is_banned_meanwhile_is_not_forgiven():
+    reputation = Reputation(GossipLimits())
+    for peer in (PEER, OTHER):
+        while not reputation.penalise(peer, LIE, START):
+            pass
+    reputation.ban(PEER)
+    assert reputation.forgiven(START + 400) == [OTHER]
+    reputation.forget(PEER)
+    assert reputation.forgiven(START + 401) == [], "its conduct was forgiven long ago"
 
 
 def test_what_is_useful_makes_up_for_a_failure():
