@@ -47,7 +47,7 @@ from transformers import AutoConfig, LlamaForCausalLM, LlamaForSequenceClassific
 
 from swarmd.assets import EMBEDDED_MODEL_DIR
 from swarmd.judges.interface import ModelJudge, Pair
-from swarmd.judges.wording import NO, YES, chat, last_turn, messages
+from swarmd.judges.wording import NO, YES, chat, conversation, messages
 from swarmd.model import load_model, locate
 
 PER_TASK = 1_500  # questions drawn per task, including repeats
@@ -139,9 +139,8 @@ class RewardModel:
         self.model = deeper(LlamaForSequenceClassification, start)
 
     def row(self, pair: Pair, right: bool) -> Row:
-        prompt = self.tokenizer.prompt(chat(pair))
-        said = list(self.tokenizer.encode_completion(last_turn(pair), False, 1_024))
-        return Row(prompt + said, len(said), right)
+        whole = self.tokenizer.conversation(conversation(pair))
+        return Row(whole, len(whole) - len(self.tokenizer.prompt(chat(pair))), right)
 
     def loss(self, rows: Sequence[Row]) -> torch.Tensor:
         ids, mask = padded(rows, self.tokenizer.pad_id)

@@ -29,7 +29,7 @@ async def open_panel(
     `warn` is called for judges that know nothing. Raises ConfigError, ModelError, TaskError.
     """
     thread = ThreadPoolExecutor(1, "judges")
-    stack.callback(thread.shutdown, wait=False)
+    stack.callback(thread.shutdown, wait=False, cancel_futures=True)
     panel: Panel = await asyncio.get_running_loop().run_in_executor(
         thread, load_panel, manifest, learning, device, thread
     )

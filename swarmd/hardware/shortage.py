@@ -22,6 +22,7 @@ TOLD_CHARS_MAX = 200  # of an allocator's message; CUDA's includes a page of sta
 ALLOCATORS_WORDS = (
     "out of memory",  # CUDA errors other than OutOfMemoryError, and MPS: "MPS backend out of memory"
     "can't allocate memory",  # c10's CPU allocator, on Linux and macOS
+    "cannot allocate memory",  # the system, for a file of weights
     "not enough memory",  # the same if malloc gives no details
     "cublas_status_alloc_failed",  # cuBLAS, for its workspace
 )

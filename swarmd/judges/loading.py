@@ -15,6 +15,7 @@ from transformers import AutoModelForSequenceClassification
 from protocol import Manifest
 from swarmd.config import LearningConfig
 from swarmd.errors import ConfigError, ModelError
+from swarmd.hardware.shortage import out_of_memory_as_model_error
 from swarmd.judges.batches import TOKENS_AT_ONCE
 from swarmd.judges.generative import GenerativeVerifier
 from swarmd.judges.interface import Key, ModelJudge
@@ -85,9 +86,10 @@ def _load(kind: str, model: str, device: str) -> ModelJudge:
     located = _located(kind, model)
     if kind == "reward_model":
         return load_reward_model(located, torch.float32, device)
-    policy, tokenizer = load_model(located, torch.float32, sees=False)
-    with third_party(model, "moving the judge to its device", "another --device"):
-        placed = policy.to(device)  # type: ignore[arg-type]
+    with out_of_memory_as_model_error("a smaller --judge, another --device"):
+        policy, tokenizer = load_model(located, torch.float32, sees=False)
+        with third_party(model, "moving the judge to its device", "another --device"):
+            placed = policy.to(device)  # type: ignore[arg-type]
     return GenerativeVerifier(placed, tokenizer, located.base)
 
 

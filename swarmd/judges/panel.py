@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from protocol import Manifest
 from swarmd.errors import ConfigError
 from swarmd.judges.ballots import Ballots, normal
+from swarmd.judges.batches import chunks
 from swarmd.judges.calibration import Calibration
 from swarmd.judges.interface import Key, ModelJudge, Pair
 from swarmd.judges.opinions import Opinion, checked, combined, sureness
@@ -72,6 +73,7 @@ class Panel:
         self._rules = rules_by_task(manifest)
         self._models = dict(models or {})
         self._thread = thread
+        self._others_turn = asyncio.Lock()  # own pairs wait for one chunk at most
         self._ballots = Ballots()
         self._agreement: dict[bytes, Agreement] = {}
         self.calibrations: dict[tuple[bytes, Key], Calibration] = {}
@@ -177,12 +179,24 @@ class Panel:
         return found
 
     async def ask(self, key: Key, pairs: Sequence[Pair], *, of_others: bool = False) -> list[float]:
-        """A model's uncalibrated probabilities. Raises ModelError if they are not probabilities."""
+        """A model's uncalibrated probabilities. Raises ModelError if they are not probabilities.
+
+        Pairs `of_others` are judged a few at a time, so that own ones never wait for a whole group.
+        """
         model = self._models[key]
-        loop = asyncio.get_running_loop()
-        raw, cpu_s = await loop.run_in_executor(self._thread, _timed, model, pairs)
-        self.cpu_s += cpu_s if of_others else 0.0
-        return checked(model.name, raw)
+        if not of_others:
+            raw, _ = await self._in_thread(model, pairs)
+            return checked(model.name, raw)
+        found: list[float] = []
+        for few in chunks(pairs):
+            async with self._others_turn:
+                raw, cpu_s = await self._in_thread(model, few)
+            self.cpu_s += cpu_s
+            found += raw
+        return checked(model.name, found)
+
+    async def _in_thread(self, model: ModelJudge, pairs: Sequence[Pair]) -> tuple[list[float], float]:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, _timed, model, pairs)
 
     async def measure(
         self, question: Question, texts: Sequence[Written], row: Sequence[Score]
@@ -212,7 +226,7 @@ class Panel:
             replace(
                 score,
                 reward=reward,
-                truth=None if asked is None or score.failure == "error" else score.reward,
+                truth=None if asked is None else score.reward,
                 failure=score.failure if verified or replayed else None,
                 bare=score.bare if verified else is_bare(text),
                 confidence=judged.confidence,

@@ -16,7 +16,7 @@ from swarmd.errors import ModelError
 from swarmd.hardware.shortage import out_of_memory_as_model_error
 from swarmd.judges.batches import batches, tokens_max
 from swarmd.judges.interface import Pair
-from swarmd.judges.wording import chat, last_turn
+from swarmd.judges.wording import conversation
 from swarmd.model import ChatTokenizer, Located
 from swarmd.model.context import context_of
 from swarmd.model.loading import load_tokenizer
@@ -24,7 +24,6 @@ from swarmd.model.third_party import third_party
 
 LABELS = (1, 2)
 REMEDY = "choose a classifier with 1 or 2 labels with --reward-model"
-ANSWER_TOKENS_MAX = 1_024  # the most bytes that an answer may have
 
 
 class RewardModel:
@@ -36,7 +35,6 @@ class RewardModel:
         self.name = f"reward_model {name}"
         self._model_name = name
         self._model = model.eval().requires_grad_(False)
-        self._model.config.pad_token_id = tokenizer.pad_id  # the model uses it to find a text's last token
         self._tokenizer = tokenizer
         self._tokens_max = tokens_max(context_of(model.config))
 
@@ -52,14 +50,16 @@ class RewardModel:
         return found
 
     def _tokens(self, pair: Pair) -> list[int]:
-        prompt = self._tokenizer.prompt(chat(pair))
-        return prompt + list(self._tokenizer.encode_completion(last_turn(pair), False, ANSWER_TOKENS_MAX))
+        return self._tokenizer.conversation(conversation(pair))
 
     @torch.no_grad()
     def _batch(self, texts: Sequence[Sequence[int]]) -> list[float]:
         longest = max(map(len, texts))
         device = next(self._model.parameters()).device
-        pad = self._tokenizer.pad_id
+        # The model scores the last token that is not padding, so no text may end with it, and many end alike.
+        ends = {text[-1] for text in texts}
+        pad = next(token for token in range(len(ends) + 1) if token not in ends)
+        self._model.config.get_text_config().pad_token_id = pad
         ids = torch.tensor([[*t, *[pad] * (longest - len(t))] for t in texts], device=device)
         lengths = torch.tensor([len(t) for t in texts], device=device)
         mask = torch.arange(longest, device=device) < lengths[:, None]
@@ -68,7 +68,7 @@ class RewardModel:
             third_party(self._model_name, "judging answers", REMEDY),
         ):
             logits: torch.Tensor = self._model(input_ids=ids, attention_mask=mask.long()).logits
-        scores = logits.double()
+        scores = logits.cpu().double()  # Apple's GPUs have no float64
         odds = scores[:, 0] if scores.shape[-1] == 1 else scores[:, 1] - scores[:, 0]
         return [float(p) for p in torch.sigmoid(odds)]
 
@@ -87,7 +87,10 @@ def load_reward_model(located: Located, dtype: torch.dtype, device: str) -> Rewa
     name, folder = located.base, located.folder
     if folder is None or not any(folder.glob("*.safetensors")):
         raise ModelError(f"{name} has no *.safetensors of a sequence classifier: {REMEDY}")
-    with third_party(name, "loading the reward model", REMEDY):
+    with (
+        out_of_memory_as_model_error("a smaller --reward-model"),
+        third_party(name, "loading the reward model", REMEDY),
+    ):
         config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
         if not any("SequenceClassification" in each for each in config.architectures or ()):
             raise ModelError(
@@ -109,6 +112,9 @@ def load_reward_model(located: Located, dtype: torch.dtype, device: str) -> Rewa
             f"the reward model {name} lacks {len(missing)} weights, such as {missing[0]}, and "
             "would judge at random: copy or download it again"
         )
-    with third_party(name, "moving it to its device", "another --device"):
+    with (
+        out_of_memory_as_model_error("a smaller --reward-model, another --device"),
+        third_party(name, "moving it to its device", "another --device"),
+    ):
         model = model.to(device)
     return RewardModel(model, ChatTokenizer(load_tokenizer(folder, name)), name)

@@ -83,9 +83,10 @@ def chat(pair: Pair) -> list[dict[str, str]]:
     return told
 
 
-def last_turn(pair: Pair) -> str:
-    """The last answer as it follows `chat`."""
-    return plain(pair.answer) if pair.turns == 1 else _one_paragraph(pair.answer)
+def conversation(pair: Pair) -> list[dict[str, str]]:
+    """`chat` with the last answer."""
+    last = plain(pair.answer) if pair.turns == 1 else _one_paragraph(pair.answer)
+    return [*chat(pair), {"role": "assistant", "content": last}]
 
 
 def _one_paragraph(text: str) -> str:

@@ -66,6 +66,11 @@ class Chat:
         expanded = self._sight.expanded(text)
         return list(self._hf(expanded, add_special_tokens=False, verbose=False)["input_ids"])
 
+    def conversation(self, messages: Sequence[Mapping[str, str]]) -> list[int]:
+        """The tokens of a conversation that ends with an answer, with the end of that answer. Raises
+        ModelError."""
+        return list(self._apply([dict(message) for message in messages]))
+
     def written(self, messages: Sequence[Mapping[str, str]]) -> list[Message]:
         """`messages` in the form that the template takes."""
         image = None if self._sight is None else self._sight.written

@@ -125,14 +125,7 @@ class ChatTokenizer:
     def prompt(self, messages: Sequence[Message]) -> list[int]:
         """The tokens of a conversation that does not come from a task. Spelled control tokens are replaced
         with spaces. Raises ModelError."""
-        spelled = self._spelled_controls
-        clean = [
-            {
-                **message,
-                "content": message["content"] if spelled is None else spelled.sub(" ", message["content"]),
-            }
-            for message in messages
-        ]
+        clean = self._clean(messages)
         if self._chat is not None:
             return self._with_one_beginning(self._chat.prompt(clean))
         text = "\n\n".join(message["content"] for message in clean) + "\n\n"
@@ -140,6 +133,21 @@ class ChatTokenizer:
         while ids and ids[-1] in self._controls:
             ids.pop()
         return ids
+
+    def conversation(self, messages: Sequence[Message]) -> list[int]:
+        """The tokens of a conversation that ends with an answer, as classifiers are trained on it: with the
+        end that the chat template writes. Spelled control tokens are replaced with spaces. Raises ModelError.
+        """
+        if self._chat is not None:
+            return self._with_one_beginning(self._chat.conversation(self._clean(messages)))
+        [*before, answer] = self._clean(messages)
+        return self.prompt(before) + list(self._encode_anew(answer["content"], False, None))
+
+    def _clean(self, messages: Sequence[Message]) -> list[Message]:
+        spelled = self._spelled_controls
+        if spelled is None:
+            return list(messages)
+        return [{**message, "content": spelled.sub(" ", message["content"])} for message in messages]
 
     def asked(
         self, question: str, examples: Sequence[Example] = (), exchanges: Sequence[Exchange] = ()
@@ -168,7 +176,7 @@ class ChatTokenizer:
         off."""
         return self._encode(text, finished, max_tokens)
 
-    def _encode_anew(self, text: str, finished: bool, max_tokens: int) -> tuple[int, ...]:
+    def _encode_anew(self, text: str, finished: bool, max_tokens: int | None) -> tuple[int, ...]:
         ids: list[int] = []
         for piece, _, tag in self._pieces(text):
             ids += self._ids(piece) if tag is None else [tag]

@@ -54,16 +54,18 @@ def load_policy(
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # stderr belongs to the daemon's own log
     dtype: torch.dtype = getattr(torch, plan.dtype)
     located = located or locate(plan.model)
-    # A frozen base does not need float32, not even while it is loaded.
-    model, tokenizer = load_model(
-        located, torch.float32 if plan.lora is None else dtype, config.template_args, sees=sees
-    )
+    remedy = "--lora r=16, " if plan.lora is None else ""
+    remedies = f"{remedy}another --device, a higher --memory-limit"
+    with out_of_memory_as_model_error(remedies):
+        # A frozen base does not need float32, not even while it is loaded.
+        model, tokenizer = load_model(
+            located, torch.float32 if plan.lora is None else dtype, config.template_args, sees=sees
+        )
     new_tokens = min(config.max_new_tokens or max_new_tokens, max_new_tokens)
     if located.folder is not None:
         require_room_for_an_image(tokenizer, context_of(model.config), new_tokens, located.folder)
-    remedy = "--lora r=16, " if plan.lora is None else ""
     other = _other_way(model, plan.lora)
-    with out_of_memory_as_model_error(f"{remedy}another --device, a higher --memory-limit"):
+    with out_of_memory_as_model_error(remedies):
         guard = _limit(plan)
         with third_party(plan.model, "adding LoRA adapters or moving it to its device", other):
             placed = _place(model, plan.lora, located.adapter, dtype, plan.device)

@@ -7,19 +7,24 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from transformers import LlamaConfig, LlamaForSequenceClassification
+from transformers import (
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    LlamaConfig,
+    LlamaForSequenceClassification,
+)
 
 from protocol import TaskFamily, canonical_json
 from swarmd.assets import EMBEDDED_MODEL_DIR
 from swarmd.config import LearningConfig
-from swarmd.errors import ConfigError, ModelError
+from swarmd.errors import ConfigError, ModelError, OutOfMemoryError
 from swarmd.judges import batches, load_models, memory_of_judges
 from swarmd.judges.generative import GenerativeVerifier
 from swarmd.judges.interface import Pair
 from swarmd.judges.loading import wanted
 from swarmd.logprobs.packing import packed_tokens
 from swarmd.logprobs.padded import PaddedLogprobs
-from swarmd.model import load_model, locate
+from swarmd.model import ChatTokenizer, load_model, locate
 from swarmd.tasks import Exchange
 from tests.gossip.making import make_manifest
 
@@ -123,6 +128,45 @@ def test_a_reward_model_gives_a_probability_that_padding_does_not_change(tmp_pat
     assert all(0 < p < 1 for p in together)
     assert together == pytest.approx([judge.probabilities([pair])[0] for pair in PAIRS], abs=1e-5)
     assert judge.probabilities([Pair("7 " * 200, "7")]) == [0.0], "too long for its context"
+
+
+@pytest.mark.parametrize("pad", [None, "<|im_end|>"])
+def test_a_reward_model_scores_the_end_that_its_chat_template_writes_after_the_answer(tmp_path, pad):
+    folder = classifier(tmp_path, 1)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer.pad_token = pad
+    # What the template writes behind the end of an answer is no token of its own in many models.
+    tokenizer.chat_template = tokenizer.chat_template.replace("<|im_end|>\n", "<|im_end|>")
+    tokenizer.save_pretrained(folder)
+    learning = LearningConfig(reward_model=folder)
+    judge = load_models(swarm({"kind": "reward_model"}), learning, "cpu")["reward_model", None]
+    model = AutoModelForSequenceClassification.from_pretrained(folder)
+    pairs = PAIRS[:3]
+    for pair, found in zip(pairs, judge.probabilities(pairs), strict=True):
+        told = [{"role": "user", "content": pair.question}, {"role": "assistant", "content": pair.answer}]
+        ids = tokenizer.apply_chat_template(told, return_tensors="pt", return_dict=False)
+        assert tokenizer.decode(ids[0, -1]) == "<|im_end|>"
+        with torch.no_grad():
+            hidden = model.model(input_ids=ids).last_hidden_state[0, -1]
+            expected = torch.sigmoid(model.score(hidden)).item()
+        assert found == pytest.approx(expected, abs=1e-5)
+
+
+def test_a_text_cannot_end_the_answer_that_a_reward_model_reads(tmp_path):
+    tokenizer = ChatTokenizer(AutoTokenizer.from_pretrained(classifier(tmp_path, 1)))
+    told = [{"role": "user", "content": "Q"}, {"role": "assistant", "content": "5<|im_end|>6"}]
+    assert tokenizer.conversation(told).count(tokenizer.eos_id) == 2
+
+
+@pytest.mark.parametrize("kind", ["generative", "reward_model"])
+def test_memory_that_runs_out_while_a_judge_is_loaded_is_told_with_a_remedy(tmp_path, monkeypatch, kind):
+    def short(*_arguments, **_named):
+        raise MemoryError("Cannot allocate memory (os error 12)")
+
+    learning = LearningConfig(judge="embedded", reward_model=classifier(tmp_path, 1))
+    monkeypatch.setattr("transformers.PreTrainedModel.from_pretrained", short)
+    with pytest.raises(OutOfMemoryError, match=r"memory ran out: try a smaller --(judge|reward-model)"):
+        load_models(swarm({"kind": kind}), learning, "cpu")
 
 
 def test_a_classifier_with_other_labels_is_refused(tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from protocol import TaskFamily, canonical_json
 from swarmd.errors import ConfigError, ModelError
 from swarmd.judges import OWN, Panel
+from swarmd.judges.batches import CHARS_AT_ONCE
 from swarmd.judges.calibration import Calibration
 from swarmd.judges.interface import Pair
 from swarmd.judges.record import Agreement
@@ -124,6 +126,37 @@ def test_a_model_sees_the_answer_only_and_each_answer_once():
     row = judge_own(Panel(manifest, {KEY: judge}), manifest, texts, (0, 0, 0, 0))
     assert judge.shown == [Pair(asked(manifest).text, "7"), Pair(asked(manifest).text, "8")]
     assert [score.reward for score in row] == [1.0, 1.0, 0.0, 0.0]
+
+
+def test_an_answer_that_breaks_the_verifier_is_wrong_in_truth():
+    manifest = manifest_of({"kind": "generative"})
+    panel = Panel(manifest, {("generative", None): Lenient({"7": 1.0, "x": 1.0})})
+    scores = [Score(1.0), Score(0.0, "error"), Score(0.0, "error"), Score(0.0, "error")]
+    [row] = asyncio.run(panel.judge_own([asked(manifest)], [wrote("7", "x", "x", "x")], [scores]))
+    assert [score.truth for score in row] == [1.0, 0.0, 0.0, 0.0]
+    [view] = panel.views()
+    assert (view.own.truth, view.own.agreement) == (0.25, 0.25)
+
+
+def test_own_answers_wait_for_a_few_of_anothers_and_not_for_the_whole_group():
+    manifest = manifest_of({"kind": "generative"})
+    model, thread = Lenient({}), ThreadPoolExecutor(1)
+    panel = Panel(manifest, {("generative", None): model}, thread)
+    long = [f"{number:03}" + "9" * 900 for number in range(40)]
+
+    async def scenario() -> None:
+        async with asyncio.TaskGroup() as group:
+            for number in range(3):
+                judging = panel.judge_external(asked(manifest, number), f"p{number}", wrote(*long), None)
+                group.create_task(judging)
+            await asyncio.sleep(0)
+            await panel.judge_own([asked(manifest, 9)], [wrote("7")], [[Score(1.0)]])
+            before = next(place for place, pair in enumerate(model.shown) if pair.answer == "7")
+            assert sum(len(pair.answer) for pair in model.shown[:before]) <= 2 * CHARS_AT_ONCE
+
+    asyncio.run(scenario())
+    assert len(model.shown) == 3 * len(long) + 1
+    assert panel.cpu_s > 0
 
 
 def test_a_probability_counts_as_calibrated():

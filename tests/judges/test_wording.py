@@ -12,9 +12,9 @@ from swarmd.judges.wording import (
     ANSWER_BYTES_MAX,
     ANSWER_LINES_MAX,
     chat,
+    conversation,
     is_judged,
     is_short,
-    last_turn,
     messages,
     plain,
 )
@@ -120,13 +120,14 @@ def test_a_reward_model_reads_the_turns_as_the_assistants_and_the_replies_as_the
 @given(st.lists(st.tuples(TEXT, TEXT), max_size=4), TEXT)
 def test_without_a_chat_template_blank_lines_separate_the_turns_and_no_text_has_one(exchanges, answer):
     pair = Pair("Q", answer, tuple(map(Exchange._make, exchanges)), TURNS_MAX)
-    told = [each["content"] for each in chat(pair)] + [last_turn(pair)]
+    told = [each["content"] for each in conversation(pair)]
     assert not any("\n\n" in text or text != text.strip("\n") for text in told)
-    assert last_turn(pair._replace(answer="7\n\nIt is lower.\n \n6")) == "7\nIt is lower.\n6"
+    last = conversation(pair._replace(answer="7\n\nIt is lower.\n \n6"))[-1]
+    assert last == {"role": "assistant", "content": "7\nIt is lower.\n6"}
 
 
 def test_an_answer_to_a_question_of_one_turn_keeps_its_lines():
-    assert last_turn(Pair("Q", "a\n\nb")) == "a\n\nb"
+    assert conversation(Pair("Q", "a\n\nb"))[-1]["content"] == "a\n\nb"
 
 
 @pytest.mark.parametrize(("context", "most"), [(1_024, 1_024), (10**6, TOKENS_AT_ONCE)])

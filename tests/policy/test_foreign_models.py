@@ -23,7 +23,7 @@ from transformers.models.auto.modeling_auto import AutoModelForCausalLM
 from transformers.utils.quantization_config import QuantizationMethod
 
 from swarmd.config import PolicyConfig
-from swarmd.errors import ModelError
+from swarmd.errors import ModelError, OutOfMemoryError
 from swarmd.hardware.arrangement import Workload
 from swarmd.hardware.plan import HardwarePlan, LoraPlan
 from swarmd.hardware.probe import HardwareProbe
@@ -206,6 +206,25 @@ def test_quantised_weights_that_take_no_adapters_are_not_said_to_be_trainable_wi
     monkeypatch.setattr(loading_module, "load_model", quantised)
     plan = HardwarePlan(str(tiny_model_dir), "cpu", "float32", 1, LoraPlan(4, 8), ())
     with pytest.raises(ModelError, match=r"not here\): use the model's original weights"):
+        load_policy(PolicyConfig(), plan, max_new_tokens=8)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError("Cannot allocate memory (os error 12)"),
+        RuntimeError("unable to mmap 400 bytes from file <model.safetensors>: Cannot allocate memory (12)"),
+    ],
+)
+def test_memory_that_runs_out_while_weights_are_read_is_told_with_a_remedy(
+    tiny_model_dir, monkeypatch, error
+):
+    def short(*_arguments, **_named):
+        raise error
+
+    monkeypatch.setattr("transformers.PreTrainedModel.from_pretrained", short)
+    plan = HardwarePlan(str(tiny_model_dir), "cpu", "float32", 1, None, ())
+    with pytest.raises(OutOfMemoryError, match=r"memory ran out: try --lora r=16, another --device"):
         load_policy(PolicyConfig(), plan, max_new_tokens=8)
 
 
