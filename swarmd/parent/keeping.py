@@ -22,6 +22,7 @@ from swarmd.hardware import cgroups
 from swarmd.parent.lifeline import LINE_BYTES_MAX, Word
 from swarmd.parent.lives import Again, End, Final, Lives, how_it_ended
 from swarmd.parent.stops import STOP, HangUps
+from swarmd.parent.trees import signal_tree
 
 KILL_AT = 3  # stop signals: the first asks, the second ends at once, from the third on the peer is killed
 READ_BYTES = 4_096
@@ -166,18 +167,17 @@ class _Keeper:
         self._stops += 1
         if self._child is not None and self._child.poll() is None:
             self._child.send_signal(number if self._stops < KILL_AT else signal.SIGKILL)
-            self._signal_session(signal.SIGCONT)  # it may be frozen, and could then not stop
+            self._signal_child(signal.SIGCONT)  # it may be frozen, and could then not stop
 
     def _pause(self) -> None:
-        """Ctrl-Z: pause the peer first, then this process, until the shell resumes it."""
-        self._signal_session(signal.SIGSTOP)
+        """Ctrl-Z: pause the peer and all that it started, then this process, until the shell resumes it."""
+        self._signal_child(signal.SIGSTOP)
         os.kill(os.getpid(), signal.SIGSTOP)
-        self._signal_session(signal.SIGCONT)
+        self._signal_child(signal.SIGCONT)
 
-    def _signal_session(self, number: signal.Signals) -> None:
+    def _signal_child(self, number: signal.Signals) -> None:
         if self._child is not None and self._child.poll() is None:
-            with suppress(ProcessLookupError):
-                os.killpg(self._child.pid, number)
+            signal_tree(self._child.pid, number)
 
     def _read_input(self) -> None:
         if not os.read(STDIN, READ_BYTES):

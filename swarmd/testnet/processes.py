@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import psutil
 
 from swarmd.fleet import Device, Fleet, Member, under_parent
 from swarmd.model_names import EMBEDDED
+from swarmd.parent.trees import signal_tree
 from swarmd.storage import Home
 from swarmd.testnet import attackers
 from swarmd.testnet.asked import Asked
@@ -129,25 +129,17 @@ class Handling:
 
     def freeze(self, label: str) -> bool:
         """Freeze peer, p2pd and workers, as on a machine that stands still."""
-        return self._signal_all(label, signal.SIGSTOP)
+        peer = self._peer(label)
+        return peer is not None and signal_tree(peer.pid, signal.SIGSTOP)
 
     def thaw(self, label: str) -> bool:
-        return self._signal_all(label, signal.SIGCONT)
+        peer = self._peer(label)
+        return peer is not None and signal_tree(peer.pid, signal.SIGCONT)
 
     def restart(self, label: str) -> bool:
         if self._peer(label) is None:
             return False
         self.fleet.restart(self.members[label])
-        return True
-
-    def _signal_all(self, label: str, number: signal.Signals) -> bool:
-        """Signal the peer, then what it started: p2pd and the workers have sessions of their own."""
-        peer = self._peer(label)
-        if peer is None or not _signal(peer, number):
-            return False
-        with suppress(psutil.NoSuchProcess):  # its children end with it
-            for child in peer.children(recursive=True):
-                _signal(child, number)
         return True
 
     def _peer(self, label: str) -> psutil.Process | None:

@@ -43,6 +43,15 @@ print("up", os.getpid(), flush=True)
 while True: time.sleep(60)
 """
 )
+WITH_A_CHILD_OF_ITS_OWN = (
+    """
+import atexit, subprocess, sys
+waits = "import time; time.sleep(600)"
+other = subprocess.Popen([sys.executable, "-c", waits], start_new_session=True)
+atexit.register(other.kill)
+"""
+    + WAITS
+)
 WAIT_S = 60
 
 
@@ -230,13 +239,15 @@ def test_a_closed_terminal_stops_the_child_in_good_order(tmp_path: Path) -> None
     assert written.read_text() == str(signal.SIGHUP.value)
 
 
-def test_ctrl_z_stops_the_child_too_and_fg_wakes_both(keep) -> None:
-    process = keep(WAITS)
+def test_ctrl_z_stops_the_child_and_all_that_it_started_and_fg_wakes_them(keep) -> None:
+    process = keep(WITH_A_CHILD_OF_ITS_OWN)
     child = psutil.Process(until_up(process))
+    [other] = child.children()
     process.send_signal(signal.SIGTSTP)
     _, status = os.waitpid(process.pid, os.WUNTRACED)
     assert os.WIFSTOPPED(status)
     until_stopped(child)
+    until_stopped(other)
     process.send_signal(signal.SIGCONT)
     process.send_signal(signal.SIGTERM)
     assert process.wait(WAIT_S) == 0
