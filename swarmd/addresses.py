@@ -80,6 +80,12 @@ def parse_http(text: str) -> tuple[str, int]:
             f"{quoted(text)} is not HOST:PORT: {quoted(port)} is not a port, a number from 0 "
             f"to {PORT_MAX}; expected 127.0.0.1:8080"
         )
+    try:
+        host.encode("idna")  # as the system's resolver is asked
+    except UnicodeError as error:
+        raise ConfigError(
+            f"{quoted(text)} is not HOST:PORT: {quoted(host)} is not a host name; expected 127.0.0.1:8080"
+        ) from error
     return host or "127.0.0.1", int(port)
 
 

@@ -144,6 +144,12 @@ def test_a_malformed_port_of_http_is_named(text: str) -> None:
         parse_http(text)
 
 
+@pytest.mark.parametrize("text", ["my..host:8080", f"{'h' * 64}:8080"])
+def test_a_host_of_http_that_no_resolver_takes_is_named(text: str) -> None:
+    with pytest.raises(ConfigError, match=r"is not HOST:PORT: .* is not a host name"):
+        parse_http(text)
+
+
 def test_addresses_by_other_peers_are_well_formed_or_left_out():
     address = f"/ip4/10.0.0.7/tcp/41000/p2p/{PEER}"
     malformed = f"/nonsense/p2p/{OTHER}"

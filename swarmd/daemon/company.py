@@ -106,7 +106,7 @@ def _is_gone(last_seen: float | None, now: float) -> bool:
     return last_seen is None or now - last_seen > GONE_S
 
 
-def _has_left(seen: SeenPeer, connected: Collection[str]) -> bool:
+def has_left(seen: SeenPeer, connected: Collection[str]) -> bool:
     """Whether its last status was a goodbye. A connected peer is present, whatever it says."""
     return seen.status is not None and seen.status.phase == LEFT and seen.peer_id not in connected
 
@@ -130,7 +130,7 @@ def _view(
         name=name_of(seen.peer_id),
         age_s=seen.age_s,
         last_seen=last_seen,
-        gone=_is_gone(last_seen, now) or _has_left(seen, connected),
+        gone=_is_gone(last_seen, now) or has_left(seen, connected),
         connected=seen.peer_id in connected,
         standing=seen.standing.name.lower(),
         on_trial=seen.on_trial,

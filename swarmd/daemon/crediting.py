@@ -14,15 +14,20 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import structlog
+
 from protocol import Manifest, is_person
 from swarmd.daemon.time_budget import TimeBudget
 from swarmd.errors import TaskError
 from swarmd.groups import ScoredGroup
+from swarmd.hardware.shortage import Shortage, attempt
 from swarmd.policy import Policy
 from swarmd.step.credit import Likelihood, gains, taught
 from swarmd.step.gold import GoldByTask, GoldSource, draw_gold, likelihood
 from swarmd.step.playing import InModelThread
 from swarmd.storage.credits import Credits
+
+log = structlog.get_logger()
 
 TIME_SHARE = 0.02
 """Largest share of the time worked that measuring takes. Drawing the questions, once, is not counted."""
@@ -105,9 +110,9 @@ class Crediting:
 
         Raises ModelError.
         """
-        began, gold = self._budget.monotonic(), self._gold or {}
-        tasks = self._chosen(own, external, gold)
-        found = await in_model_thread(lambda: likelihood(self._policy, gold, tasks)) if tasks else None
+        began = self._budget.monotonic()
+        tasks = self._chosen(own, external, self._gold or {})
+        found = await self._likelihood(tasks, in_model_thread) if tasks else None
         self._budget.spent_s += self._budget.monotonic() - began
         if not found:
             self._last_s = self._last_s or 0.0  # the questions are known, and none fits these groups
@@ -121,13 +126,22 @@ class Crediting:
         in_model_thread: InModelThread,
     ) -> None:
         """Measure after the step, and record what each group did. Raises ModelError, StorageError."""
-        began, gold = self._budget.monotonic(), self._gold or {}
-        after = await in_model_thread(lambda: likelihood(self._policy, gold, begun.tasks))
-        found = gains(begun.before, after, own, external)
+        began = self._budget.monotonic()
+        after = await self._likelihood(begun.tasks, in_model_thread)
+        found = [] if after is None else gains(begun.before, after, own, external)
         self._book.measured([(gain.publisher, gain.people, gain.nats) for gain in found], now=self._clock())
         took = self._budget.monotonic() - began
         self._budget.spent_s += took
         self._last_s = 2.0 * took  # before and after take equally long
+
+    async def _likelihood(self, tasks: Sequence[bytes], in_model_thread: InModelThread) -> Likelihood | None:
+        """None if memory runs out: the step was not short of it, and nothing depends on a measurement."""
+        gold = self._gold or {}
+        found = await in_model_thread(lambda: attempt(lambda: likelihood(self._policy, gold, tasks)))
+        if isinstance(found, Shortage):
+            log.warning(f"what other peers' groups do was not measured: memory ran out ({found.why})")
+            return None
+        return found
 
     @property
     def share(self) -> float:

@@ -47,11 +47,16 @@ class Standing(IntEnum):
 
 
 def standings(text: str, spans: Sequence[Span]) -> tuple[Standing, ...]:
-    """The part that each token lies in completely. An empty span at the end of `text` is the end token."""
+    """The part that each token lies in completely. An empty span at the end of `text` is the end token. Any
+    other shows nothing of where its token lies, and nothing there is verified.
+    """
     of_characters = _of_characters(text)
     ends_with_answer = bool(of_characters) and of_characters[-1] is Standing.ANSWER
     at_the_end = Standing.ANSWER if ends_with_answer else Standing.OTHER
-    return tuple(min(of_characters[start:end], default=at_the_end) for start, end in spans)
+    return tuple(
+        min(of_characters[start:end], default=at_the_end if start == len(text) else Standing.OTHER)
+        for start, end in spans
+    )
 
 
 def _of_characters(text: str) -> list[Standing]:

@@ -191,7 +191,7 @@ class ChatTokenizer:
         """
         spans: list[Span] = []
         for piece, offset, tag in self._pieces(text):
-            within = self._spans(piece) if tag is None else [(0, len(piece))]
+            within = self._spans(piece, max_tokens - len(spans)) if tag is None else [(0, len(piece))]
             spans += [(start + offset, end + offset) for start, end in within]
         if finished:
             spans.append((len(text), len(text)))
@@ -216,21 +216,25 @@ class ChatTokenizer:
     def _ids(self, text: str) -> list[int]:
         return list(self.hf(text, add_special_tokens=False, split_special_tokens=True)["input_ids"])
 
-    def _spans(self, text: str) -> list[Span]:
+    def _spans(self, text: str, max_tokens: int) -> list[Span]:
         if self.hf.is_fast:
             encoded = self.hf(
                 text, add_special_tokens=False, split_special_tokens=True, return_offsets_mapping=True
             )
             return [(start, end) for start, end in encoded["offset_mapping"]]
-        return self._spans_by_decoding(text)
+        return self._spans_by_decoding(text, max(0, max_tokens))
 
-    def _spans_by_decoding(self, text: str) -> list[Span]:
-        """Spans from the lengths of growing prefixes, if the prefixes add up to the text."""
+    def _spans_by_decoding(self, text: str, max_tokens: int) -> list[Span]:
+        """Spans of the first `max_tokens` from the lengths of growing prefixes, if these add up to the text.
+        The time grows with the square of `max_tokens`, and another peer may have written the text.
+        """
         ids = self._ids(text)
         beginnings = [
-            self.hf.decode(ids[:count], clean_up_tokenization_spaces=False) for count in range(len(ids) + 1)
+            self.hf.decode(ids[:count], clean_up_tokenization_spaces=False)
+            for count in range(min(len(ids), max_tokens) + 1)
         ]
-        if not all(map(text.startswith, beginnings)) or beginnings[-1] != text:
+        is_whole = len(ids) > max_tokens or beginnings[-1] == text
+        if not is_whole or not all(map(text.startswith, beginnings)):
             return [(0, 0)] * len(ids)
         return [(len(before), len(after)) for before, after in pairwise(beginnings)]
 

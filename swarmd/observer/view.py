@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 
 from protocol import Manifest, PeerStatus
 from protocol.limits import MILLI
-from swarmd.daemon.company import GONE_S, as_stated, judgement
+from swarmd.daemon.company import GONE_S, as_stated, has_left, judgement
 from swarmd.daemon.reaching import reach_view
 from swarmd.gossip import Gossip
 from swarmd.gossip import PeerView as SeenPeer
@@ -46,14 +46,18 @@ class View:
     @property
     def here(self) -> int:
         """The current number of members, not counting the observer."""
-        return sum(_is_here(peer) for peer in self.gossip.statistics().peers)
+        connections = self.network.statistics().connections
+        return sum(is_here(peer, connections) for peer in self.gossip.statistics().peers)
 
     def snapshot(self) -> StatusSnapshot:
         """Return everything as of now."""
         gossip, network = self.gossip.statistics(), self.network.statistics()
         counts = self.database.ledger.counts()
         reasons = tuple(network.problems or gossip.problems)
-        here = [peer.status for peer in gossip.peers if _is_here(peer) and peer.status is not None]
+        connections = network.connections
+        here = [
+            peer.status for peer in gossip.peers if is_here(peer, connections) and peer.status is not None
+        ]
         by_publisher = self.database.ledger.by_publisher()
         pulled = {peer: found.groups_pulled for peer, found in by_publisher.items()}
         return StatusSnapshot(
@@ -73,10 +77,7 @@ class View:
             http=self.http,
             news=self.news(),
             groups=Groups(pulled=counts.pulled, rejected=dict(counts.rejected)),
-            peers=tuple(
-                self._peer(seen, pulled.get(seen.peer_id, 0), seen.peer_id in network.connections)
-                for seen in gossip.peers
-            ),
+            peers=tuple(self._peer(seen, pulled.get(seen.peer_id, 0), connections) for seen in gossip.peers),
             judgement=judgement(gossip, network),
             pid=os.getpid(),
             join_command=f"swarmd join --peer {self.joined_through}",
@@ -115,14 +116,14 @@ class View:
             for peer, success in found
         )
 
-    def _peer(self, seen: SeenPeer, groups_pulled: int, connected: bool) -> PeerView:
+    def _peer(self, seen: SeenPeer, groups_pulled: int, connections: Collection[str]) -> PeerView:
         view = PeerView(
             peer_id=seen.peer_id,
             name=name_of(seen.peer_id),
             age_s=seen.age_s,
             last_seen=None if seen.age_s is None else self.clock() - seen.age_s,
-            gone=not _is_here(seen),
-            connected=connected,
+            gone=not is_here(seen, connections),
+            connected=seen.peer_id in connections,
             standing=seen.standing.name.lower(),
             on_trial=seen.on_trial,
             trust=seen.trust,
@@ -133,8 +134,9 @@ class View:
         return as_stated(view, seen.status)
 
 
-def _is_here(peer: SeenPeer) -> bool:
-    return peer.age_s is not None and peer.age_s < GONE_S
+def is_here(peer: SeenPeer, connections: Collection[str]) -> bool:
+    is_heard = peer.age_s is not None and peer.age_s < GONE_S
+    return is_heard and not has_left(peer, connections)
 
 
 def _most(names: Iterable[str]) -> dict[str, int]:

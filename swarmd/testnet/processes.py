@@ -24,6 +24,8 @@ DEFAULT_SWARM = "starter"  # what `swarmd join` starts without peers
 SHORT_STEPS = 200  # a few minutes; in longer runs the daemon's own schedule evaluates several times
 PER_PEER = ("SWARMD_NETWORK__", "SWARMD_OBSERVE__HTTP", "SWARMD_STEPS")
 """Prefixes of variables that apply to a single peer: its port, its addresses, its page, its end."""
+OF_THE_PAGE = ("SWARMD_OBSERVE__HTTP_TOKEN", "SWARMD_OBSERVE__HTTP_HOSTS")
+"""Variables that apply to the one page of a testnet, the observer's."""
 
 Flags = Callable[[Mapping[str, object]], list[str]]
 """Settings by full name -> their flags."""
@@ -77,7 +79,8 @@ def observer(directory: Path, http: str) -> Member:
         "observe.log_format": "json",
     }
     home = Home(directory / OBSERVER)
-    return Member(Device(OBSERVER, "cpu"), home, settings, _environment(1))
+    environment = {name: value for name, value in _environment(1).items() if name not in OF_THE_PAGE}
+    return Member(Device(OBSERVER, "cpu"), home, settings, environment)
 
 
 def attacker(directory: Path, number: int, kind: str) -> Member:

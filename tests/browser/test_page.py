@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from swarmd.errors import StorageError
 from swarmd.names import name_of
 from swarmd.observe import (
     Health,
@@ -124,6 +125,26 @@ async def test_a_restart_is_survived_and_the_silence_is_told(chromium, tmp_path)
         state[0] = FULL
         await watched.says("#link", "live")
         await watched.says(".answer", "12\u202f480")
+    assert [text for text in watched.wrong if not text.startswith("console")] == []
+
+
+async def test_why_the_peer_has_no_state_is_told(chromium, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("swarmd.observe.stream.PERIOD_S", 0.1)
+    monkeypatch.setattr("swarmd.observe.stream.FRESH_S", 0.0)
+    state: list[StatusSnapshot | None] = [FULL]
+
+    def snapshot() -> StatusSnapshot:
+        if state[0] is None:
+            raise StorageError("the database cannot be read: the disk is full")
+        return state[0]
+
+    async with served(snapshot, tmp_path / "a") as url:
+        watched = await opened(chromium, url)
+        await watched.says("#link", "live")
+        state[0] = None
+        await watched.says("#link", "the database cannot be read: the disk is full")
+        state[0] = FULL
+        await watched.says("#link", "live")
     assert [text for text in watched.wrong if not text.startswith("console")] == []
 
 

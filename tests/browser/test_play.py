@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from swarmd.observe import StatusSnapshot
+from swarmd.observe.play import VerdictView
 from tests.browser.test_page import SEEN, Watched, served
 from tests.observe import test_play_routes
 from tests.observe.full_peer import HOSTILE, full_status
@@ -39,6 +42,37 @@ async def test_a_person_answers_on_the_page_and_hostile_text_stays_text(
         await page.get_by_role("button", name="Answer").click()
         await watched.says("#play-said", "published")
     assert desk.calls[-1] == ("finish", "ab", [["5"], ["6"]], "Ann")
+    assert watched.wrong == []
+
+
+class Slow(Told):
+    """Answers only when the test says so, as behind the scoring of a step."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ready = asyncio.Event()
+
+    async def judge(self, question: str, turns: Sequence[str]) -> VerdictView:
+        await self.ready.wait()
+        return await super().judge(question, turns)
+
+
+async def test_a_key_that_is_pressed_twice_sends_the_answer_once(chromium: Any, tmp_path: Path) -> None:
+    desk = Slow()
+    async with served(lambda: PLAYING, tmp_path / "sock", play=desk) as url:
+        watched = Watched(await chromium.new_page())
+        page = watched.page
+        await page.goto(url)
+        await page.get_by_role("button", name="Ask me a question").click()
+        await page.fill("#play-text", "5")
+        await page.press("#play-text", "Control+Enter")
+        await page.press("#play-text", "Control+Enter")
+        desk.ready.set()
+        await watched.says("#play li", "Wrong.")
+        await page.fill("#play-text", "6")
+        await page.press("#play-text", "Control+Enter")
+        await watched.says("#play-said", "published")
+    assert desk.calls[-1] == ("finish", "ab", [["5"], ["6"]], None)
     assert watched.wrong == []
 
 

@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from protocol import TaskSpec, person_model
 from swarmd.daemon.crediting import FIRST_S, TIME_SHARE, Crediting
 from swarmd.groups import ScoredGroup
+from swarmd.step.gold import likelihood
 from swarmd.storage import Database
 from tests.daemon.fakes import KnownTasks, external_group
 from tests.gossip.making import START, key, make_manifest
@@ -80,6 +82,23 @@ async def test_a_step_with_others_groups_is_measured_and_written_down(bench: Ben
     assert await bench.step(by())
     [row] = bench.database.credits.all()
     assert (row.peer_id, row.people, row.groups, row.gain) == (OTHER, False, 1, 0.0)
+
+
+@pytest.mark.parametrize("look", [1, 2])
+async def test_a_measurement_for_which_memory_runs_out_is_left_out(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, look: int
+) -> None:
+    await bench.draw()
+
+    def short(*arguments: Any) -> Any:
+        if bench.looks == look:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return likelihood(*arguments)
+
+    monkeypatch.setattr("swarmd.daemon.crediting.likelihood", short)
+    assert await bench.step(by()) == (look == 2)
+    assert bench.database.credits.all() == []
+    assert bench.crediting.share > 0, "the time was spent all the same"
 
 
 async def test_nothing_is_measured_at_the_start_or_of_a_step_on_own_groups_alone(bench: Bench) -> None:

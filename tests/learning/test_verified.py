@@ -67,6 +67,12 @@ def test_the_end_is_verified_where_it_comes_right_after_the_answer(text, end):
     assert standings(text, spans)[-1] is end
 
 
+def test_tokens_whose_place_is_unknown_are_not_verified():
+    text = "hail <answer>7</answer>"
+    end = (len(text), len(text))
+    assert standings(text, [(0, 0), (0, 0), (3, 3), end]) == (OTHER, OTHER, OTHER, ANSWER)
+
+
 LIKELY_ENOUGH, NOT_QUITE, UNLIKELY = math.log(LIKELY), math.log(LIKELY) - 1e-6, -20.0
 
 

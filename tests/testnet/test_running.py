@@ -216,6 +216,15 @@ def test_variables_that_mean_a_single_peer_are_kept_from_all(tmp_path, monkeypat
         assert "SWARMD_LEARNING__LOCAL" not in member.environment
 
 
+def test_the_page_keeps_the_token_and_the_host_names_that_are_set_for_it(tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("SWARMD_OBSERVE__HTTP", "8080")
+    monkeypatch.setenv("SWARMD_OBSERVE__HTTP_TOKEN", "a-long-random-word")
+    monkeypatch.setenv("SWARMD_OBSERVE__HTTP_HOSTS", "trainer.local")
+    environment = processes.observer(tmp_path, "0.0.0.0:8080").environment
+    assert not environment.keys() & {"SWARMD_OBSERVE__HTTP_TOKEN", "SWARMD_OBSERVE__HTTP_HOSTS"}
+    assert environment["SWARMD_OBSERVE__HTTP"] == ""
+
+
 def test_a_frozen_peer_is_frozen_with_all_that_it_started(tmp_path, monkeypatch) -> None:
     """p2pd and the workers lead sessions of their own."""
     [member] = processes.peers(settle(tmp_path, 1), asked(), HERE)

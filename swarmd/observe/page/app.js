@@ -77,7 +77,7 @@ function navigate(sections) {
 function onLink(since) {
   const link = at("link");
   link.className = "link " + (since === null ? "good" : "bad");
-  link.textContent = since === null ? "live" : since === "unauthorised" ? "needs its token: open the address that swarmd printed"
+  link.textContent = since === null ? "live" : typeof since === "string" ? since
     : `the peer has not answered since ${clock(since / 1000)}`;
   document.body.classList.toggle("stale", since !== null);
 }

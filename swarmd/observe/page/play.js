@@ -35,10 +35,14 @@ export function playSection() {
 
   const told = (words) => { notice.textContent = lines(words); };
 
+  let busy = false;
   async function quietly(what) {
+    if (busy) return;  // a key that is held down repeats
+    busy = true;
     for (const button of [begin, send, end]) button.disabled = true;
     try { await what(); } catch (error) { told(error.message); } finally {
       for (const button of [begin, send, end]) button.disabled = false;
+      busy = false;
     }
   }
 
@@ -59,10 +63,11 @@ export function playSection() {
 
   const answer = () => quietly(async () => {
     if (attempts.length >= question.attempts_max) { await close(); return; }  // the last send was refused
-    if (!text.value.trim()) { told("Write an answer first."); return; }
-    const verdict = await ask("attempt", { question: question.question, turns: [...turns, text.value] });
-    turns.push(text.value);
-    tries.append(h("li", null, h("pre", null, text.value), h("p", { class: "verdict" }, verdict.said === null ? words(verdict) : verdict.said)));
+    const written = text.value;
+    if (!written.trim()) { told("Write an answer first."); return; }
+    const verdict = await ask("attempt", { question: question.question, turns: [...turns, written] });
+    turns.push(written);
+    tries.append(h("li", null, h("pre", null, written), h("p", { class: "verdict" }, verdict.said === null ? words(verdict) : verdict.said)));
     text.value = "";
     if (verdict.said !== null) return;
     attempts.push(turns);

@@ -3,7 +3,7 @@
 const SILENT_MS = 7000;  // three missed updates: then the page says so
 const RETRY_MS = 3000;   // between two attempts to reach a peer that does not answer
 
-/** `onState` gets each update, merged into the last one; `onLink` gets null, or since when nobody answers. */
+/** `onState` gets each update, merged into the last one. `onLink` gets null, since when nobody answers, or why the peer sends no state. */
 export function connect({ onState, onEvents, onLink }) {
   let state = {}, source = null, heardAt = Date.now(), since = null;
 
@@ -18,15 +18,17 @@ export function connect({ onState, onEvents, onLink }) {
     source = new EventSource("stream");
     source.addEventListener("state", (message) => { heard(); state = { ...state, ...JSON.parse(message.data) }; onState(state); });
     source.addEventListener("events", (message) => onEvents(JSON.parse(message.data)));
-    source.onerror = () => { if (source.readyState === EventSource.CLOSED) ask(); };
+    source.onerror = () => ask();
   }
 
-  // All streams are taken, or a proxy does not pass them on: ask for the page's state instead.
+  // All streams are taken, a proxy does not pass them on, or there is no state: ask for it instead, or why there is none.
   async function ask() {
     try {
       const answer = await fetch("state", { cache: "no-store" });
-      if (answer.status === 401) { onLink("unauthorised"); return; }
-      if (answer.ok) { heard(); state = { ...state, ...(await answer.json()) }; onState(state); }
+      if (answer.status === 401) { onLink("needs its token: open the address that swarmd printed"); return; }
+      const found = await answer.json();
+      heard();
+      if (answer.ok) { state = { ...state, ...found }; onState(state); } else onLink(found.error);
     } catch { /* the watch below says since when nobody answers */ }
   }
 

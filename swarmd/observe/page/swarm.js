@@ -38,7 +38,7 @@ export function swarmSection() {
 }
 
 export function swarmAnswers({ status }) {
-  const view = status.swarm_view, here = status.peers.filter((peer) => peer.age_s !== null).length;
+  const view = status.swarm_view, here = status.peers.filter((peer) => !peer.gone).length;
   const ranked = view.board.filter((peer) => peer.groups >= GROUPS_MIN);
   const { ok, reasons } = status.health;
   return h("div", { class: "answers" },
