@@ -101,9 +101,9 @@ def node_line(
     `reward_own` is over the first I groups that the node generated: all of them, unless some were replaced.
     It is the success of the node's policy. `reward_mixed` is over what it trained on, including external
     groups: the paper's metric. `seconds` are wall-clock, `cpu_seconds` CPU time, and `units` is the work done
-    in them. `finished_share` is the share of its completions that ended by themselves; `payload_share` is the
-    share that carries the payload of `attack`. `truth_own` is what verifiers say about completions that
-    judges rewarded.
+    in them. `finished_share` is the share of its completions that ended by themselves, in their last turn;
+    `payload_share` is the share that carries the payload of `attack`. `truth_own` is what verifiers say about
+    completions that judges rewarded.
     """
     metrics = trained.metrics
     texts = [completion.text for group in sampled.groups for completion in group.completions]

@@ -46,9 +46,9 @@ class Sampled:
     """Signed records of the groups that teach, for the other nodes."""
     tokens: int
     decoding_steps: int
-    """Tokens of the longest completion, summed over the calls to the model."""
+    """Tokens of the longest text, summed over the calls to the model, one for each turn."""
     ended: int
-    """Completions that were not cut off."""
+    """Completions whose last turn was not cut off."""
     unscored: int
     """Completions on which the scorer failed; they count as wrong."""
     truth: float | None = None
@@ -136,7 +136,7 @@ class Node:
             needed=self._learning.needed_questions,
         )
         asking = self._meter.lap()
-        episodes = await self._write_completions(questions)
+        episodes, decoding_steps = await self._write_completions(questions)
         generating = self._meter.lap()
         verified = await score(self._tasks, questions, episodes)
         written = [[episode.written for episode in group] for group in episodes]
@@ -157,16 +157,15 @@ class Node:
         )
         scoring = self._meter.lap()
         envelopes = self._sign(questions, groups, round_) if self._arm.external else ()
-        samples = [sample for group in episodes for episode in group for sample in episode.samples]
-        lengths = [len(sample.token_ids) for sample in samples]
+        completions = [episode for group in episodes for episode in group]
         return Sampled(
             groups=groups,
             asked=groups,
             training=groups,
             envelopes=envelopes,
-            tokens=sum(lengths),
-            decoding_steps=max(lengths),
-            ended=sum(map(self.policy.has_ended, samples)),
+            tokens=sum(len(sample.token_ids) for episode in completions for sample in episode.samples),
+            decoding_steps=decoding_steps,
+            ended=sum(self.policy.has_ended(episode.samples[-1]) for episode in completions),
             unscored=sum(each.failure is not None for row in scores for each in row),
             truth=_mean([each.truth for row in scores for each in row if each.truth is not None]),
             spent={
@@ -190,11 +189,19 @@ class Node:
             even_all_right=self._learning.takes_all_right,
         )
 
-    async def _write_completions(self, questions: Sequence[Question]) -> list[list[Episode[Sample]]]:
-        def sample(prompts: Sequence[Sequence[int]], num_completions: int) -> list[list[Sample]]:
-            return self.policy.generate(prompts, num_completions, rng=self.progress.sampling_rng)
+    async def _write_completions(
+        self, questions: Sequence[Question]
+    ) -> tuple[list[list[Episode[Sample]]], int]:
+        """Return the completions of each question, and the decoding steps that they took."""
+        decoding_steps = 0
 
-        return await play(
+        def sample(prompts: Sequence[Sequence[int]], num_completions: int) -> list[list[Sample]]:
+            nonlocal decoding_steps
+            written = self.policy.generate(prompts, num_completions, rng=self.progress.sampling_rng)
+            decoding_steps += max(len(each.token_ids) for row in written for each in row)
+            return written
+
+        episodes = await play(
             questions,
             self._learning.group_size,
             sample,
@@ -202,6 +209,7 @@ class Node:
             policy=self.policy,
             in_model_thread=in_this_thread,
         )
+        return episodes, decoding_steps
 
     def learn(self, own: Sequence[ScoredGroup], others: OthersGroups, round_: int) -> Trained:
         """Take one update on `own` and on groups drawn from `others`. Raises ModelError."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from protocol import TaskSpec
 from swarmd.experiment import Experiment, ExperimentConfig, RunSpec
 from swarmd.experiment.exchanges.interface import ProcessExchange, RoundExchange
-from swarmd.tasks import Score
+from swarmd.tasks import Question, Score, TaskFailure
 from tests.daemon.fakes import KnownTasks, ScoreBy, every_other
 from tests.gossip.making import make_manifest
 
@@ -69,6 +71,22 @@ class EveryThirdGroup:
     def __call__(self, position: int, text: str) -> Score:
         self._groups += position == 0
         return Score(float(self._groups % 3 == 0 and position % 2 == 1), bare=True)
+
+
+class TwoTurns(KnownTasks):
+    """Every question takes two turns. Rewards 0, 1, 0, 1."""
+
+    def __init__(self) -> None:
+        super().__init__(lambda position, _: replace(every_other(position, ""), observations=("again",)))
+
+    async def questions(self, specs: Sequence[TaskSpec]) -> list[Question | TaskFailure]:
+        made = await super().questions(specs)
+        return [each if isinstance(each, TaskFailure) else replace(each, turns=2) for each in made]
+
+    async def replies(
+        self, items: Sequence[tuple[TaskSpec, Sequence[str]]]
+    ) -> list[str | TaskFailure | None]:
+        return ["again" if len(texts) == 1 else None for _, texts in items]
 
 
 async def run(

@@ -15,6 +15,7 @@ from swarmd.errors import ConfigError, StorageError
 from swarmd.experiment import Experiment
 from swarmd.experiment.metering import PHASES, RECORDED
 from swarmd.experiment.run import claimed
+from swarmd.policy import Policy, Sample
 from swarmd.storage import Checkpoints
 from swarmd.tasks import Score
 from tests.daemon.fakes import KnownTasks, every_other
@@ -23,6 +24,7 @@ from tests.experiment.making import (
     EveryThirdGroup,
     KilledError,
     Lines,
+    TwoTurns,
     Watched,
     make_config,
     run,
@@ -74,6 +76,28 @@ async def test_every_node_of_every_round_is_written_and_groups_travel(tiny_model
         assert line["units"].keys() == set(RECORDED)
         assert 0 <= line["finished_share"] <= 1
     assert [line["round"] for line in of_kind(lines, "held_out")] == [0, 0, 2, 2, 3, 3]
+
+
+async def test_a_completion_of_several_turns_finishes_once_and_each_turn_is_decoded(
+    tiny_model_dir, tmp_path, monkeypatch
+) -> None:
+    longest: list[int] = []
+    generate = Policy.generate
+
+    def watched(self: Policy, *given: Any, **named: Any) -> list[list[Sample]]:
+        written = generate(self, *given, **named)
+        longest.append(max(len(sample.token_ids) for row in written for sample in row))
+        return written
+
+    monkeypatch.setattr(Policy, "generate", watched)
+    monkeypatch.setattr(Policy, "has_ended", lambda self, sample: True)
+    config = make_config(tiny_model_dir, nodes=1, rounds=1, configurations=[{"local": 2}])
+    await Experiment(config, MANIFEST, tmp_path, TwoTurns(), Watched()).run()
+    [lines] = read(tmp_path).values()
+    [line] = of_kind(lines, "node")
+    first, second = longest[-2:]  # the engine's trial comes before them
+    assert line["units"]["decoding_steps"] == first + second
+    assert (line["completions_generated"], line["finished_share"]) == (4, 1.0)
 
 
 async def test_the_seed_alone_decides_the_course(tiny_model_dir, tmp_path) -> None:
