@@ -58,8 +58,8 @@ def whole_folder(folder: Path) -> Iterator[Path]:
         folder.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
         yield temporary
-        for path in temporary.iterdir():
-            path.chmod(FILE_MODE)
+        for path in sorted(temporary.rglob("*"), reverse=True):  # what is in a directory, then the directory
+            path.chmod(FOLDER_MODE if path.is_dir() else FILE_MODE)
             flush_to_disk(path)
         flush_to_disk(temporary)
         temporary.chmod(FOLDER_MODE)

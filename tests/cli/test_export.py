@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import stat
 from pathlib import Path
 from typing import Any
@@ -68,6 +69,21 @@ def test_the_newest_checkpoint_is_written_while_a_daemon_runs_and_the_home_stays
     assert torch.equal(loaded.lm_head.weight, policy.model.lm_head.weight)
     assert str(tmp_path / "out") in outcome.out
     assert {stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "out").iterdir()} == {0o644}
+
+
+def test_the_folder_of_a_tokenizer_s_other_chat_templates_can_be_opened_by_everybody(
+    swarmd, home, make_policy, tiny_model_dir, tmp_path
+) -> None:
+    model = tmp_path / "model"
+    shutil.copytree(tiny_model_dir, model)
+    (model / "additional_chat_templates").mkdir()
+    (model / "additional_chat_templates" / "rag.jinja").write_text("{{ documents }}")
+    save(home, make_policy(), model)
+    outcome = swarmd("export", tmp_path / "out", "--home", home.path)
+    assert outcome.code == 0, outcome.err
+    folder = tmp_path / "out" / "additional_chat_templates"
+    modes = [stat.S_IMODE(path.stat().st_mode) for path in (folder, folder / "rag.jinja")]
+    assert modes == [0o755, 0o644]
 
 
 def test_an_adapter_is_written_as_peft_saves_it(swarmd, home, make_policy, tiny_model_dir, tmp_path) -> None:
