@@ -69,6 +69,17 @@ def _runtime_name(home: str) -> str:
     return path if fits else f"/tmp/{name}"  # noqa: S108  made private below
 
 
+def told_devices(home: Path) -> str | None:
+    """What to say of a home of `join --devices` where that of one peer is needed; None for another home."""
+    try:
+        devices = [each for each in (home / "devices").iterdir() if (each / "identity.key").exists()]
+    except OSError:  # there is none, or nobody can tell
+        return None
+    if not devices:
+        return None
+    return f"{home} holds a home for each device: name one of them, such as --home {min(devices)}"
+
+
 def make_runtime_directory(home: Path) -> Path:
     """Make the runtime directory, private, if it is not there. Raises ConfigError if it cannot be made, or if
     somebody else could put a socket there instead of ours."""

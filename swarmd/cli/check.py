@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from swarmd.cli.home import DEFAULT_HOME, HomeOption, home_path
+from swarmd.cli.home import DEFAULT_HOME, HomeOption, home_path, homes_of_devices
 from swarmd.errors import ConfigError
 from swarmd.observe import printable
 from swarmd.storage import Home
@@ -38,25 +39,25 @@ def check(
 ) -> None:
     """Verify every part of a home: key, settings, database, records, checkpoints, permissions, leftovers.
 
+    In a home of `join --devices`, the parts of each peer's home follow, named cuda-0/swarmd.db and so on.
+
     It only reads, so it can run next to a daemon; --repair cannot. Exit code 0: nothing is wrong. 1:
     something is wrong, or still wrong after --repair.
     """
-    from swarmd.storage.checking import look
-    from swarmd.storage.mending import mend
-
     target = Home(home_path(home))
-    if not any(path.exists() for path in (target.identity_path, target.config_path, target.lock_path)) and (
-        not target.traces()
-    ):
+    devices = homes_of_devices(target.path)
+    files = target.identity_path, target.config_path, target.lock_path
+    if not (devices or any(path.exists() for path in files) or target.traces()):
         raise ConfigError(f"there is no swarmd home at {target.path}: name another with --home")
-    done: list[str] = []
+    homes = {"": target} | {f"{device.path.name}/": device for device in devices}
+    findings, done = [], []
     with ExitStack() as stack:
-        if repair:
-            stack.enter_context(target.lock())
-        findings = [*look(target), _settings(target)]
-        if repair:
-            done = mend(target, findings, now=time.time())
-            findings = [*look(target), _settings(target)] if done else findings
+        for each in homes.values() if repair else ():
+            stack.enter_context(each.lock())
+        for prefix, each in homes.items():
+            found, mended = _look(each, repair=repair)
+            findings += [replace(finding, part=f"{prefix}{finding.part}") for finding in found]
+            done += [f"{prefix}{line}" for line in mended]
     wrong = [finding for finding in findings if finding.is_wrong]
     if as_json:
         typer.echo(json.dumps(_plain(target, findings, done), indent=2))
@@ -64,6 +65,16 @@ def check(
         _print(findings, done)
         typer.echo(f"{len(wrong)} wrong" if wrong else "nothing is wrong")
     raise typer.Exit(SOMETHING_WRONG if wrong else 0)
+
+
+def _look(home: Home, *, repair: bool) -> tuple[list[Finding], list[str]]:
+    """Return the state of one home's parts, after a repair if asked for, and what was repaired."""
+    from swarmd.storage.checking import look
+    from swarmd.storage.mending import mend
+
+    findings = [*look(home), _settings(home)]
+    done = mend(home, findings, now=time.time()) if repair else []
+    return ([*look(home), _settings(home)] if done else findings), done
 
 
 def _settings(home: Home) -> Finding:

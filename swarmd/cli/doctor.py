@@ -17,6 +17,8 @@ from rich.text import Text
 from swarmd.cli.home import DEFAULT_HOME, HomeOption, home_path
 from swarmd.errors import ConfigError
 from swarmd.observe.text import printable
+from swarmd.places import told_devices
+from swarmd.storage import Home
 
 if TYPE_CHECKING:
     from swarmd.cli.diagnosis import Check, Diagnosis, Patient
@@ -33,13 +35,15 @@ def doctor(
 
     This checks the clock, port, reachability, swarm, disk, database, memory, device, model, hub, sandbox and
     open files, and shows the plan with its reasons. It works with and without a running daemon, and without
-    a home.
+    a home. After `join --devices`, name the home of one peer.
 
     Exit code 0: a peer can work. 1: a check fails.
     """
     from swarmd.cli.diagnosis import Check, Diagnosis, diagnose
 
     path = home_path(home)
+    if not Home(path).identity_path.exists() and (devices := told_devices(path)):
+        raise ConfigError(devices)
     try:
         patient = _patient(path)
         if patient.status is None and not as_json:
@@ -60,7 +64,6 @@ def _patient(path: Path) -> Patient:
     from swarmd.cli.diagnosis import Patient
     from swarmd.config import load_config
     from swarmd.observe import NoDaemonError, StartingError, ask_status
-    from swarmd.storage import Home
 
     home, config = Home(path), load_config(path, {})
     try:

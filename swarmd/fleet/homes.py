@@ -99,11 +99,13 @@ def own_settings(home: Home) -> frozenset[str]:
 
 
 def device_homes(home: Path) -> tuple[Home, ...]:
-    """Return the homes of devices under `home`, by name; empty if `home` is that of one peer."""
+    """Return the homes of devices under `home`, by name, also of a peer that lost its key; empty if `home` is
+    that of one peer. Raises ConfigError.
+    """
     try:
-        found = sorted(Home(home).devices_path.iterdir())
+        found = [Home(path) for path in sorted(Home(home).devices_path.iterdir())]
+        return tuple(each for each in found if each.identity_path.exists() or each.traces())
     except (FileNotFoundError, NotADirectoryError):
         return ()
     except OSError as error:
         raise ConfigError(f"home {home} cannot be read: {remedy(error)}") from error
-    return tuple(Home(path) for path in found if Home(path).identity_path.exists())

@@ -100,11 +100,8 @@ class Home:
         try:
             home.identity_path.stat()
         except (FileNotFoundError, NotADirectoryError) as error:
-            if home.devices_path.is_dir():
-                raise ConfigError(
-                    f"{home.path} holds a home for each device: name one of them, such as "
-                    f"--home {min(home.devices_path.iterdir(), default=home.devices_path)}"
-                ) from error
+            if devices := places.told_devices(home.path):
+                raise ConfigError(devices) from error
             raise ConfigError(
                 f"there is no swarmd home at {home.path}; create one with `swarmd init` or `swarmd join`, "
                 "or name another with --home"

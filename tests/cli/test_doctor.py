@@ -15,6 +15,8 @@ from swarmd import observe
 from swarmd.cli import diagnosis, doctor
 from swarmd.cli.diagnosis import Check, Patient, diagnose
 from swarmd.config import load_config
+from swarmd.fleet import prepare_homes
+from swarmd.fleet.devices import Device
 from swarmd.observe import Health, PeerView, ReachView, StartingError
 from swarmd.storage import Database, Home
 from tests.cli.test_status import SNAPSHOT
@@ -194,6 +196,22 @@ def test_a_home_that_is_a_file_is_called_one(swarmd, tmp_path) -> None:
     outcome = swarmd("doctor", "--home", tmp_path / "file")
     assert outcome.code == 2
     assert outcome.err == f"error: --home {tmp_path / 'file'} is a file: name a directory\n"
+
+
+def test_a_home_of_devices_is_refused_with_one_to_name(swarmd, tmp_path) -> None:
+    (tmp_path / "devices").mkdir()
+    (tmp_path / "devices" / ".DS_Store").touch()
+    prepare_homes(tmp_path, [Device("cuda:1", "cuda:1"), Device("cuda:0", "cuda:0")])
+    outcome = swarmd("doctor", "--home", tmp_path)
+    assert outcome.code == 2
+    assert outcome.err.endswith(f"name one of them, such as --home {tmp_path / 'devices' / 'cuda-0'}\n")
+    Home.open(tmp_path)
+    [check] = [
+        each
+        for each in json.loads(swarmd("doctor", "--home", tmp_path, "--json").out)["checks"]
+        if each["name"] == "home"
+    ]
+    assert check["state"] == "ok", "a peer of its own lives there too"
 
 
 def test_a_long_line_of_the_plan_stays_indented(capsys, monkeypatch) -> None:

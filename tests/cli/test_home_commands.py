@@ -9,6 +9,8 @@ import pytest
 import torch
 
 from protocol import KeyPair, sign_record
+from swarmd.fleet import prepare_homes
+from swarmd.fleet.devices import Device
 from swarmd.storage import BlobStore, Checkpoints, Database, Home
 from tests.gossip.making import START, make_manifest, make_record
 
@@ -130,6 +132,34 @@ def test_repair_is_refused_while_a_daemon_runs(swarmd, home: Home) -> None:
         done = swarmd("check", "--repair", "--home", home.path)
     assert done.code == 2
     assert "is used by a running swarmd" in done.err
+
+
+def test_the_home_of_each_device_is_verified_and_repaired(swarmd, home: Home, tmp_path: Path) -> None:
+    fleet = tmp_path / "fleet"
+    prepare_homes(fleet, [Device("cuda:1", "cuda:1")])
+    home.path.rename(fleet / "devices" / "cuda-0")
+    trained = Home(fleet / "devices" / "cuda-0")
+    whole = swarmd("check", "--home", fleet)
+    assert (whole.code, whole.out.splitlines()[-1]) == (0, "nothing is wrong")
+    assert "cuda-1/identity.key" in whole.out
+    flip(trained.checkpoints_path / "00000002-step-2" / "weights.safetensors")
+    done = swarmd("check", "--home", fleet, "--json")
+    wrong = [each["part"] for each in json.loads(done.out)["parts"] if each["state"] == "damaged"]
+    assert (done.code, wrong) == (1, ["cuda-0/checkpoints/00000002-step-2"])
+    with trained.lock():
+        assert swarmd("check", "--repair", "--home", fleet).code == 2, "its daemon runs"
+    [said] = json.loads(swarmd("check", "--repair", "--home", fleet, "--json").out)["repaired"]
+    assert said.startswith("cuda-0/checkpoints/00000002-step-2 is kept as ")
+    assert swarmd("check", "--home", fleet).code == 0
+
+
+def test_a_device_whose_peer_lost_its_key_is_wrong(swarmd, home: Home, tmp_path: Path) -> None:
+    (tmp_path / "fleet" / "devices").mkdir(parents=True)
+    home.path.rename(tmp_path / "fleet" / "devices" / "cuda-0")
+    (tmp_path / "fleet" / "devices" / "cuda-0" / "identity.key").unlink()
+    done = swarmd("check", "--home", tmp_path / "fleet", "--json")
+    wrong = [each["part"] for each in json.loads(done.out)["parts"] if each["state"] == "wrong"]
+    assert (done.code, wrong) == (1, ["cuda-0/identity.key", "cuda-0/ledger"])
 
 
 def test_others_rights_and_a_missing_key_are_wrong(swarmd, home: Home) -> None:
