@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from swarmd.errors import ConfigError, SwarmdError
 from swarmd.observe.socket_http import Answer, NobodyListensError, ask
-from swarmd.places import OBSERVER_MARK
+from swarmd.places import OBSERVER_MARK, told_devices
 
 if TYPE_CHECKING:
     from swarmd.observe.snapshot import StatusSnapshot
@@ -120,4 +120,6 @@ def _asking(home: Path, socket_path: Path, timeout_s: float | None) -> Iterator[
 def _nobody(home: Path) -> str:
     if (home / OBSERVER_MARK).exists():
         return f"no observer is running in {home}: start it with `swarmd observe --home {home} --peer ADDR`"
+    if devices := told_devices(home):
+        return devices
     return f"no daemon is running in {home}: start one with `swarmd join`, or name another home with --home"

@@ -214,6 +214,15 @@ def test_status_of_a_home_of_devices_shows_each_peer(swarmd, tmp_path) -> None:
     }
 
 
+@pytest.mark.parametrize("command", [("peers",), ("ping", "brisk-otter"), ("play",)])
+def test_a_command_for_one_peer_names_the_home_of_a_device(swarmd, tmp_path, command) -> None:
+    device_home(tmp_path, 1)
+    with daemon_in(device_home(tmp_path, 0)):
+        outcome = swarmd(*command, "--home", tmp_path)
+    one = f"name one of them, such as --home {tmp_path / 'devices' / 'cuda-0'}"
+    assert (outcome.code, outcome.err) == (3, f"error: {tmp_path} holds a home for each device: {one}\n")
+
+
 def test_a_peer_that_does_not_run_is_shown_as_such_and_hides_nobody(swarmd, tmp_path) -> None:
     device_home(tmp_path, 1)
     with daemon_in(device_home(tmp_path, 0)):
