@@ -1,4 +1,4 @@
-"""Standard input, output and error: always there, and able to print every text."""
+"""Standard input, output and error: always there, and able to take and print every text."""
 
 from __future__ import annotations
 
@@ -43,7 +43,8 @@ def mend_streams() -> None:
 
     A stream that whoever started this had closed becomes /dev/null: else the next file opened, such as a
     database, would take its number, and what a library prints would go into it. A character that the
-    terminal's encoding lacks is printed as "?".
+    terminal's encoding lacks is printed as "?". A byte of the input that is no text is read as a lone
+    surrogate, as one in an argument is: a command that needs text refuses it.
     """
     for number in range(3):
         try:
@@ -61,9 +62,9 @@ def mend_streams() -> None:
     sys.stdin = sys.stdin or open(0, closefd=False)  # noqa: SIM115  it stays open
     sys.stdout = sys.stdout or open(1, "w", closefd=False)  # noqa: SIM115
     sys.stderr = sys.stderr or open(2, "w", closefd=False)  # noqa: SIM115
-    for stream in (sys.stdout, sys.stderr):
+    for stream, errors in ((sys.stdin, "surrogateescape"), (sys.stdout, "replace"), (sys.stderr, "replace")):
         if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="replace")
+            stream.reconfigure(errors=errors)
 
 
 def leave(code: int) -> NoReturn:

@@ -211,6 +211,15 @@ def test_a_child_inherits_the_streams_in_place_of_closed_ones(closed: str) -> No
     assert in_a_shell(f'"$PYTHON" -c "$BEGIN" {closed}', PYTHON=sys.executable, BEGIN=begin).returncode == 0
 
 
+def test_a_byte_of_the_input_that_is_no_text_is_read_as_a_lone_surrogate() -> None:
+    read = (
+        "import sys; from swarmd.streams import mend_streams; mend_streams(); print(ascii(sys.stdin.read()))"
+    )
+    command = 'printf "what \\377 is" | "$PYTHON" -c "$READ"'
+    done = in_a_shell(command, PYTHON=sys.executable, READ=read, PYTHONIOENCODING="utf-8:strict")
+    assert (done.stdout, done.stderr) == ("'what \\udcff is'\n", "")
+
+
 def test_a_character_that_the_terminal_lacks_is_a_question_mark(tmp_path: Path) -> None:
     done = in_a_shell("swarmd config show", HOME=str(tmp_path), PYTHONIOENCODING="ascii")
     assert (done.returncode, done.stderr) == (0, "")
