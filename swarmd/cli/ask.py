@@ -128,6 +128,8 @@ def ask(
         raise ConfigError("--task draws its own question: leave out either --task or QUESTION")
     if question is not None and not question.strip():
         raise ConfigError("the question is empty: write one, or leave it out to type questions")
+    if question is not None:
+        _require_text(question)
     typed = _is_typed(context, "home")
     wanted = Wanted(home_path(home), typed, checkpoint, overrides({"policy.model": model, **given}))
     if untrained and wanted.is_published_model:
@@ -152,6 +154,15 @@ def ask(
             _ask(session, question)
         else:
             _converse(session)
+
+
+def _require_text(question: str) -> None:
+    """Raise ConfigError if the question has a lone surrogate: Python reads a byte that is no text as one."""
+    try:
+        question.encode()
+    except UnicodeEncodeError as error:
+        broken = ascii(question[error.start])
+        raise ConfigError(f"the question is not UTF-8 text: convert it, or leave {broken} out") from error
 
 
 def _is_typed(context: typer.Context, name: str) -> bool:
@@ -235,6 +246,11 @@ def _converse(session: Session) -> None:
         _tell("type a question and press Enter; Ctrl-D ends")
     while (question := _next_question()) is not None:
         if not question:
+            continue
+        try:
+            _require_text(question)
+        except ConfigError as error:
+            _tell(f"error: {error}")
             continue
         try:
             _ask(session, question)

@@ -129,6 +129,22 @@ def test_questions_from_a_pipe_are_answered_one_by_one_and_one_too_long_does_not
     assert (asked[0], asked[-1]) == (QUESTION, "What is 7?")
 
 
+def test_a_question_that_is_no_text_is_refused_before_the_model_is_loaded(swarmd, monkeypatch) -> None:
+    monkeypatch.setattr("swarmd.cli.ask.load_subject", lambda *_, **__: pytest.fail("it was loaded"))
+    outcome = swarmd("ask", "what \udcff is", "--model", "embedded")
+    message = "error: the question is not UTF-8 text: convert it, or leave '\\udcff' out\n"
+    assert (outcome.code, outcome.err) == (2, message)
+
+
+def test_a_line_that_is_no_text_is_refused_and_the_next_is_answered(
+    swarmd, tiny_model_dir, monkeypatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO(f"what \udcff is\n{QUESTION}\n"))
+    outcome = swarmd("ask", "--model", tiny_model_dir, "--json", "--max-new-tokens", 4)
+    assert "error: the question is not UTF-8 text" in outcome.err
+    assert [json.loads(line)["question"] for line in outcome.out.splitlines()] == [QUESTION]
+
+
 def test_a_conversation_ends_with_ctrl_d(swarmd, tiny_model_dir, monkeypatch) -> None:
     typed = iter([QUESTION])
 
