@@ -15,6 +15,7 @@ from typing import Any, Literal
 import numpy as np
 
 from swarmd.errors import ConfigError
+from swarmd.experiment.config import Exchange
 from swarmd.experiment.reporting.equal_cost import COUNTED, Basis, Cut, cut_pair
 from swarmd.experiment.reporting.markdown import NOTHING, percent, plain, shown, signed, table
 from swarmd.experiment.reporting.results import ASKED, Array, RunResults, priced, read_results
@@ -38,6 +39,7 @@ class Side:
     label: str
     runs: Mapping[int, RunResults]
     """By seed."""
+    exchange: Exchange
 
 
 @dataclass(frozen=True)
@@ -120,9 +122,13 @@ def _pairs(
         return [(one.runs[seed], other.runs[seed]) for seed in seeds]
     for text, side in ((a, one), (b, other)):
         if not all(side.runs[seed].counts for seed in seeds):
+            by, again = (
+                ("as daemons, which count no units", "run it with --exchange process")
+                if side.exchange == "daemons"
+                else ("by a version of swarmd that counted no units", "run it again")
+            )
             raise ConfigError(
-                f"{text} was run by a version of swarmd that counted no units, so {basis} cannot be "
-                "compared: use --equal time, or run it again"
+                f"{text} was run {by}, so {basis} cannot be compared: use --equal time, or {again}"
             )
     runs = [*one.runs.values(), *other.runs.values()]
     charged = priced(runs) if one.folder != other.folder else tuple(runs)
@@ -146,7 +152,7 @@ def _side(text: str) -> Side:
     if label not in there:
         wrong = f"no finished runs of {quoted(label)}" if label else "several configurations"
         raise ConfigError(f"{text}: {wrong}: name one as {folder}:NAME, NAME out of {', '.join(there)}")
-    return Side(folder, label, {run.seed: run for run in results.of(label)})
+    return Side(folder, label, {run.seed: run for run in results.of(label)}, results.config.exchange)
 
 
 def _check_asked(a: str, b: str, pairs: Sequence[tuple[RunResults, RunResults]]) -> None:

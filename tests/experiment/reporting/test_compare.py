@@ -56,6 +56,18 @@ def test_what_counted_nothing_cannot_be_compared_at_equal_cpu(tmp_path) -> None:
         compare(f"{tmp_path}:2/2", f"{tmp_path}:4/0", basis="cpu")
 
 
+def test_daemons_are_said_to_count_nothing_instead_of_to_be_run_again(tmp_path) -> None:
+    write_results(tmp_path)
+    config = json.loads((tmp_path / "experiment.json").read_text())
+    (tmp_path / "experiment.json").write_text(json.dumps(config | {"exchange": "daemons"}))
+    with pytest.raises(ConfigError) as refused:
+        compare(f"{tmp_path}:2/2", f"{tmp_path}:4/0", basis="cpu")
+    assert str(refused.value) == (
+        f"{tmp_path}:2/2 was run as daemons, which count no units, so cpu cannot be compared: "
+        "use --equal time, or run it with --exchange process"
+    )
+
+
 def test_nodes_may_be_the_pairs(tmp_path) -> None:
     write_results(tmp_path)
     found = compare(f"{tmp_path}:2/2", f"{tmp_path}:4/0", pairs="node")
