@@ -7,7 +7,7 @@ import os
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from operator import attrgetter
@@ -36,15 +36,17 @@ MEMORY_MAX = "90%"
 """
 LINES = 50  # about a screen, as `swarmd events` shows
 LINES_MAX = 1_000_000  # days of a busy peer
-PASSED_ON = ("CUDA_VISIBLE_DEVICES", "HF_ENDPOINT", "HF_HUB_OFFLINE", "HF_TOKEN_PATH", "OMP_NUM_THREADS")
-"""Variables other than SWARMD_* and `PLACES` that change what a peer does; a service inherits nothing else
-from the shell.
+PASSED_ON = ("CUDA_VISIBLE_DEVICES", "HF_ENDPOINT", "HF_HUB_OFFLINE", "OMP_NUM_THREADS")
+"""Variables other than SWARMD_*, `PLACES` and `READ` that change what a peer does; a service inherits nothing
+else from the shell.
 """
 CACHES = "XDG_CACHE_HOME"
 HUB = ("HF_HOME", "HF_HUB_CACHE", "HF_XET_CACHE", "HUGGINGFACE_HUB_CACHE")
 PLACES = (CACHES, *HUB, "TMPDIR", "TRITON_CACHE_DIR", "VLLM_CACHE_ROOT")
 """Variables that name a directory: the hub's library, the engines and the sockets of a peer are kept there.
 """
+READ = ("HF_TOKEN_PATH",)
+"""Variables that name a file which a peer only reads."""
 MemoryMaxOption = Annotated[
     str,
     typer.Option(
@@ -93,7 +95,7 @@ def install(
     foresee(config, Home(path), ports=devices is None)
     of_all = [] if devices is None else [f"--devices={devices}"]
     peer = "peers" if devices else f"peer {named(open_home(path).key().peer_id)}"
-    places = _places()
+    places = _places(PLACES)
     wish = Wish(
         home=path,
         command=[*_swarmd(), "join", f"--home={path}", *of_all, *arguments(given)],
@@ -105,7 +107,7 @@ def install(
             for name, value in sorted(os.environ.items())
             if name in PASSED_ON or name.startswith("SWARMD_")
         }
-        | {name: str(place) for name, place in places.items()},
+        | {name: str(place) for name, place in (places | _places(READ)).items()},
     )
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
     notes = manager.install(wish)
@@ -212,9 +214,9 @@ def _at(home: Path) -> str:
     return "" if home == home_path(DEFAULT_HOME) else f" --home {shlex.quote(str(home))}"
 
 
-def _places() -> dict[str, Path]:
-    """Return what `PLACES` name, as this shell means it: the service runs in a different directory."""
-    given = {name: os.environ[name] for name in PLACES if os.environ.get(name)}
+def _places(variables: Sequence[str]) -> dict[str, Path]:
+    """Return what `variables` name, as this shell means it: the service runs in a different directory."""
+    given = {name: os.environ[name] for name in variables if os.environ.get(name)}
     return {name: Path(os.path.expandvars(place)).expanduser().absolute() for name, place in given.items()}
 
 

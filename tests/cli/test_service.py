@@ -115,6 +115,17 @@ def test_a_token_file_named_from_here_is_found_from_elsewhere(
     assert f'"--http-token=@{tmp_path}/token"' in text
 
 
+def test_the_hub_s_token_file_named_from_here_is_found_from_elsewhere_and_stays_as_it_is(
+    swarmd, programs: Programs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HF_TOKEN_PATH", "secrets/token")
+    done = swarmd("service", "install")
+    assert done.code == 0, done.err
+    lines = [line for line in unit(programs).splitlines() if "secrets" in line]
+    assert lines == [f'Environment="HF_TOKEN_PATH={tmp_path}/secrets/token"'], "and it is not writable"
+
+
 def test_a_judge_named_from_here_is_found_from_elsewhere(
     swarmd, programs: Programs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
