@@ -27,8 +27,9 @@ except ModuleNotFoundError:
 
 HUB_TIMEOUT_S = 10.0  # one small request; a slower hub counts as unreachable
 CONFIGURATION = "config.json"
+WEIGHTS = "*.safetensors"
 FILES = (
-    "*.safetensors",
+    WEIGHTS,
     "*.json",
     "*.jinja",
     "*.txt",
@@ -44,7 +45,7 @@ def fetch_snapshot(model: str, files: tuple[str, ...] = FILES, watch: Watch | No
     """
     why_offline = _unreachable(model)
     try:
-        return Path(
+        folder = Path(
             snapshot_download(
                 model,
                 allow_patterns=list(files),
@@ -54,15 +55,21 @@ def fetch_snapshot(model: str, files: tuple[str, ...] = FILES, watch: Watch | No
             )
         )
     except LocalEntryNotFoundError as error:
-        raise ModelError(
-            f"the hub cannot be reached for {model} ({why_offline or error}), and this disk has no copy: "
-            f"{OFFLINE_REMEDY}"
-        ) from error
+        raise _no_copy(model, why_offline or str(error)) from error
     except (HTTPError, HfHubHTTPError, OSError) as error:
         raise ModelError(f"downloading {model} failed: {error}: {OFFLINE_REMEDY}") from error
     finally:
         if watch is not None:
             watch(None)
+    if why_offline is not None and WEIGHTS in files and not any(folder.glob(WEIGHTS)):
+        raise _no_copy(model, why_offline)  # the download was cut before them
+    return folder
+
+
+def _no_copy(model: str, why: str) -> ModelError:
+    return ModelError(
+        f"the hub cannot be reached for {model} ({why}), and this disk has no copy: {OFFLINE_REMEDY}"
+    )
 
 
 def _unreachable(model: str) -> str | None:

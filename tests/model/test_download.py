@@ -100,3 +100,29 @@ def test_a_download_that_fails_has_ended_too(monkeypatch: pytest.MonkeyPatch) ->
     with pytest.raises(ModelError, match="downloading owner/name failed"):
         fetch_snapshot("owner/name", watch=told.append)
     assert told[-1] is None
+
+
+@pytest.fixture
+def cut_download(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """The folder of a download that was cut before the weights, without the hub. The cache holds no list of
+    the model's files: huggingface_hub 1 writes none."""
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    cached = tmp_path / "models--owner--name"
+    folder = cached / "snapshots" / COMMIT
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_bytes(FILES["config.json"])
+    (cached / "refs").mkdir()
+    (cached / "refs" / "main").write_text(COMMIT)
+    return folder
+
+
+def test_a_download_that_was_cut_before_the_weights_is_no_copy(cut_download: Path) -> None:
+    with pytest.raises(ModelError, match=r"cannot be reached for owner/name .* and this disk has no copy"):
+        fetch_snapshot("owner/name")
+    assert fetch_snapshot("owner/name", ("config.json",)) == cut_download, "all that was asked for is there"
+
+
+def test_an_adapter_in_the_cache_needs_no_other_weights(cut_download: Path) -> None:
+    (cut_download / "adapter_model.safetensors").touch()
+    assert fetch_snapshot("owner/name") == cut_download
