@@ -99,6 +99,7 @@ class Session:
     "policy.memory_limit",
     "policy.stop",
     "policy.template_args",
+    words={"policy.temperature": "Sample at this temperature. Unset: one greedy answer."},
 )
 def ask(
     given: Given,

@@ -104,6 +104,7 @@ class Outcome:
     "policy.stop",
     "policy.template_args",
     "policy.examples",
+    words={"policy.lora_rank": "Load the model with a LoRA adapter of this rank."},
 )
 def evaluate(
     given: Given,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import wraps
 from pathlib import Path
 from typing import Any
@@ -31,22 +32,25 @@ _PANELS: Mapping[str, str] = {
 SUGGESTED: Mapping[str, Sequence[str]] = {
     "--device": ("auto", "cpu", "cuda", "cuda:0", "mps"),
     "--model": ("embedded", "embedded-visual", "smollm2-135m"),
-    "--swarm": ("starter", "sapo", "code", "draw", "visual"),
+    "--swarm": ("starter", "sapo", "code", "draw", "guessing", "visual"),
 }
 """Values that a shell suggests, although others are valid too."""
 
 
 def with_settings(
-    *keys: str, listed_after: Mapping[str, str] | None = None
+    *keys: str, listed_after: Mapping[str, str] | None = None, words: Mapping[str, str] | None = None
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Return a decorator that gives a command an option for each of these settings.
 
     The command receives what was typed as its first argument, a `Given`. `listed_after` places the command's
-    own options in the help: {"devices": "--device"} lists the argument `devices` after --device.
+    own options in the help: {"devices": "--device"} lists the argument `devices` after --device. `words` is
+    the help of settings that this command uses in a way of its own, with the default.
     """
     settings: dict[str, FlagText] = {}
     for key in keys:
         settings.setdefault(FLAGS[key].flag, FLAGS[key])  # if two share a flag, the first explains it
+    for key, text in (words or {}).items():
+        settings[FLAGS[key].flag] = replace(FLAGS[key], help=text, default=None)
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         @wraps(command)

@@ -40,6 +40,11 @@ ObserverHomeOption = Annotated[
     "observe.http_hosts",
     "observe.log_format",
     "observe.log_level",
+    words={
+        "observe.http": f"HOST:PORT of the page. A port alone means loopback. (default: {DEFAULT_HTTP})",
+        "observe.log_format": "console prints human-readable lines, json is for programs; auto is console in "
+        "a terminal. (default: auto)",
+    },
 )
 def observe(given: Given, home: ObserverHomeOption = OBSERVER_HOME) -> None:
     """Observe a swarm without training: --peer names one of its peers.

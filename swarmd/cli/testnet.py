@@ -100,6 +100,7 @@ JsonOption = Annotated[
     "observe.evaluate_every",
     "observe.http",
     listed_after={"seconds": "--steps"},
+    words={"observe.http": "HOST:PORT of the swarm's page, served by an observer. Unset: no observer."},
 )
 def run(
     given: Given,

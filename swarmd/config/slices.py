@@ -63,7 +63,7 @@ class NetworkConfig(Slice):
     ipv6: bool = True
     """Listen on IPv6 too, on the same port, if host is 0.0.0.0 and this machine has IPv6."""
     lan: Annotated[bool, Flag("--no-lan")] = True
-    """Whether to find peers on the local network and announce this one there (mDNS). --no-lan: do not."""
+    """Find peers on the local network and announce this one there (mDNS). --no-lan turns this off."""
     announce: Annotated[tuple[_AnnouncedAddress, ...], Flag("--announce", "MULTIADDR")] = ()
     """Addresses to announce instead of the ones listened on, for a NAT or a container."""
     address_file: Annotated[Path | None, NOT_EMPTY, Flag("--address-file", "FILE")] = Field(
@@ -73,7 +73,7 @@ class NetworkConfig(Slice):
     dialable: bool | None = Field(None, examples=[False])
     """Whether others can dial this peer. If false, bodies are also stored in the DHT. Unset: probed."""
     relay: Annotated[bool, Flag("--no-relay")] = True
-    """Whether to relay for peers that nobody can dial, at most 256 KiB/s. --no-relay: do not relay."""
+    """Relay for peers that nobody can dial, at most 256 KiB/s. --no-relay turns this off."""
 
 
 class PolicyConfig(Slice):

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -170,14 +170,23 @@ class Reporter:
         )
 
     def problems(self) -> tuple[str, ...]:
-        """What is wrong with the swarm or the connection to it, and what to do; empty if nothing is."""
+        """What is wrong with the swarm, the connection to it or this peer's pace, and what to do; empty if
+        nothing is. Each is also logged as a warning when it begins.
+        """
         network, gossip = self.network.statistics(), self.gossip.statistics()
         left = {*gossip.left, *counting(self.database.facts.goodbyes, self.clock())}
         return (
             *(network.problems or gossip.problems),
             *outages(network, left, started_at=self.started_at, now=self.monotonic()),
             *(text for name, worker in self._workers() for text in frozen(worker.waiting_s, name)),
+            *self._stalled(),
         )
+
+    def _stalled(self) -> Iterator[str]:
+        silent = self.monotonic() - self.steps.last_done_at
+        if silent > max(STALLED_S_MIN, STALLED_STEPS * self.steps.usual_s):
+            now = f"now: {self.steps.phase}"
+            yield f"no step for {silent:.0f} s ({now}); `swarmd events` shows what came before"
 
     def _workers(self) -> tuple[tuple[str, TaskRunner], ...]:
         return ("own groups", self.tasks), ("the groups of others", self.peers_tasks)
@@ -198,10 +207,6 @@ class Reporter:
         reasons = list(self.problems())
         if not self.network.addresses:
             reasons.append(NO_ADDRESS)
-        stalled = max(STALLED_S_MIN, STALLED_STEPS * self.steps.usual_s)
-        silent = self.monotonic() - self.steps.last_done_at
-        if silent > stalled:
-            reasons.append(f"no step for {silent:.0f} s (now: {self.steps.phase}); see the log")
         reasons += self.steps.lacks
         if self.steps.unscored > UNSCORED_TOLD:
             reasons.append(

@@ -60,7 +60,7 @@ OutputMode = Literal["live", "console", "json"]
 
 _LEVELS: Mapping[str, Level] = {  # all others are info
     "phase": "debug",  # several per second
-    "health": "debug",  # each reason has its own warning
+    "health": "debug",  # nearly every reason has a warning of its own
     "pulled": "debug",
     "published": "debug",
     "network_restarted": "warning",

@@ -169,10 +169,10 @@ def _labelled_gauges(status: StatusSnapshot) -> Iterator[Metric]:
         "where",
         {where: value for where, value in held.items() if value is not None},
     )
-    standings = Counter(peer.standing for peer in status.peers)
+    standings = Counter(peer.standing for peer in status.peers if not peer.gone)
     yield _gauge(
         "swarmd_peers_by_standing",
-        "Other peers, by standing.",
+        "Other peers that are present, by standing.",
         "standing",
         {standing: standings[standing] for standing in STANDINGS},
     )

@@ -176,6 +176,7 @@ def test_a_step_that_takes_far_longer_than_usual_is_reported(parts, usual_s, sin
     assert health.ok is ok
     if not ok:
         assert f"no step for {since_s:.0f} s (now: training)" in health.reasons[0]
+        assert report(parts).problems() == health.reasons, "it is also logged"
 
 
 def test_a_peer_that_nobody_can_reach_and_what_gossip_finds_wrong_are_reported(parts):

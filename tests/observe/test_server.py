@@ -24,6 +24,7 @@ from swarmd.observe import (
 )
 from swarmd.observe.app import ORDER_BYTES_MAX
 from swarmd.observe.connections import BriefConnection
+from swarmd.observe.metrics import exposition
 from swarmd.observe.play import AnswersView, QuestionView, SentView, VerdictView
 from swarmd.observe.sources import RecordKind, RecordView, Sources
 from tests.observe.serving import over, serving
@@ -82,6 +83,13 @@ async def test_metrics_are_prometheus_text_without_text_from_peers(snapshot, tmp
     assert samples["swarmd_peers", ()] == 1
     assert 0.99 not in samples.values(), "what others claim of themselves is not measured here"
     assert "onerror" not in text
+
+
+def test_peers_that_are_gone_are_not_counted_by_standing(snapshot) -> None:
+    [peer] = snapshot.peers
+    gone = snapshot.model_copy(update={"peers": (peer.model_copy(update={"gone": True}), peer)})
+    text, _ = exposition(gone, "")
+    assert 'swarmd_peers_by_standing{standing="stranger"} 1.0' in text.decode()
 
 
 async def test_metrics_show_how_others_are_judged(snapshot, tmp_path) -> None:
