@@ -33,9 +33,10 @@ def doctor(
 ) -> None:
     """Check everything that a peer needs, and say how to fix what is wrong.
 
-    This checks the clock, port, reachability, swarm, disk, database, memory, device, model, hub, sandbox and
-    open files, and shows the plan with its reasons. It works with and without a running daemon, and without
-    a home. After `join --devices`, name the home of one peer.
+    This checks the home, clock, port, reachability, swarm, disk, database, open files, hub, device, model,
+    memory, native decoding and sandbox, and shows the plan with its reasons. Beside a running daemon, it
+    checks the daemon's health instead of memory and native decoding. It also works without a home. After
+    `join --devices`, name the home of one peer.
 
     Exit code 0: a peer can work. 1: a check fails.
     """
