@@ -68,8 +68,9 @@ def install(
 ) -> None:
     """Start a peer now and at each login, and restart it if it fails.
 
-    Takes the flags of `swarmd join`, checks them first, and creates the home if there is none. Linux: a
-    systemd user unit that can only write to the home. macOS: a LaunchAgent.
+    Takes the flags of `swarmd join`, checks them first, and creates the home if there is none. Not taken:
+    --from, --fresh and --new-identity; use these once with `swarmd join`, before you install the service.
+    Linux: a systemd user unit that can only write to the home. macOS: a LaunchAgent.
     """
     from swarmd.cli.foresight import foresee, foresee_devices
     from swarmd.cli.init import open_home
