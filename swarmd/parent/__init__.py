@@ -2,8 +2,8 @@
 
 A segmentation fault in a library, or the system's OOM killer, ends a process without warning. The parent
 survives that: it holds no model and imports only the standard library (15 to 22 MiB resident, half of it in
-pages shared with other processes). If the peer explains its end with an error message, the end is final. If
-it could not, the parent starts another life.
+pages shared with other processes), and psutil to pause and to stop. If the peer explains its end with an
+error message, the end is final. If it could not, the parent starts another life.
 
     lives.py       after which deaths another life begins, after what delay, and when to give up: pure
     keeping.py     the process: signals, output, waiting
