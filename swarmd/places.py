@@ -71,8 +71,11 @@ def _runtime_name(home: str) -> str:
 
 def told_devices(home: Path) -> str | None:
     """What to say of a home of `join --devices` where that of one peer is needed; None for another home."""
+    parts = ("identity.key", "swarmd.db", "checkpoints", "records")  # also of a peer that lost its key
     try:
-        devices = [each for each in (home / "devices").iterdir() if (each / "identity.key").exists()]
+        devices = [
+            each for each in (home / "devices").iterdir() if any((each / part).exists() for part in parts)
+        ]
     except OSError:  # there is none, or nobody can tell
         return None
     if not devices:

@@ -192,8 +192,8 @@ def _absolute(config: Config, origins: Mapping[str, str]) -> dict[str, object]:
 
 
 def _absolute_token(written: object) -> dict[str, object]:
-    """Return @FILE as a flag with an absolute path. Nothing if the token is written out, or not at all."""
-    if not isinstance(written, str) or not written.startswith("@"):
+    """Return @FILE with a relative path as a flag with an absolute one."""
+    if not isinstance(written, str) or not written.startswith("@") or Path(written[1:]).is_absolute():
         return {}
     return {TOKEN: f"@{Path(written[1:]).expanduser().absolute()}"}
 

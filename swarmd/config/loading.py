@@ -177,13 +177,17 @@ def _environment() -> Tree:
 
 
 def _read_parts(values: Tree) -> None:
-    """Read the variable of one part of a setting as its flag is read: a part has no type of its own."""
+    """Read the variable of one part of a setting as its flag is read: a part has no type of its own. A value
+    that has no parts is refused later.
+    """
     for name, text in os.environ.items():
-        *key, part = name.removeprefix(ENV_PREFIX).lower().split(ENV_DELIMITER)
+        *key, part = name.upper().removeprefix(ENV_PREFIX).lower().split(ENV_DELIMITER)
         setting = SETTINGS.get(".".join(key))
-        if name.startswith(ENV_PREFIX) and text and setting is not None and setting.has_parts:
+        if name.upper().startswith(ENV_PREFIX) and text and setting is not None and setting.has_parts:
             section, _, whole = setting.key.rpartition(".")
-            values[section][whole][part] = plain_value(text)
+            parts = of_section.get(whole) if isinstance(of_section := values.get(section), dict) else None
+            if isinstance(parts, dict):
+                parts[part] = plain_value(text)
 
 
 def _require_hub_variables() -> None:

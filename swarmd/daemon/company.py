@@ -58,8 +58,8 @@ def company(
     return (*(peer for peer in everyone if not peer.gone), *gone)
 
 
-def helping(published: int, partners: Mapping[str, Partner], now: float) -> Helping:
-    """Return what this peer gave to other peers."""
+def helping(published: int, partners: Mapping[str, Partner], now: float, left: Collection[str]) -> Helping:
+    """Return what this peer gave to other peers. `left`: those that said goodbye."""
     took = [one for one in partners.values() if one.pulls or one.claimed]
     took.sort(key=lambda one: (-one.claimed, -one.pulls, one.peer_id))
     return Helping(
@@ -75,15 +75,15 @@ def helping(published: int, partners: Mapping[str, Partner], now: float) -> Help
                 pulls=one.pulls,
                 groups_trained_on_claimed=one.claimed,
                 last_seen=one.last_seen,
-                gone=_is_gone(one.last_seen, now),
+                gone=_is_gone(one.last_seen, now) or one.peer_id in left,
             )
             for one in took[:LISTED]
         ),
     )
 
 
-def hearing(partners: Mapping[str, Partner], now: float) -> Hearing:
-    """Return what this peer took from other peers."""
+def hearing(partners: Mapping[str, Partner], now: float, left: Collection[str]) -> Hearing:
+    """Return what this peer took from other peers. `left`: those that said goodbye."""
     gave = [one for one in partners.values() if one.used]
     gave.sort(key=lambda one: (-one.used, one.peer_id))
     return Hearing(
@@ -95,7 +95,7 @@ def hearing(partners: Mapping[str, Partner], now: float) -> Hearing:
                 name=name_of(one.peer_id),
                 groups_used=one.used,
                 last_seen=one.last_seen,
-                gone=_is_gone(one.last_seen, now),
+                gone=_is_gone(one.last_seen, now) or one.peer_id in left,
             )
             for one in gave[:LISTED]
         ),

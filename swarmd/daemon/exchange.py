@@ -278,8 +278,8 @@ class Exchange:
                 announced = await self._or(None, self._network.read_announcements(keys))
                 self.handle(AnnouncementsRead(tuple(announced or ()), failed=announced is None))
             case ReadStatuses(keys=keys):
-                found = await self._or([], self._network.read_statuses(keys))
-                self.handle(StatusesRead(tuple(found)))
+                statuses = await self._or(None, self._network.read_statuses(keys))
+                self.handle(StatusesRead(tuple(statuses or ()), failed=statuses is None))
             case PublishStatus(envelope=envelope, shards=shards):
                 kept = await self._or(True, self._network.publish_status(envelope, shards))
                 self.handle(StatusPublished(kept))

@@ -84,6 +84,7 @@ class Reporter:
         rewards, counts = self.database.steps.rewards(), self.database.ledger.counts()
         gossip, network, use = self.gossip.statistics(), self.network.statistics(), self.steps.use()
         partners = credible(self.database.partners.all(), counts.published)
+        left = gossip.left - network.connections.keys()
         return StatusSnapshot(
             health=self.health(),
             peer_id=self.network.peer_id,
@@ -118,8 +119,8 @@ class Reporter:
                 rejected=dict(counts.rejected),
             ),
             judges=() if self.panel is None else judge_views(self.panel),
-            helping=helping(counts.published, partners, now),
-            hearing=hearing(partners, now),
+            helping=helping(counts.published, partners, now, left),
+            hearing=hearing(partners, now, left),
             credit=self.credit(partners),
             plays=True,
             peers=company(

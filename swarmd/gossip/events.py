@@ -122,9 +122,11 @@ class AnnouncementHeld:
 
 @dataclass(frozen=True)
 class StatusesRead:
-    """Answer to `ReadStatuses`: all envelopes found, unverified; empty after a failure."""
+    """Answer to `ReadStatuses`: all envelopes found, unverified."""
 
     envelopes: tuple[bytes, ...]
+    failed: bool = False
+    """The network did not read them."""
 
 
 @dataclass(frozen=True)

@@ -48,7 +48,7 @@ class Finding:
         new, loads = self._intake.read(
             envelopes, self._reader.topics_read(), now, lambda peer: peer in contacts
         )
-        for load in loads.values():
+        for load in () if failed else loads.values():
             self._shards.observe(load)
         for announced in new:
             if announced.publisher in contacts:

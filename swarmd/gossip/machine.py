@@ -178,6 +178,8 @@ class Gossip:
                 self._finding.read(envelopes, now, failed=failed)
             case AnnouncementHeld(envelope):
                 self._finding.held(envelope, now)
+            case StatusesRead(failed=True):
+                self._membership.failed(now)
             case StatusesRead(envelopes):
                 statuses = self._status_intake.read(envelopes, now)
                 for verified in statuses:

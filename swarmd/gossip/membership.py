@@ -101,16 +101,26 @@ class Membership:
         """The pending read returned `statuses`, verified."""
         # holders can disagree about which is newest
         publishers = {verified.publisher for verified in statuses}
+        brought = min(len(publishers), self._believable(swarm_size))
         for shard in self._asked:
-            self._entries[shard] = len(publishers) / len(self._asked)
+            self._entries[shard] = brought / len(self._asked)
         self._asked = ()
         remembered = [
             self._remember(verified, now) for verified in statuses if verified.publisher != self._own
         ]
-        believable = max(self._limits.membership_first, SIZE_ERROR * swarm_size)
-        self._pause(min(len(publishers), believable), now, swarm_size)
+        self._pause(brought, now, swarm_size)
         self.expire(now)
         return [command for command in remembered if command is not None]
+
+    def failed(self, now: float) -> None:
+        """The pending read failed, which says nothing of its shards."""
+        self._asked = ()
+        self.read_timer.pause(now, self._limits.membership_interval_s_max)
+
+    def _believable(self, swarm_size: int) -> int:
+        """The most statuses that count for the pace. Without contacts, nothing is known of the size."""
+        alone = swarm_size <= 1
+        return self._limits.membership_first if alone else max(STATUSES_PER_READ, SIZE_ERROR * swarm_size)
 
     def _pause(self, brought: int, now: float, swarm_size: int) -> None:
         """Pause in proportion to what a read returned, so the rate does not grow with the swarm. There are

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 from transformers import PreTrainedTokenizerBase
@@ -89,13 +90,23 @@ class Chat:
         opened = self._mark_behind_answer([*PROBE, answer, PROBE[-1]], marks)
         return opened if opened in ends else None
 
-    def _mark_behind_answer(self, messages: Sequence[Message], marks: frozenset[int]) -> int | None:
+    @cached_property
+    def writes_answers(self) -> bool:
+        """Whether the template writes answers, and not only questions."""
+        return self._behind_answer([*PROBE, {"role": "assistant", "content": PROBE_ANSWER}]) is not None
+
+    def _behind_answer(self, messages: Sequence[Message]) -> str | None:
+        """What the template writes behind the last answer; None if it does not write that answer."""
         try:
             text: str = self._apply(messages, tokenize=False)
-        except ModelError:  # a template for questions only, without answers
+        except ModelError:  # a template for questions only
             return None
         _, answer, behind = text.rpartition(PROBE_ANSWER)
-        if not answer:
+        return behind if answer else None
+
+    def _mark_behind_answer(self, messages: Sequence[Message], marks: frozenset[int]) -> int | None:
+        behind = self._behind_answer(messages)
+        if behind is None:
             return None
         for token in self._hf(behind, add_special_tokens=False)["input_ids"]:
             if token in marks:

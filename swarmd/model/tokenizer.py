@@ -138,7 +138,7 @@ class ChatTokenizer:
         """The tokens of a conversation that ends with an answer, as classifiers are trained on it: with the
         end that the chat template writes. Spelled control tokens are replaced with spaces. Raises ModelError.
         """
-        if self._chat is not None:
+        if self._chat is not None and self._chat.writes_answers:
             return self._with_one_beginning(self._chat.conversation(self._clean(messages)))
         [*before, answer] = self._clean(messages)
         return self.prompt(before) + list(self._encode_anew(answer["content"], False, None))

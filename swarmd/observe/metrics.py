@@ -127,7 +127,7 @@ def _gauges(status: StatusSnapshot) -> Iterator[Metric]:
             learning.evaluation_share,
         ),
         ("swarmd_memory_limit_bytes", "What the plan allows on the device.", status.memory.limit),
-        ("swarmd_peers", "Other peers seen.", sum(not peer.gone for peer in status.peers)),
+        ("swarmd_peers", "Other peers that are present.", sum(not peer.gone for peer in status.peers)),
         ("swarmd_ignored_peers", "Peers that are ignored now.", len(status.judgement.ignored)),
         ("swarmd_trusted_peers", "Peers that the operator trusts.", len(status.judgement.trusted)),
         ("swarmd_saved_step", "Step of the newest checkpoint.", status.disk.saved_step),

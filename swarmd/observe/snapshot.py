@@ -51,7 +51,7 @@ class PeerView(_Part):
     name: str = ""
     """Two words derived from the id. Names are not unique, and nothing depends on them."""
     gone: bool = False
-    """True if there was no sign of it for three minutes."""
+    """True if it said goodbye, or there was no sign of it for three minutes."""
     last_seen: float | None = None
     """Unix time of the last sign of it; null if there never was one."""
     connected: bool = False

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from contextlib import suppress
 
 
 def signal_tree(pid: int, number: signal.Signals) -> bool:
-    """Signal the process first, so that it starts nothing more if it is stopped. False if it has ended."""
+    """Signal the group that process `pid` leads, then all that it started. False if it has ended.
+
+    The group comes first, so that it starts nothing more if it is stopped.
+    """
     import psutil
 
-    with suppress(psutil.NoSuchProcess):
-        process = psutil.Process(pid)
-        process.send_signal(number)
-        for child in process.children(recursive=True):
-            with suppress(psutil.NoSuchProcess):  # it has just ended
+    try:
+        os.killpg(pid, number)
+    except ProcessLookupError:
+        return False
+    with suppress(psutil.Error):
+        for child in psutil.Process(pid).children(recursive=True):
+            with suppress(psutil.Error):  # it has just ended, or is another user's
                 child.send_signal(number)
-        return True
-    return False
+    return True

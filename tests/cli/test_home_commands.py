@@ -160,6 +160,7 @@ def test_a_device_whose_peer_lost_its_key_is_wrong(swarmd, home: Home, tmp_path:
     done = swarmd("check", "--home", tmp_path / "fleet", "--json")
     wrong = [each["part"] for each in json.loads(done.out)["parts"] if each["state"] == "wrong"]
     assert (done.code, wrong) == (1, ["cuda-0/identity.key", "cuda-0/ledger"])
+    assert "name one of them" in swarmd("peers", "--home", tmp_path / "fleet").err
 
 
 def test_others_rights_and_a_missing_key_are_wrong(swarmd, home: Home) -> None:

@@ -115,6 +115,18 @@ def test_a_token_file_named_from_here_is_found_from_elsewhere(
     assert f'"--http-token=@{tmp_path}/token"' in text
 
 
+def test_a_token_file_that_the_settings_name_by_an_absolute_path_can_still_be_changed_there(
+    swarmd, programs: Programs, tmp_path: Path
+) -> None:
+    (tmp_path / "token").write_text("a-long-random-word\n")
+    home = tmp_path / "home"
+    swarmd("init", "--home", home)
+    (home / "config.toml").write_text(f'[observe]\nhttp_token = "@{tmp_path}/token"\n')
+    done = swarmd("service", "install", "--home", home)
+    assert done.code == 0, done.err
+    assert "--http-token" not in unit(programs)
+
+
 def test_the_hub_s_token_file_named_from_here_is_found_from_elsewhere_and_stays_as_it_is(
     swarmd, programs: Programs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -350,6 +350,22 @@ def test_no_value_however_long_is_quoted_in_full_or_ends_in_a_bug(tmp_path: Path
     assert max(map(len, told)) < 1_000 + len(str(tmp_path))
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "told"),
+    [
+        ("SWARMD_POLICY__TEMPLATE_ARGS", "thinking=true", "policy.template_args: "),
+        ("SWARMD_POLICY", "[1]", "policy: is a section"),
+    ],
+)
+def test_a_part_beside_a_value_that_has_no_parts_is_refused_in_one_line(
+    tmp_path, monkeypatch, name: str, text: str, told: str
+):
+    monkeypatch.setenv(name, text)
+    monkeypatch.setenv("SWARMD_POLICY__TEMPLATE_ARGS__BUDGET", "3")
+    with pytest.raises(ConfigError, match=told):
+        load_config(tmp_path, {})
+
+
 def test_a_setting_with_parts_may_be_set_by_a_variable_for_each(tmp_path, monkeypatch):
     monkeypatch.setenv("SWARMD_POLICY__TEMPLATE_ARGS__VOICE", "calm")
     assert load_config(tmp_path, {}).policy.template_args == {"voice": "calm"}

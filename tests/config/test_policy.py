@@ -40,6 +40,8 @@ def test_one_template_argument_from_the_environment_is_read_as_its_flag_is(
     args = load_config(tmp_path, {}).policy.template_args
     assert args == {"style": "1", "thinking": False, "budget": 3, "tone": "calm"}
     assert args["thinking"] is False, "the text 'false' is true to a template"
+    monkeypatch.setenv("swarmd_policy__template_args__lower", "false")
+    assert load_config(tmp_path, {}).policy.template_args["lower"] is False
 
 
 def test_template_arguments_cannot_be_changed() -> None:

@@ -55,7 +55,7 @@ ANSWERED = [
         ("read_statuses", (b"k",)),
         [b"x"],
         g.StatusesRead((b"x",)),
-        g.StatusesRead(()),
+        g.StatusesRead((), failed=True),
     ),
     (
         g.Pull(OTHER, b"d" * 32, 100),

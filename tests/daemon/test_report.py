@@ -369,6 +369,21 @@ def test_a_peer_without_a_sign_for_three_minutes_is_gone_and_listed_last(parts):
     assert [peer.last_seen for peer in listed] == [START - 3, START - GONE_S, START - GONE_S - 1]
 
 
+def test_a_peer_that_said_goodbye_is_gone_at_once_unless_it_is_connected(parts):
+    partners = parts.database.partners
+    for number in (3, 4):
+        partners.used({key(number).peer_id: 1}, now=START)
+        partners.pulled({key(number).peer_id: 1}, now=START)
+    parts.gossip.left = frozenset({key(3).peer_id, key(4).peer_id})
+    parts.network.connections = {key(4).peer_id: "/ip4/10.0.0.4/tcp/1"}
+    said = report(parts).snapshot()
+    for part in (said.helping, said.hearing):
+        assert {peer.peer_id: peer.gone for peer in part.peers} == {
+            key(3).peer_id: True,
+            key(4).peer_id: False,
+        }
+
+
 def test_credits_are_shown_as_measured_and_claimed_and_others_are_told_what_was_measured(
     parts: SimpleNamespace, database: Database
 ) -> None:

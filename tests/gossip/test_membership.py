@@ -98,14 +98,39 @@ def test_in_a_larger_swarm_there_are_longer_pauses_between_two_reads_because_the
     assert 4 * 0.75 / 1.25 <= many / few <= 4 * 1.25 / 0.75
 
 
-def test_names_beyond_any_size_that_the_swarm_can_have_do_not_lengthen_the_pause():
-    pauses = {}
-    for brought in (SIZE_ERROR * 20, 400):
-        members = membership()
-        members.keys(START)
-        members.answered(statuses(range(1, 1 + brought)), START, swarm_size=20)
-        pauses[brought] = members.read_timer.at - START
-    assert len(set(pauses.values())) == 1
+def test_names_beyond_any_size_that_the_swarm_can_have_change_neither_the_pause_nor_the_reads():
+    for size in (3, 20):
+        paces = set()
+        for brought in (SIZE_ERROR * 20, 400):
+            members = membership()
+            now = START
+            members.keys(now)
+            members.answered(statuses(range(1, 1 + brought)), now, size)
+            now = members.read_timer.at
+            paces.add((now, len(members.keys(now))))
+        assert len(paces) == 1
+
+
+def test_a_crowd_of_names_does_not_keep_a_small_swarm_from_being_read_whole():
+    members, now, crowd = membership(), START, statuses(range(1, 300))
+    seen: set[bytes] = set()
+    while len(seen) < MEMBERSHIP_SHARDS:
+        seen |= set(members.keys(now))
+        members.answered(crowd, now, 3)
+        now = members.read_timer.at
+    assert now - START < 600
+
+
+def test_a_read_that_failed_says_nothing_of_its_shards():
+    members, now = membership(), START
+    for _ in range(2):
+        assert len(members.keys(now)) == LIMITS.membership_keys_max
+        members.failed(now)
+        assert members.read_timer.at == now + LIMITS.membership_interval_s_max
+        now = members.read_timer.at
+    members.keys(now)
+    members.answered([], now)
+    assert members.read_timer.at - now < 2 * LIMITS.membership_interval_s, "it is still starting"
 
 
 def test_a_second_read_soon_after_the_first_does_not_shorten_the_pause_of_the_first():

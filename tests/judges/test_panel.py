@@ -146,16 +146,14 @@ def test_own_answers_wait_for_a_few_of_anothers_and_not_for_the_whole_group():
 
     async def scenario() -> None:
         async with asyncio.TaskGroup() as group:
-            for number in range(3):
-                judging = panel.judge_external(asked(manifest, number), f"p{number}", wrote(*long), None)
-                group.create_task(judging)
+            group.create_task(panel.judge_external(asked(manifest), "theirs", wrote(*long), None))
             await asyncio.sleep(0)
             await panel.judge_own([asked(manifest, 9)], [wrote("7")], [[Score(1.0)]])
             before = next(place for place, pair in enumerate(model.shown) if pair.answer == "7")
-            assert sum(len(pair.answer) for pair in model.shown[:before]) <= 2 * CHARS_AT_ONCE
+            assert 0 < sum(len(pair.answer) for pair in model.shown[:before]) <= CHARS_AT_ONCE
 
     asyncio.run(scenario())
-    assert len(model.shown) == 3 * len(long) + 1
+    assert len(model.shown) == len(long) + 1
     assert panel.cpu_s > 0
 
 

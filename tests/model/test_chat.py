@@ -117,6 +117,23 @@ def test_a_turn_end_that_the_tokenizer_calls_text_is_neither_shown_nor_written_b
     assert chat.completion_spans("5<|end|>6", True, 99) == (*((n, n + 1) for n in range(9)), (9, 9))
 
 
+@pytest.mark.parametrize(
+    "of_an_answer", ["", "{{ raise_exception('no answers') }}"], ids=["left out", "refused"]
+)
+def test_a_conversation_keeps_its_answer_where_the_template_writes_none(of_an_answer):
+    template = (
+        "{% for m in messages %}{% if m['role'] == 'assistant' %}"
+        + of_an_answer
+        + "{% else %}{{ m['content'] }} "
+        "{% endif %}{% endfor %}"
+    )
+    chat = ChatTokenizer(tokenizer_of(template))
+    asked = {"role": "user", "content": "What is 2 + 3?"}
+    told = chat.conversation([asked, {"role": "assistant", "content": "It is 5"}])
+    assert chat.hf.decode(told).endswith("What is 2 + 3? It is 5")
+    assert told[: -len("It is 5")] == chat.prompt([asked])
+
+
 # --- what arrives ------------------------------------------------------------------------------------
 
 

@@ -51,8 +51,10 @@ free, and other peers must find room.
 PLACE_S = 600
 """Seconds that a place lasts unless it is renewed."""
 
-LISTED_S = 5.0
-"""Seconds after which the holder of a new place is among the known connections, listed once a second."""
+LISTED_S = 15.0
+"""Seconds after which the holder of a new place is among the known connections: these are listed once a
+second, or every ten seconds while something else takes long.
+"""
 
 LIMIT = Limit(seconds=600, bytes=16 * 2**20)
 """Per circuit: ten minutes, and 256 of the largest bodies in each direction. The two peers then redial."""

@@ -68,7 +68,7 @@ export function playSection() {
     const verdict = await ask("attempt", { question: question.question, turns: [...turns, written] });
     turns.push(written);
     tries.append(h("li", null, h("pre", null, written), h("p", { class: "verdict" }, verdict.said === null ? words(verdict) : verdict.said)));
-    text.value = "";
+    if (text.value === written) text.value = "";
     if (verdict.said !== null) return;
     attempts.push(turns);
     turns = [];

@@ -25,9 +25,9 @@ export function connect({ onState, onEvents, onLink }) {
   async function ask() {
     try {
       const answer = await fetch("state", { cache: "no-store" });
+      heard();
       if (answer.status === 401) { onLink("needs its token: open the address that swarmd printed"); return; }
       const found = await answer.json();
-      heard();
       if (answer.ok) { state = { ...state, ...found }; onState(state); } else onLink(found.error);
     } catch { /* the watch below says since when nobody answers */ }
   }
