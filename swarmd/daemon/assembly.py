@@ -108,6 +108,7 @@ class Assembly:
             )
             await self._show_examples(tasks, learner, manifest)
             panel = await open_panel(stack, tasks, manifest, config.learning, learner.plan.device, self._warn)
+            await self._keep_continuation(learner, database)
             database.rewind(learner.progress.step)
             # Not entered: its worker starts when the first group from another peer arrives. A peer that
             # trains alone needs none.
@@ -139,6 +140,14 @@ class Assembly:
             self._enter("meeting peers")
             await self._join(network, database, peer.exchange, manifest)
             yield peer
+
+    async def _keep_continuation(self, learner: Learner, database: Database) -> None:
+        """Save what continues from a named checkpoint before the history after it is dropped: after a kill in
+        between, the home resumes from there. A step saved later would seem lost, so the number goes first.
+        """
+        if learner.progress.saved_step < 0:
+            database.facts.set_saved_step(learner.progress.step)
+            await asyncio.get_running_loop().run_in_executor(self._model_thread, learner.save)
 
     def _keep_charter(self, charter: VerifiedCharter | None, manifest: Manifest) -> None:
         """Remember which author's charter governs this swarm."""

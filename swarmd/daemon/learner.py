@@ -109,7 +109,7 @@ def load_learner(
         told += saved_progress.resume(checkpoint, progress, policy, trainer, peer_id)
     progress.origin, progress.origin_place = resumption.origin, resumption.origin_place
     if resumption.named:
-        progress.saved_step = -1  # saves it in this home at once, even at step 0
+        progress.saved_step = -1  # saved in this home before anything else, even at step 0
     return Learner(
         plan=replace(plan, reasons=(*plan.reasons, *policy.reasons)),
         config=policy_config,

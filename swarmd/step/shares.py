@@ -110,10 +110,13 @@ class Shares:
         newcomers = {p: n for p, n in available.items() if p.standing < Standing.KNOWN}
         if not known or not newcomers:
             return [(available, wanted)]
-        even = allot(wanted, available, rng)
-        most = int(wanted * NEWCOMERS_SHARE_MAX + rng.random())  # random rounding, right on average
-        most = max(most, wanted - sum(known.values()))
-        count = min(sum(even[party] for party in newcomers), most)
+        most = wanted * NEWCOMERS_SHARE_MAX
+        if len(newcomers) > NEWCOMERS_SHARE_MAX * len(available):
+            count = int(most + rng.random())  # random rounding, right on average
+        else:
+            even = allot(wanted, available, rng)
+            count = min(sum(even[party] for party in newcomers), math.ceil(most))
+        count = min(max(count, wanted - sum(known.values())), sum(newcomers.values()))
         return [(known, wanted - count), (newcomers, count)]
 
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from protocol import VerifiedCharter, digest_of
+from protocol import PeerId, VerifiedCharter, digest_of
 from swarmd.errors import ConfigError, StorageError
 from swarmd.storage.blobs import BLOB_NAME, BlobStore
 from swarmd.storage.checkpoint_files import CorruptCheckpointError, load_checkpoint
@@ -28,6 +29,7 @@ from swarmd.storage.reconciling import newer, own_record, without_file
 from swarmd.storage.versions import database_version
 
 RECORDS_BYTES_ANY = 2**62
+ENTERED_S = 2.0  # from the records of a step to their entries: one transaction, on the slowest disk
 """No bound: nothing is stored, so nothing is dropped."""
 
 State = Literal["whole", "absent", "kept", "leftover", "damaged", "wrong"]
@@ -204,28 +206,47 @@ def _record(path: Path) -> tuple[State, str]:
 
 
 def _ledger(home: Home) -> Finding:
-    """Check whether ledger and records agree; see `reconciling`."""
+    """Check whether ledger and records agree; see `reconciling`. A daemon enters the records of a step a
+    moment after it wrote them, so only what two looks find is wrong.
+    """
 
-    def state() -> tuple[State, str]:
-        if not home.database_path.stat().st_size:
-            return "absent", ""
+    def look() -> tuple[int, set[bytes], set[bytes]]:
+        """Return the number of entries, the records without one, and the entries without a record."""
         with read_only(home.database_path) as sqlite:
             entered = [digest for digest, _ in sqlite.execute(RECORDS)]
             [(is_trimmed,)] = sqlite.execute(IS_TRIMMED)
         blobs = BlobStore(home.records_path, RECORDS_BYTES_ANY)
         known, own = frozenset(entered), home.key().peer_id
         unknown = newer(blobs.digests(), known.__contains__, is_trimmed=bool(is_trimmed))
-        files = (home.records_path / digest.hex() for digest in unknown)
-        orphans = sum(own_record(path.read_bytes(), own) is not None for path in files)
-        missing = len(without_file(entered, blobs))
+        orphans = {digest for digest in unknown if _is_own(home.records_path / digest.hex(), own)}
+        return len(entered), orphans, set(without_file(entered, blobs))
+
+    def state() -> tuple[State, str]:
+        if not home.database_path.stat().st_size:
+            return "absent", ""
+        count, orphans, missing = look()
         if orphans or missing:
-            return "damaged", f"{orphans} records without an entry, {missing} entries without a record"
-        return "whole", f"{len(entered)} entries of records"
+            time.sleep(ENTERED_S)
+            count, *again = look()
+            orphans, missing = orphans & again[0], missing & again[1]
+        if orphans or missing:
+            return (
+                "damaged",
+                f"{len(orphans)} records without an entry, {len(missing)} entries without a record",
+            )
+        return "whole", f"{count} entries of records"
 
     try:
         return _finding("ledger", home.database_path, state)
     except sqlite3.DatabaseError as error:
         return Finding("ledger", "absent", f"not checked: {error}", home.database_path)
+
+
+def _is_own(path: Path, own: PeerId) -> bool:
+    try:
+        return own_record(path.read_bytes(), own) is not None
+    except FileNotFoundError:  # the daemon has just dropped it
+        return False
 
 
 def _aside(home: Home) -> Iterator[Finding]:

@@ -7,14 +7,16 @@ power cut loses at most the latest ones, and neither corrupts the file.
 
 from __future__ import annotations
 
+import os
 import shutil
 import sqlite3
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from swarmd.errors import DiskFullError, StorageError
+from swarmd.errors import NO_SPACE, DiskFullError, StorageError
 from swarmd.storage.read_only import uri_of
 
 BUSY_TIMEOUT_S = 5.0
@@ -40,6 +42,9 @@ _AS_WHEN_FULL = (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN)
 SPACE_BYTES_MIN = 2**20
 """With less space than this, a lack of space is assumed to be the cause; opening alone needs 32 KiB."""
 
+PROBE_BYTES = 32 * 1024
+"""Bytes written to see whether the user's quota is full, which only a write shows: what opening needs."""
+
 Row = tuple[Any, ...]
 
 
@@ -52,6 +57,20 @@ _KINDS: dict[int, type[StorageError]] = {
     sqlite3.SQLITE_CORRUPT: CorruptDatabaseError,
     sqlite3.SQLITE_NOTADB: CorruptDatabaseError,
 }
+
+
+def is_full(directory: Path) -> bool:
+    """Whether the disk or the user's quota has no room for a database. Writes, and leaves nothing."""
+    if shutil.disk_usage(directory).free < SPACE_BYTES_MIN:
+        return True
+    try:
+        with tempfile.TemporaryFile(dir=directory) as probe:
+            probe.write(bytes(PROBE_BYTES))
+            probe.flush()
+            os.fsync(probe.fileno())
+    except OSError as error:
+        return error.errno in NO_SPACE
+    return False
 
 
 class Connection:
@@ -114,7 +133,7 @@ class Connection:
             code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the low byte is the primary code
             if code not in _REMEDIES:
                 raise
-            if code in _AS_WHEN_FULL and shutil.disk_usage(self._path.parent).free < SPACE_BYTES_MIN:
+            if code in _AS_WHEN_FULL and is_full(self._path.parent):
                 code = sqlite3.SQLITE_FULL
             kind = _KINDS.get(code, StorageError)
             raise kind(f"the database {self._path} failed ({error}): {_REMEDIES[code]}") from error

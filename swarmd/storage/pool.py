@@ -133,8 +133,15 @@ class Pool:
         )
 
     def clear(self) -> int:
-        """Drop all unused groups, because the swarm's rules changed. Return how many."""
-        return self._connection.changed("DELETE FROM pool WHERE used_step IS NULL")
+        """Drop all groups, because the swarm's rules changed. Return how many were unused.
+
+        Used ones must not come back after a rewind, and rounds of the old rules may be higher than all that
+        follow.
+        """
+        with self._connection.transaction():
+            unused = self._connection.changed("DELETE FROM pool WHERE used_step IS NULL")
+            self._connection.execute("DELETE FROM pool")
+        return unused
 
     def release_after(self, step: int) -> int:
         """Make groups used after `step` candidates again. Return how many."""

@@ -75,6 +75,22 @@ def test_a_look_sees_what_a_running_daemon_has_just_written(swarmd, home: Home) 
     assert "3 entries of records" in done.out
 
 
+def test_records_that_a_running_daemon_enters_a_moment_later_are_not_wrong(
+    swarmd, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = sign_record(home.key(), make_record(MANIFEST, 3, START))
+    digest = BlobStore(home.records_path, 2**20).put(record)
+
+    def enter(_seconds: float) -> None:
+        with Database(home.database_path) as database:
+            database.ledger.published(digest, 1, 1, now=START)
+
+    monkeypatch.setattr("swarmd.storage.checking.time.sleep", enter)
+    done = swarmd("check", "--home", home.path)
+    assert done.code == 0, done.out
+    assert "3 entries of records" in done.out
+
+
 def test_what_is_damaged_is_named_and_nothing_is_changed(swarmd, home: Home) -> None:
     flip(home.checkpoints_path / "00000002-step-2" / "state.json")
     record = next(home.records_path.iterdir())

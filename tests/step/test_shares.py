@@ -10,10 +10,10 @@ import pytest
 
 from protocol import PeerId
 from swarmd.gossip import Acquaintance, GossipLimits
-from swarmd.gossip.contacts import Contacts
+from swarmd.gossip.contacts import Contacts, Party
 from swarmd.groups import ScoredGroup
 from swarmd.learning import DrawContext, GroupSampler, ScoredSampler, UniformSampler
-from swarmd.network.interface import Way
+from swarmd.network.interface import Standing, Way
 from swarmd.step.shares import Shares
 from tests.daemon.fakes import external_group
 from tests.gossip.making import START, key
@@ -164,6 +164,26 @@ def test_a_known_peer_keeps_half_against_newcomers_from_any_number_of_addresses(
     steps.run(60, each)
     assert 0.45 <= steps.share([HONEST]) <= 0.6
     assert steps.short == 0
+
+
+@pytest.mark.parametrize("wanted", [1, 2, 3, 5, 8])
+@pytest.mark.parametrize(("known", "new", "expected"), [(1, 1, 1 / 2), (2, 1, 1 / 3), (1, 4, 1 / 2)])
+def test_newcomers_get_an_even_share_up_to_half_however_many_groups_are_drawn(
+    wanted: int, known: int, new: int, expected: float
+):
+    standings = {PeerId(f"known {n}"): Standing.KNOWN for n in range(known)}
+    standings |= {PeerId(f"new {n}"): Standing.MET for n in range(new)}
+    shares = Shares(lambda peer: Party(peer, standings[peer]), lambda: True, lambda: START)
+    offers = [
+        external_group(number, publisher=peer)
+        for number, peer in enumerate(peer for peer in standings for _ in range(10))
+    ]
+    rng, drawn = random.Random(1), Counter[Standing]()
+    for _ in range(1_000):
+        found = shares.draw(offers, wanted, UniformSampler(), rng, CONTEXT)
+        drawn.update(standings[PeerId(each.publisher)] for each in found)
+    assert drawn.total() == 1_000 * wanted
+    assert drawn[Standing.MET] / drawn.total() == pytest.approx(expected, abs=0.05)
 
 
 @samplers

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sqlite3
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from protocol import Reason
-from swarmd.errors import StorageError
+from swarmd.errors import StorageError, is_disk_full
 from swarmd.storage import Database
 from swarmd.storage import database as database_module
-from swarmd.storage.connection import WAL_BYTES_KEPT, Connection
+from swarmd.storage.connection import WAL_BYTES_KEPT, Connection, is_full
 from swarmd.storage.database import MIGRATIONS
 
 NOW = 1_800_000_000.0
@@ -208,6 +211,33 @@ def test_a_full_disk_names_the_remedy_and_rolls_back(tmp_path: Path) -> None:
         write()
     assert connection.execute("SELECT x FROM t") == [("before",)]
     connection.close()
+
+
+def test_a_full_quota_is_a_full_disk_although_sqlite_calls_it_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLite knows no quota, and neither does the free space of a file system: only a write shows it."""
+    assert not is_full(tmp_path)
+    broken = sqlite3.OperationalError("disk I/O error")
+    broken.sqlite_errorcode = sqlite3.SQLITE_IOERR
+
+    def fail(*_: object) -> None:
+        raise broken
+
+    connection = Connection(tmp_path / "swarmd.db")
+    monkeypatch.setattr(connection, "_sqlite", SimpleNamespace(execute=fail, close=connection.close))
+    with pytest.raises(StorageError, match="reports errors or is full") as raised:
+        connection.execute("SELECT 1")
+    assert not is_disk_full(raised.value)
+
+    def no_room(_descriptor: int) -> None:
+        raise OSError(errno.EDQUOT, os.strerror(errno.EDQUOT))
+
+    monkeypatch.setattr(os, "fsync", no_room)
+    with pytest.raises(StorageError, match="free some space") as raised:
+        connection.execute("SELECT 1")
+    assert is_disk_full(raised.value)
+    assert [path.name for path in tmp_path.iterdir() if not path.name.startswith("swarmd.db")] == []
 
 
 def test_a_disk_that_refuses_is_a_storage_error(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from protocol import Charter, Manifest, VerifiedCharter, sign_charter, verify_ch
 from swarmd.errors import ConfigError
 from swarmd.storage import Database, Home
 from swarmd.storage.moving import move_home
+from tests.daemon.fakes import external_group
 from tests.finding.making import AUTHOR, NOW
 from tests.gossip.making import make_manifest
 
@@ -52,6 +53,19 @@ def test_steps_ledger_and_known_peers_stay(home: Home):
         assert database.steps.last() == 1
         assert database.ledger.counts().published == 1
         assert [peer.peer_id for peer in database.peers.known()] == [AUTHOR.peer_id]
+
+
+def test_no_group_of_the_old_rules_stays_whether_it_was_used_or_not(home: Home):
+    with Database(home.database_path) as database:
+        used, unused = (external_group(n, publisher=AUTHOR.peer_id) for n in (1, 2))
+        for group in (used, unused):
+            database.pool.add(group, now=1.0)
+        assert used.digest is not None
+        database.pool.mark_used([used.digest], 1, now=1.0)
+    assert move_home(home, NEW, charter(NEW, 2)) == 1, "as many as waited"
+    with Database(home.database_path) as database:
+        assert database.pool.newest(10) == []
+        assert database.pool.release_after(0) == 0, "a rewind brings none back"
 
 
 def test_news_of_a_still_newer_version_stays(home: Home):
