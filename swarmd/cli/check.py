@@ -72,9 +72,9 @@ def _look(home: Home, *, repair: bool) -> tuple[list[Finding], list[str]]:
     from swarmd.storage.checking import look
     from swarmd.storage.mending import mend
 
-    findings = [*look(home), _settings(home)]
+    findings = [*look(home, is_locked=repair), _settings(home)]
     done = mend(home, findings, now=time.time()) if repair else []
-    return ([*look(home), _settings(home)] if done else findings), done
+    return ([*look(home, is_locked=repair), _settings(home)] if done else findings), done
 
 
 def _settings(home: Home) -> Finding:

@@ -74,7 +74,7 @@ def install(
     """
     from swarmd.cli.foresight import foresee, foresee_devices
     from swarmd.cli.init import open_home
-    from swarmd.config.loading import as_written, load_with_origins
+    from swarmd.config.loading import as_written, is_setting, load_with_origins
     from swarmd.config.memory_limit import memory_limit_bytes
     from swarmd.names import named
     from swarmd.service import Wish, choose_manager
@@ -104,9 +104,7 @@ def install(
         memory_max=memory_max,
         writable=list(_writable(config.network.address_file, places)),
         environment={
-            name: value
-            for name, value in sorted(os.environ.items())
-            if name in PASSED_ON or name.startswith("SWARMD_")
+            name: value for name, value in sorted(os.environ.items()) if name in PASSED_ON or is_setting(name)
         }
         | {name: str(place) for name, place in (places | _places(READ)).items()},
     )

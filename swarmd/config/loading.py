@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import reduce
@@ -183,11 +184,15 @@ def _read_parts(values: Tree) -> None:
     for name, text in os.environ.items():
         *key, part = name.upper().removeprefix(ENV_PREFIX).lower().split(ENV_DELIMITER)
         setting = SETTINGS.get(".".join(key))
-        if name.upper().startswith(ENV_PREFIX) and text and setting is not None and setting.has_parts:
-            section, _, whole = setting.key.rpartition(".")
-            parts = of_section.get(whole) if isinstance(of_section := values.get(section), dict) else None
-            if isinstance(parts, dict):
-                parts[part] = plain_value(text)
+        if not (is_setting(name) and text and setting is not None and setting.has_parts):
+            continue
+        with suppress(KeyError, TypeError):
+            reduce(getitem, key, values)[part] = plain_value(text)
+
+
+def is_setting(variable: str) -> bool:
+    """Whether a variable of the environment is meant for swarmd, which reads them in upper and lower case."""
+    return variable.upper().startswith(ENV_PREFIX)
 
 
 def _require_hub_variables() -> None:
@@ -213,9 +218,9 @@ def _refuse_unknown_variable(name: str) -> None:
     """Raise ConfigError for a misspelt setting. Other variables are ignored: Kubernetes sets some of
     its own.
     """
-    if not name.startswith(ENV_PREFIX):
+    if not is_setting(name):
         return
-    key = name.removeprefix(ENV_PREFIX).lower().split(ENV_DELIMITER)
+    key = name.upper().removeprefix(ENV_PREFIX).lower().split(ENV_DELIMITER)
     close = get_close_matches(key[0], Config.model_fields, n=1, cutoff=CLOSE_ENOUGH)
     if key[0] not in Config.model_fields and (len(key) > 1 or close):
         hint = (

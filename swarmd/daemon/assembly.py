@@ -143,11 +143,14 @@ class Assembly:
 
     async def _keep_continuation(self, learner: Learner, database: Database) -> None:
         """Save what continues from a named checkpoint before the history after it is dropped: after a kill in
-        between, the home resumes from there. A step saved later would seem lost, so the number goes first.
+        between, the home resumes from there.
         """
+        step, facts = learner.progress.step, database.facts
         if learner.progress.saved_step < 0:
-            database.facts.set_saved_step(learner.progress.step)
+            if (facts.saved_step or 0) > step:  # after a kill, a later step would seem lost
+                facts.set_saved_step(step)
             await asyncio.get_running_loop().run_in_executor(self._model_thread, learner.save)
+            facts.set_saved_step(step)
 
     def _keep_charter(self, charter: VerifiedCharter | None, manifest: Manifest) -> None:
         """Remember which author's charter governs this swarm."""

@@ -179,7 +179,7 @@ class Gossip:
             case AnnouncementHeld(envelope):
                 self._finding.held(envelope, now)
             case StatusesRead(failed=True):
-                self._membership.failed(now)
+                self._membership.failed(now, self._contacts.size(now))
             case StatusesRead(envelopes):
                 statuses = self._status_intake.read(envelopes, now)
                 for verified in statuses:

@@ -112,10 +112,10 @@ class Membership:
         self.expire(now)
         return [command for command in remembered if command is not None]
 
-    def failed(self, now: float) -> None:
+    def failed(self, now: float, swarm_size: int = 1) -> None:
         """The pending read failed, which says nothing of its shards."""
         self._asked = ()
-        self.read_timer.pause(now, self._limits.membership_interval_s_max)
+        self._pause(0, now, swarm_size)
 
     def _believable(self, swarm_size: int) -> int:
         """The most statuses that count for the pace. Without contacts, nothing is known of the size."""

@@ -16,7 +16,7 @@ def signal_tree(pid: int, number: signal.Signals) -> bool:
 
     try:
         os.killpg(pid, number)
-    except ProcessLookupError:
+    except (ProcessLookupError, PermissionError):  # macOS refuses where only a zombie is left
         return False
     with suppress(psutil.Error):
         for child in psutil.Process(pid).children(recursive=True):

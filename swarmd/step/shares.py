@@ -25,6 +25,8 @@ if TYPE_CHECKING:  # an observer draws no shares and need not load the models' l
 
 FINALISTS = 1.5  # per group drawn: gives the sampler a choice, and bounds what it can prefer
 
+FINE = 100  # parts of a group, to find the even share of a draw as a fraction
+
 Offers = Mapping[PeerId, Sequence[ScoredGroup]]
 """The groups of each peer of one party."""
 
@@ -110,12 +112,9 @@ class Shares:
         newcomers = {p: n for p, n in available.items() if p.standing < Standing.KNOWN}
         if not known or not newcomers:
             return [(available, wanted)]
-        most = wanted * NEWCOMERS_SHARE_MAX
-        if len(newcomers) > NEWCOMERS_SHARE_MAX * len(available):
-            count = int(most + rng.random())  # random rounding, right on average
-        else:
-            even = allot(wanted, available, rng)
-            count = min(sum(even[party] for party in newcomers), math.ceil(most))
+        even = allot(wanted * FINE, {party: n * FINE for party, n in available.items()}, rng)
+        share = min(sum(even[party] for party in newcomers) / FINE, wanted * NEWCOMERS_SHARE_MAX)
+        count = int(share + rng.random())  # random rounding, right on average
         count = min(max(count, wanted - sum(known.values())), sum(newcomers.values()))
         return [(known, wanted - count), (newcomers, count)]
 

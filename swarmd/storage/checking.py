@@ -29,8 +29,10 @@ from swarmd.storage.reconciling import newer, own_record, without_file
 from swarmd.storage.versions import database_version
 
 RECORDS_BYTES_ANY = 2**62
-ENTERED_S = 2.0  # from the records of a step to their entries: one transaction, on the slowest disk
 """No bound: nothing is stored, so nothing is dropped."""
+
+ENTERED_S = 2.0
+"""Seconds from the records of a step to their entries: one transaction, on the slowest disk."""
 
 State = Literal["whole", "absent", "kept", "leftover", "damaged", "wrong"]
 """`kept`: set aside earlier. `leftover`: of an interrupted write; the next write replaces it. `damaged`:
@@ -54,8 +56,10 @@ class Finding:
         return self.state in ("damaged", "wrong")
 
 
-def look(home: Home) -> Iterator[Finding]:
-    """Inspect all parts in turn. Blocks for as long as it takes to read them."""
+def look(
+    home: Home, *, is_locked: bool = False, sleep: Callable[[float], None] = time.sleep
+) -> Iterator[Finding]:
+    """Inspect all parts in turn. Blocks for as long as it takes to read them. `is_locked`: no daemon runs."""
     yield from _directory(home)
     yield _key(home)
     yield _manifest(home)
@@ -67,7 +71,7 @@ def look(home: Home) -> Iterator[Finding]:
     yield _database(home.database_path)
     yield from _checkpoints(home)
     yield from _records(home)
-    yield _ledger(home)
+    yield _ledger(home, None if is_locked else sleep)
     yield from _aside(home)
 
 
@@ -205,9 +209,9 @@ def _record(path: Path) -> tuple[State, str]:
     return "whole", ""
 
 
-def _ledger(home: Home) -> Finding:
+def _ledger(home: Home, sleep: Callable[[float], None] | None) -> Finding:
     """Check whether ledger and records agree; see `reconciling`. A daemon enters the records of a step a
-    moment after it wrote them, so only what two looks find is wrong.
+    moment after it wrote them, so only what two looks find is wrong. `sleep`: None if no daemon runs.
     """
 
     def look() -> tuple[int, set[bytes], set[bytes]]:
@@ -225,8 +229,8 @@ def _ledger(home: Home) -> Finding:
         if not home.database_path.stat().st_size:
             return "absent", ""
         count, orphans, missing = look()
-        if orphans or missing:
-            time.sleep(ENTERED_S)
+        if sleep is not None and (orphans or missing):
+            sleep(ENTERED_S)
             count, *again = look()
             orphans, missing = orphans & again[0], missing & again[1]
         if orphans or missing:

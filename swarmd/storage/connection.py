@@ -61,9 +61,9 @@ _KINDS: dict[int, type[StorageError]] = {
 
 def is_full(directory: Path) -> bool:
     """Whether the disk or the user's quota has no room for a database. Writes, and leaves nothing."""
-    if shutil.disk_usage(directory).free < SPACE_BYTES_MIN:
-        return True
     try:
+        if shutil.disk_usage(directory).free < SPACE_BYTES_MIN:
+            return True
         with tempfile.TemporaryFile(dir=directory) as probe:
             probe.write(bytes(PROBE_BYTES))
             probe.flush()

@@ -79,7 +79,7 @@ def observer(directory: Path, http: str) -> Member:
         "observe.log_format": "json",
     }
     home = Home(directory / OBSERVER)
-    environment = {name: value for name, value in _environment(1).items() if name not in OF_THE_PAGE}
+    environment = {name: value for name, value in _environment(1).items() if name.upper() not in OF_THE_PAGE}
     return Member(Device(OBSERVER, "cpu"), home, settings, environment)
 
 
@@ -101,7 +101,7 @@ def _environment(share: int) -> dict[str, str]:
     unset.
     """
     mine = {} if THREADS_VARIABLE in os.environ else {THREADS_VARIABLE: str(share)}
-    emptied = dict.fromkeys((name for name in os.environ if name.startswith(PER_PEER)), "")
+    emptied = dict.fromkeys((name for name in os.environ if name.upper().startswith(PER_PEER)), "")
     return {"TOKENIZERS_PARALLELISM": "false", **mine, **emptied}
 
 

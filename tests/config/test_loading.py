@@ -366,6 +366,14 @@ def test_a_part_beside_a_value_that_has_no_parts_is_refused_in_one_line(
         load_config(tmp_path, {})
 
 
+def test_a_misspelt_variable_in_lower_case_is_refused_too(tmp_path, monkeypatch):
+    monkeypatch.setenv("swarmd_learning__local", "3")
+    assert load_config(tmp_path, {}).learning.local == 3
+    monkeypatch.setenv("swarmd_lerning__local", "3")
+    with pytest.raises(ConfigError, match="did you mean SWARMD_LEARNING__LOCAL"):
+        load_config(tmp_path, {})
+
+
 def test_a_setting_with_parts_may_be_set_by_a_variable_for_each(tmp_path, monkeypatch):
     monkeypatch.setenv("SWARMD_POLICY__TEMPLATE_ARGS__VOICE", "calm")
     assert load_config(tmp_path, {}).policy.template_args == {"voice": "calm"}

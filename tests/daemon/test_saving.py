@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 
 from swarmd.config import StorageConfig
+from swarmd.daemon.assembly import Assembly
 from swarmd.daemon.saving import BYTES_A_DAY, DAY_S, SAVE_S_MAX, SAVE_S_MIN, SaveSchedule
+from swarmd.errors import DiskFullError
+from swarmd.storage import Database
 
 
 class Watch:
@@ -78,3 +85,46 @@ def test_the_operator_s_minutes_count_beside_steps(watch: Watch) -> None:
     schedule.saved(1, 0.0)
     assert schedule.due(1_000, 2)
     assert not schedule.due(1_001, 1_000)
+
+
+class Continuing:
+    """A learner that continues from a checkpoint named with --from."""
+
+    def __init__(self, database: Database, step: int, *, fails: bool = False) -> None:
+        self.progress = SimpleNamespace(step=step, saved_step=-1)
+        self.database, self.fails = database, fails
+        self.known_at_save: int | None = None
+
+    def save(self) -> int:
+        self.known_at_save = self.database.facts.saved_step
+        if self.fails:
+            raise DiskFullError("the disk is full")
+        self.progress.saved_step = self.progress.step
+        return 1
+
+
+async def keep(database: Database, learner: Continuing) -> None:
+    assembly: Any = SimpleNamespace(_model_thread=None)
+    await Assembly._keep_continuation(assembly, learner, database)  # type: ignore[arg-type]
+
+
+async def test_what_continues_from_a_named_checkpoint_is_saved_and_known_before_the_history_goes(
+    tmp_path: Path,
+) -> None:
+    with Database(tmp_path / "swarmd.db") as database:
+        database.facts.set_saved_step(353)
+        learner = Continuing(database, 1)
+        await keep(database, learner)
+        assert learner.known_at_save == 1, "after a kill, no later step seems lost"
+        assert database.facts.saved_step == learner.progress.saved_step == 1
+        again = Continuing(database, 7)
+        again.progress.saved_step = 7
+        await keep(database, again)
+        assert again.known_at_save is None, "it continues from its own"
+
+
+async def test_a_new_home_whose_first_save_fails_does_not_seem_to_have_trained(tmp_path: Path) -> None:
+    with Database(tmp_path / "swarmd.db") as database:
+        with pytest.raises(DiskFullError):
+            await keep(database, Continuing(database, 4, fails=True))
+        assert database.facts.saved_step is None

@@ -186,6 +186,25 @@ def test_newcomers_get_an_even_share_up_to_half_however_many_groups_are_drawn(
     assert drawn[Standing.MET] / drawn.total() == pytest.approx(expected, abs=0.05)
 
 
+@pytest.mark.parametrize("late", [0, 4, 6])
+@pytest.mark.parametrize("wanted", [3, 4])
+def test_parties_on_trial_do_not_raise_the_share_of_other_newcomers(wanted: int, late: int):
+    parties = {PeerId(f"known {n}"): Party(f"k{n}", Standing.KNOWN) for n in range(4)}
+    parties[PeerId("met")] = Party("met", Standing.MET)
+    parties |= {PeerId(f"late {n}"): Party(f"l{n}", Standing.MET, on_trial=True) for n in range(late)}
+    shares = Shares(parties.__getitem__, lambda: True, lambda: START)
+    offers = [
+        external_group(number, publisher=peer)
+        for number, peer in enumerate(peer for peer in parties for _ in range(10))
+    ]
+    rng, drawn = random.Random(1), Counter[str]()
+    for _ in range(500):
+        found = shares.draw(offers, wanted, UniformSampler(), rng, CONTEXT)
+        drawn.update(parties[PeerId(each.publisher)].name for each in found)
+    assert drawn["met"] / drawn.total() <= 0.23
+    assert sum(drawn[f"k{n}"] for n in range(4)) / drawn.total() >= 0.6
+
+
 @samplers
 def test_patience_makes_all_that_were_never_met_one_party_and_no_more(sampler: GroupSampler):
     steps = Steps(sampler)

@@ -196,6 +196,11 @@ def test_a_path_that_is_not_a_file_is_a_storage_error(tmp_path: Path) -> None:
         Database(tmp_path / "swarmd.db")
 
 
+def test_a_home_that_is_no_longer_there_is_a_storage_error(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match="cannot be opened"):
+        Connection(tmp_path / "gone" / "swarmd.db")
+
+
 def test_a_full_disk_names_the_remedy_and_rolls_back(tmp_path: Path) -> None:
     connection = Connection(tmp_path / "swarmd.db")
     connection.execute("CREATE TABLE t (x)")

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
 
-from swarmd.config.loading import ENV_PREFIX
+from swarmd.config.loading import is_setting
 from swarmd.errors import SwarmdError
 from swarmd.fleet import Device, Fleet, Member, under_parent
 from swarmd.storage import Home
@@ -110,7 +110,7 @@ class _LocalSwarm:
         """Without this process's variables: the home has all settings."""
         share = max(1, (os.cpu_count() or 1) // len(self.daemons))  # otherwise each would take all cores
         threads = {} if THREADS_VARIABLE in os.environ else {THREADS_VARIABLE: str(share)}
-        unset = dict.fromkeys(variable for variable in os.environ if variable.startswith(ENV_PREFIX))
+        unset = dict.fromkeys(filter(is_setting, os.environ))
         return Member(Device(name, "cpu"), self.daemons[name].home, {}, {**threads, **unset})
 
     def _command(self, member: Member, _way_in: Sequence[str]) -> list[str]:
