@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -103,8 +105,20 @@ class Continuing:
         return 1
 
 
+class Here(Executor):
+    """Runs everything in the caller's thread, where the database is."""
+
+    def submit(self, call: Callable[..., Any], /, *args: Any, **named: Any) -> Future[Any]:
+        done: Future[Any] = Future()
+        try:
+            done.set_result(call(*args, **named))
+        except DiskFullError as error:
+            done.set_exception(error)
+        return done
+
+
 async def keep(database: Database, learner: Continuing) -> None:
-    assembly: Any = SimpleNamespace(_model_thread=None)
+    assembly: Any = SimpleNamespace(_model_thread=Here())
     await Assembly._keep_continuation(assembly, learner, database)  # type: ignore[arg-type]
 
 
