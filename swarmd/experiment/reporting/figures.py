@@ -108,6 +108,8 @@ COSTS: Mapping[str, tuple[str, str, Callable[[RunResults], Array]]] = {
 def figures(results: Results) -> list[Figure]:
     """Return all figures that `results` has values for, the most important first."""
     runs = {arm.label: found for arm in results.config.configurations if (found := results.of(arm.label))}
+    if not runs:  # only the sweep is finished
+        return []
     made = _Maker(runs, max(1, results.config.rounds // WINDOWS))
     drawn = [made.smoothed("reward_own"), made.held_out()]
     if results.config.specialities:

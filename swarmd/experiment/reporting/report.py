@@ -18,7 +18,7 @@ from swarmd.experiment.reporting.page import to_page
 from swarmd.experiment.reporting.plots import draw_figures
 from swarmd.experiment.reporting.repeating import repeating
 from swarmd.experiment.reporting.results import read_results
-from swarmd.experiment.reporting.sections import answers, details
+from swarmd.experiment.reporting.sections import answers, details, learning_rates
 from swarmd.experiment.reporting.tables import make_tables
 from swarmd.storage.durable import disk_error
 
@@ -56,11 +56,12 @@ def write_report(folder: Path, *, with_plots: bool = True) -> list[Path]:
 
 def to_markdown(tables: Table, curves: Sequence[Figure]) -> str:
     """Return report.md; `curves` are the figures that were drawn."""
+    is_swept_only = not tables["configurations"]
     parts = (
         _beginning(tables),
-        answers(tables),
+        () if is_swept_only else answers(tables),
         _pictures(curves),
-        details(tables),
+        learning_rates(tables) if is_swept_only else details(tables),
         _repeating(tables["repeating"]),
     )
     return "\n\n".join(chain(*parts)) + "\n"
@@ -71,7 +72,9 @@ def _beginning(tables: Table) -> Iterator[str]:
     rows = tables["configurations"]
     runs, nodes = sum(len(row["seeds"]) for row in rows), _counted(tables["nodes"], "node")
     yield (
-        f"{_counted(runs, 'run')} of {_counted(len(rows), 'configuration')}, of {nodes} each. Means over "
+        "Only runs of the sweep are finished."
+        if not rows
+        else f"{_counted(runs, 'run')} of {_counted(len(rows), 'configuration')}, of {nodes} each. Means over "
         "seeds with 95% bootstrap intervals; comparisons are paired by seed. With fewer than five seeds the "
         "intervals are too narrow."
     )

@@ -78,9 +78,14 @@ def details(tables: Table) -> Iterator[str]:
             yield from ("## The same on own questions", _asked(rows), ASKED)
     yield from ("## Stability", _stability(rows), STABILITY)
     yield from ("## Held-out success by task, at the end", _tasks(rows))
+    yield from learning_rates(tables)
+    yield from ("## What the columns of the results are", _meanings(tables["measures"]))
+
+
+def learning_rates(tables: Table) -> Iterator[str]:
+    """The sweep, if there is one."""
     if tables["sweep"]:
         yield from ("## Learning rates tried, on other seeds", _sweep(tables["sweep"]))
-    yield from ("## What the columns of the results are", _meanings(tables["measures"]))
 
 
 AT_EQUAL = {"rounds": "rounds", "tokens": "tokens", "time": "time", "cpu": "CPU"}

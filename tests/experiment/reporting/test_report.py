@@ -238,6 +238,18 @@ def test_a_folder_without_finished_runs_says_so(tmp_path) -> None:
         write_report(tmp_path / "begun")
 
 
+def test_while_only_the_sweep_is_finished_the_report_has_its_rates_and_no_empty_tables(tmp_path) -> None:
+    write_results(tmp_path, finished=False)
+    write_lines(tmp_path, "sweep", run_lines(0, SWEEP, 0.25, 100, None, rate=1e-4, sweep=True))
+    write_report(tmp_path)
+    text = (tmp_path / "report.md").read_text()
+    assert "Only runs of the sweep are finished." in text
+    assert [line for line in text.splitlines() if line.startswith("## ")] == [
+        "## Learning rates tried, on other seeds",
+        "## How to run it again",
+    ]
+
+
 DAMAGED = {"bytes": b"\xff\xfe", "brackets": b"[" * 100_000, "a number": b"1" * 5_000, "a word": b"nonsense"}
 
 
