@@ -71,12 +71,12 @@ def _beginning(tables: Table) -> Iterator[str]:
     yield f"# {escaped(tables['experiment'])}"
     rows = tables["configurations"]
     runs, nodes = sum(len(row["seeds"]) for row in rows), _counted(tables["nodes"], "node")
+    counted = f"{_counted(runs, 'run')} of {_counted(len(rows), 'configuration')}, of {nodes} each"
     yield (
-        "Only runs of the sweep are finished."
-        if not rows
-        else f"{_counted(runs, 'run')} of {_counted(len(rows), 'configuration')}, of {nodes} each. Means over "
-        "seeds with 95% bootstrap intervals; comparisons are paired by seed. With fewer than five seeds the "
-        "intervals are too narrow."
+        f"{counted}. Means over seeds with 95% bootstrap intervals; comparisons are paired by seed. With fewer "
+        "than five seeds the intervals are too narrow."
+        if rows
+        else "Only runs of the sweep are finished."
     )
     if tables["unfinished_runs"]:
         unfinished = _counted(tables["unfinished_runs"], "run")

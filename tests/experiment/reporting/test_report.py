@@ -247,6 +247,7 @@ def test_while_only_the_sweep_is_finished_the_report_has_its_rates_and_no_empty_
     assert [line for line in text.splitlines() if line.startswith("## ")] == [
         "## Learning rates tried, on other seeds",
         "## How to run it again",
+        "## What it ran with",
     ]
 
 
