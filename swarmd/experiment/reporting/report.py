@@ -73,8 +73,8 @@ def _beginning(tables: Table) -> Iterator[str]:
     runs, nodes = sum(len(row["seeds"]) for row in rows), _counted(tables["nodes"], "node")
     counted = f"{_counted(runs, 'run')} of {_counted(len(rows), 'configuration')}, of {nodes} each"
     yield (
-        f"{counted}. Means over seeds with 95% bootstrap intervals; comparisons are paired by seed. With fewer "
-        "than five seeds the intervals are too narrow."
+        f"{counted}. Means over seeds with 95% bootstrap intervals; comparisons are paired by seed. With "
+        "fewer than five seeds the intervals are too narrow."
         if rows
         else "Only runs of the sweep are finished."
     )
