@@ -166,43 +166,39 @@ def test_a_known_peer_keeps_half_against_newcomers_from_any_number_of_addresses(
     assert steps.short == 0
 
 
+def drawn_by_party(parties: Sequence[Party], wanted: int) -> Counter[Party]:
+    """Whose groups 1,000 draws of `wanted` take, if each party is one peer with ten groups."""
+    of = {PeerId(party.name): party for party in parties}
+    shares = Shares(of.__getitem__, lambda: True, lambda: START)
+    peers = [peer for peer in of for _ in range(10)]
+    offers = [external_group(number, publisher=peer) for number, peer in enumerate(peers)]
+    rng = random.Random(1)
+    draws = [shares.draw(offers, wanted, UniformSampler(), rng, CONTEXT) for _ in range(1_000)]
+    return Counter(of[PeerId(group.publisher)] for drawn in draws for group in drawn)
+
+
+KNOWN = [Party(f"known {n}", Standing.KNOWN) for n in range(4)]
+
+
 @pytest.mark.parametrize("wanted", [1, 2, 3, 5, 8])
 @pytest.mark.parametrize(("known", "new", "expected"), [(1, 1, 1 / 2), (2, 1, 1 / 3), (1, 4, 1 / 2)])
 def test_newcomers_get_an_even_share_up_to_half_however_many_groups_are_drawn(
     wanted: int, known: int, new: int, expected: float
 ):
-    standings = {PeerId(f"known {n}"): Standing.KNOWN for n in range(known)}
-    standings |= {PeerId(f"new {n}"): Standing.MET for n in range(new)}
-    shares = Shares(lambda peer: Party(peer, standings[peer]), lambda: True, lambda: START)
-    offers = [
-        external_group(number, publisher=peer)
-        for number, peer in enumerate(peer for peer in standings for _ in range(10))
-    ]
-    rng, drawn = random.Random(1), Counter[Standing]()
-    for _ in range(1_000):
-        found = shares.draw(offers, wanted, UniformSampler(), rng, CONTEXT)
-        drawn.update(standings[PeerId(each.publisher)] for each in found)
+    newcomers = [Party(f"new {n}", Standing.MET) for n in range(new)]
+    drawn = drawn_by_party([*KNOWN[:known], *newcomers], wanted)
     assert drawn.total() == 1_000 * wanted
-    assert drawn[Standing.MET] / drawn.total() == pytest.approx(expected, abs=0.05)
+    assert sum(drawn[party] for party in newcomers) / drawn.total() == pytest.approx(expected, abs=0.05)
 
 
 @pytest.mark.parametrize("late", [0, 4, 6])
 @pytest.mark.parametrize("wanted", [3, 4])
 def test_parties_on_trial_do_not_raise_the_share_of_other_newcomers(wanted: int, late: int):
-    parties = {PeerId(f"known {n}"): Party(f"k{n}", Standing.KNOWN) for n in range(4)}
-    parties[PeerId("met")] = Party("met", Standing.MET)
-    parties |= {PeerId(f"late {n}"): Party(f"l{n}", Standing.MET, on_trial=True) for n in range(late)}
-    shares = Shares(parties.__getitem__, lambda: True, lambda: START)
-    offers = [
-        external_group(number, publisher=peer)
-        for number, peer in enumerate(peer for peer in parties for _ in range(10))
-    ]
-    rng, drawn = random.Random(1), Counter[str]()
-    for _ in range(500):
-        found = shares.draw(offers, wanted, UniformSampler(), rng, CONTEXT)
-        drawn.update(parties[PeerId(each.publisher)].name for each in found)
-    assert drawn["met"] / drawn.total() <= 0.23
-    assert sum(drawn[f"k{n}"] for n in range(4)) / drawn.total() >= 0.6
+    met = Party("met", Standing.MET)
+    on_trial = [Party(f"late {n}", Standing.MET, on_trial=True) for n in range(late)]
+    drawn = drawn_by_party([*KNOWN, met, *on_trial], wanted)
+    assert drawn[met] / drawn.total() <= 0.23
+    assert sum(drawn[party] for party in KNOWN) / drawn.total() >= 0.6
 
 
 @samplers
