@@ -80,9 +80,10 @@ class Searcher:
 
     async def entries(self, keys: Sequence[bytes]) -> list[bytes]:
         """Return the live entries under `keys` from all nodes that answer in time, up to a bound."""
-        found = {int.from_bytes(name): Found() for name in map(dht_id, keys)}
-        for name in map(dht_id, keys):
-            found[int.from_bytes(name)].of_contacts.append(self._shelf.entries(name, self._clock()))
+        found = {
+            int.from_bytes(name): Found([self._shelf.entries(name, self._clock())])
+            for name in map(dht_id, keys)
+        }
 
         def take(question: Question, key: int, answer: Answer) -> None:
             into = found[key].of_contacts if question.contact else found[key].of_others
