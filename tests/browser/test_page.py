@@ -128,6 +128,19 @@ async def test_a_restart_is_survived_and_the_silence_is_told(chromium, tmp_path)
     assert [text for text in watched.wrong if not text.startswith("console")] == []
 
 
+async def test_a_proxy_that_answers_for_a_dead_peer_is_not_taken_for_the_peer(chromium, tmp_path) -> None:
+    async with served(lambda: FULL, tmp_path / "a") as url:
+        watched = await opened(chromium, url)
+        await watched.says("#link", "live")
+        watched.expects_silence = True
+        bad_gateway = {"status": 502, "content_type": "text/html", "body": "<h1>502 Bad Gateway</h1>"}
+        await watched.page.route("**/st*", lambda route: route.fulfill(**bad_gateway))
+    for _ in range(3):
+        async with watched.page.expect_response("**/state"):
+            await watched.page.clock.fast_forward(4_000)
+    await watched.says("#link", "the peer has not answered since")
+
+
 async def test_why_the_peer_has_no_state_is_told(chromium, tmp_path, monkeypatch) -> None:
     monkeypatch.setattr("swarmd.observe.stream.PERIOD_S", 0.1)
     monkeypatch.setattr("swarmd.observe.stream.FRESH_S", 0.0)

@@ -7,10 +7,10 @@ const RETRY_MS = 3000;   // between two attempts to reach a peer that does not a
 export function connect({ onState, onEvents, onLink }) {
   let state = {}, source = null, heardAt = Date.now(), since = null;
 
-  function heard() {
+  function heard(why = null) {
     heardAt = Date.now();
     since = null;
-    onLink(null);
+    onLink(why);
   }
 
   function open() {
@@ -25,10 +25,9 @@ export function connect({ onState, onEvents, onLink }) {
   async function ask() {
     try {
       const answer = await fetch("state", { cache: "no-store" });
-      heard();
-      if (answer.status === 401) { onLink("needs its token: open the address that swarmd printed"); return; }
-      const found = await answer.json();
-      if (answer.ok) { state = { ...state, ...found }; onState(state); } else onLink(found.error);
+      if (answer.status === 401) { heard("needs its token: open the address that swarmd printed"); return; }
+      const found = await answer.json();  // throws on the page with which a proxy answers for a dead peer
+      if (answer.ok) { heard(); state = { ...state, ...found }; onState(state); } else if (typeof found.error === "string") heard(found.error);
     } catch { /* the watch below says since when nobody answers */ }
   }
 
