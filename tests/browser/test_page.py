@@ -211,3 +211,62 @@ async def test_an_observer_shows_the_swarm_and_a_token_opens_its_page(chromium, 
         await watched.says("#members", SEEN)
         assert await watched.page.locator("#learning").is_hidden()
         assert watched.wrong == []
+
+
+async def test_an_update_leaves_the_scroll_position_and_the_focus_where_they_are(
+    chromium, tmp_path, monkeypatch
+) -> None:
+    monkeypatch.setattr("swarmd.observe.stream.PERIOD_S", 0.5)
+    now = {"first": FULL}
+    async with served(lambda: now["first"], tmp_path / "a") as url:
+        watched = await opened(chromium, url, viewport={"width": 390, "height": 844})
+        page = watched.page
+        await page.locator("#learning .as-table summary").first.click()
+        await page.locator("#learning .as-table .scroll").first.focus()
+        await page.evaluate(
+            """() => {
+                document.querySelector("#together .scroll").scrollLeft = 70;
+                document.activeElement.scrollTop = 60;
+            }"""
+        )
+        curve = FULL.learning.reward.model_copy(update={"mean": (0.99,) * 300, "high": (1.0,) * 300})
+        now["first"] = FULL.model_copy(
+            update={
+                "hearing": FULL.hearing.model_copy(update={"peers": FULL.hearing.peers[:3]}),
+                "groups": FULL.groups.model_copy(update={"own": 77_777}),
+                "learning": FULL.learning.model_copy(update={"reward": curve}),
+            }
+        )
+        await watched.says("#together", "77\u202f777 groups made")
+        await watched.says("#learning .as-table td", "0.99")
+        assert await page.evaluate("document.querySelector('#together .scroll').scrollLeft") == 70
+        assert await page.evaluate("document.activeElement.closest('.as-table') !== null")
+        assert await page.evaluate("document.activeElement.scrollTop") == 60
+        await page.locator("#peers .peers tbody td").first.click()
+        now["first"] = FULL.model_copy(update={"peers": FULL.peers[:1]})
+        await watched.says("#peers", "1 here, 0 gone")
+        assert await page.locator("#peers .peers tbody tr").count() == 1, "a click does not freeze the table"
+        assert watched.wrong == []
+
+
+async def test_on_an_observers_page_selected_text_stays(chromium, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("swarmd.observe.stream.PERIOD_S", 0.5)
+    ranked = Ranked(peer_id=IDS[1], groups=80, success=0.61, interval=(0.55, 0.67))
+    now = {"board": (ranked,)}
+
+    def observer() -> StatusSnapshot:
+        return FULL.model_copy(update={"swarm_view": SwarmView(**now, groups_scored=len(now["board"]))})
+
+    async with served(observer, tmp_path / "a") as url:
+        watched = await opened(chromium, url)
+        page = watched.page
+        await watched.says("#board", "0.61")
+        await page.evaluate("getSelection().selectAllChildren(document.querySelector('#board tbody'))")
+        selected = await page.evaluate("getSelection().toString()")
+        now["board"] = (ranked.model_copy(update={"success": 0.62}), ranked)
+        await watched.says("#members .facts div:has-text('scored here') dd", "2")
+        assert await page.evaluate("getSelection().toString()") == selected != ""
+        assert await page.locator("#board tbody tr").count() == 1
+        await page.evaluate("getSelection().removeAllRanges()")
+        await watched.says("#board", "0.62")
+        assert watched.wrong == []

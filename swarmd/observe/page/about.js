@@ -1,4 +1,5 @@
 // How others join, what this peer is, and its settings.
+import { redraw } from "./redraw.js";
 import { bytes, count, duration, empty, facts, h, rate, table } from "./text.js";
 
 export function joinSection() {
@@ -36,14 +37,14 @@ export function aboutSection() {
     asked = pid;
     try {
       const found = await (await fetch("settings", { cache: "no-store" })).json();
-      settings.replaceChildren(plan(found.plan), listed(found.settings ?? {}, found.changed ?? []));
+      redraw(settings, plan(found.plan), listed(found.settings ?? {}, found.changed ?? []));
     } catch { asked = null; }
   }
 
   return { element, show(status) {
     const always = [...reached(status.reach), ["swarm", status.swarm], ["round", count(status.round)], ["sandbox", status.sandbox?.length ? status.sandbox.join("; ") : "all layers"],
       ["version", status.version], ["peer id", status.peer_id]];
-    now.replaceChildren(facts(status.swarm_view ? always : [...always.slice(0, 2), ["model", status.model], ["device", `${status.device}, ${status.dtype}`],
+    redraw(now, facts(status.swarm_view ? always : [...always.slice(0, 2), ["model", status.model], ["device", `${status.device}, ${status.dtype}`],
       ["trained", status.lora ? `LoRA ${status.lora}` : "all weights"], ["tokens per second", rate(status.tokens_per_s)],
       ["written per day", bytes(status.disk?.bytes_a_day)], ["checkpoint every", duration(status.disk?.save_every_s || null)],
       ...machine(status), ...always.slice(2)]));

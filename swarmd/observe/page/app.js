@@ -5,6 +5,7 @@ import { lessons } from "./helping.js";
 import { learningSection } from "./learning.js";
 import { peers } from "./peers.js";
 import { playSection } from "./play.js";
+import { redraw } from "./redraw.js";
 import { rolloutsSection } from "./rollouts.js";
 import { connect } from "./stream.js";
 import { swarmAnswers, swarmSection } from "./swarm.js";
@@ -25,19 +26,12 @@ for (const element of later) element.hidden = true;
 
 const drawn = new Map();
 
-/** Redraw only what changed, and never under the user's selection or focus. */
-function redraw(box, state, render, ...from) {
+/** Render again only if what it shows has changed. */
+function update(box, state, render, ...from) {
   const key = JSON.stringify(from);
-  if (drawn.get(box) === key || isInUse(box)) return;
+  if (drawn.get(box) === key) return;
   drawn.set(box, key);
-  const open = [...box.querySelectorAll("details")].map((details) => details.open);
-  box.replaceChildren(render(state));
-  box.querySelectorAll("details").forEach((details, i) => { details.open = open[i] ?? false; });
-}
-
-function isInUse(box) {
-  const selection = getSelection();
-  return box.contains(document.activeElement) || (!selection.isCollapsed && box.contains(selection.anchorNode));
+  redraw(box, render(state));
 }
 
 /** The lessons without ages, which change constantly. */
@@ -47,10 +41,10 @@ function onState(state) {
   const { status, names } = state;
   document.title = `${status.health && !status.health.ok ? "! " : ""}${plain(names[status.peer_id] ?? "swarmd")} · swarmd`;
   at("title").textContent = plain(status.swarm ?? "swarmd");
-  at("identity").replaceChildren(plain(names[status.peer_id] ?? ""), h("span", { class: "tail" }, " …" + status.peer_id.slice(-6)));
+  redraw(at("identity"), h("span", null, names[status.peer_id]), h("span", { class: "tail" }, " …" + status.peer_id.slice(-6)));
   at("identity").title = plain(status.peer_id);
   const observes = Boolean(status.swarm_view);
-  redraw(top, state, observes ? swarmAnswers : answers, status);
+  update(top, state, observes ? swarmAnswers : answers, status);
   if (!status.health) return;  // still starting: the answers say so
   for (const element of later) if (element !== play.element) element.hidden = false;  // shown only where a person can play
   swarm.element.hidden = !observes;
@@ -59,9 +53,9 @@ function onState(state) {
   if (observes) swarm.show(state);
   else {
     learning.show(status);
-    redraw(togetherBox, state, together, status.groups, status.last_step, status.credit, lessonsKey(status), names);
+    update(togetherBox, state, together, status.groups, status.last_step, status.credit, lessonsKey(status), names);
   }
-  redraw(peersBox, state, peers, status.peers, status.judgement?.ignored, names);
+  update(peersBox, state, peers, status.peers, status.judgement?.ignored, names);
   rollouts.show(state);
   play.show(state);
   join.show(status);

@@ -1,4 +1,5 @@
 // Curves with a band, on uPlot: labels on the curves themselves, a readout under the pointer, and the same as a table.
+import { redraw } from "./redraw.js";
 import { count, h, table } from "./text.js";
 
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue("--" + name).trim();
@@ -15,7 +16,7 @@ const STEPS = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1e3, 2e3, 5e3, 1e4, 2e4, 5e4,
 export function bandChart({ title, unit, format, tone, label, time = false }) {
   const plot = h("div", { class: "plot", role: "img" });
   const readout = h("output", { class: "readout" });
-  const asTable = h("details", { class: "as-table" }, h("summary", null, "As a table"));
+  const rowsBox = h("div"), asTable = h("details", { class: "as-table", ontoggle: () => tabulate() }, h("summary", null, "As a table"), rowsBox);
   const note = h("p", { class: "note" });
   const element = h("figure", { class: "chart" },
     h("figcaption", null, h("h3", null, title), h("p", { class: "dim" }, unit), readout), plot, note, asTable);
@@ -101,10 +102,11 @@ export function bandChart({ title, unit, format, tone, label, time = false }) {
   };
 
   function tabulate() {
+    if (!asTable.open) return;
     const every = Math.ceil(shown.x.length / TABLE_ROWS), end = shown.x.length - 1;
     const rows = [...shown.x.keys()].filter((i) => (end - i) % every === 0).reverse()
       .map((i) => ({ cells: [where(shown.x[i]), format(shown.mean[i]), `${format(shown.low[i])} to ${format(shown.high[i])}`] }));
-    asTable.replaceChildren(asTable.firstChild, table(title, [time ? "time" : "step", label, "band"], rows));
+    redraw(rowsBox, table(title, [time ? "time" : "step", label, "band"], rows));
   }
 }
 

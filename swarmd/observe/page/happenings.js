@@ -1,4 +1,5 @@
 // What happened, newest first.
+import { redraw } from "./redraw.js";
 import { clock, empty, h } from "./text.js";
 
 const KEPT = 256;  // as many as the peer remembers
@@ -14,7 +15,7 @@ export function eventsSection() {
 
   function draw() {
     const shown = kept.filter((event) => all.checked || !QUIET.has(event.name)).slice(0, SHOWN);
-    list.replaceChildren(...(shown.length ? shown.map((event) => h("li", { class: event.level },
+    redraw(list, ...(shown.length ? shown.map((event) => h("li", { class: event.level },
       h("time", { datetime: new Date(1000 * event.at).toISOString() }, clock(event.at)), h("span", null, event.level === "warning" || event.level === "error"
         ? h("b", null, event.level + ": ") : null, event.text))) : [h("li", null, empty("Steps, evaluations, checkpoints and warnings appear here as they happen."))]));
   }

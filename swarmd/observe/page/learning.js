@@ -1,5 +1,6 @@
 // Whether the peer learns: reward over its whole life, held-out success compared with the start, and each task.
 import { bandChart, smoothed } from "./charts.js";
+import { redraw } from "./redraw.js";
 import { count, empty, h, percent, points, range, reward, s } from "./text.js";
 
 const SPARK = { width: 180, height: 60, pad: 4 };
@@ -58,7 +59,7 @@ export function learningSection() {
     if (!names.length) { tasksBox.replaceChildren(); return; }
     const everything = names.flatMap((name) => [...(found.held_out?.tasks?.[name] ?? []), found.tasks?.[name]?.untrained?.success ?? 0, found.tasks?.[name]?.now?.success ?? status.evaluation?.tasks?.[name] ?? 0]);
     const top = Math.max(0.2, ...everything);
-    tasks.replaceChildren(...names.map((name) => task(name, found, status, top)));
+    redraw(tasks, ...names.map((name) => task(name, found, status, top)));
     if (!tasks.isConnected) tasksBox.replaceChildren(h("h3", null, "Task by task"), tasks);
   }
 

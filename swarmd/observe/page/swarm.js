@@ -1,7 +1,8 @@
 // A whole swarm, as an observer that does not train sees it.
 import { bandChart } from "./charts.js";
-import { answer, news } from "./well.js";
+import { redraw } from "./redraw.js";
 import { bytes, count, duration, empty, facts, h, peer as peerName, percent, plural, reward, table } from "./text.js";
+import { answer, news } from "./well.js";
 
 const SHOWN = 50;        // ranked peers
 const GROUPS_MIN = 10;   // with fewer, success says little and the peer is not ranked
@@ -18,10 +19,10 @@ export function swarmSection() {
   return { element, show({ status, names }) {
     const view = status.swarm_view;
     showMembers(view);
-    kinds.replaceChildren(shares("Models", view.models), shares("Devices", view.devices));
-    traffic.replaceChildren(facts([["groups published, claimed", count(view.groups_published_claimed)], ["groups scored here", count(view.groups_scored)],
+    redraw(kinds, shares("Models", view.models), shares("Devices", view.devices));
+    redraw(traffic, facts([["groups published, claimed", count(view.groups_published_claimed)], ["groups scored here", count(view.groups_scored)],
       ["bytes pulled here", bytes(view.bytes_pulled)], ["connections", count(view.connections)]]));
-    board.replaceChildren(ranking(view.board, names));
+    redraw(board, ranking(view.board, names));
   } };
 
   function showMembers(view) {

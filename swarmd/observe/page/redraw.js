@@ -1,0 +1,31 @@
+// Shows new content in place of old: what did not change keeps its focus and its scroll position.
+
+const waiting = new Map();  // box -> its newest content, while text in the box is selected
+
+/** Make `box` hold `fresh`. A box in which the user has selected text is left alone until the selection ends. */
+export function redraw(box, ...fresh) {
+  if (isSelected(box)) { waiting.set(box, fresh); return; }
+  waiting.delete(box);
+  replace(box, fresh);
+}
+
+document.addEventListener("selectionchange", () => { for (const [box, fresh] of [...waiting]) redraw(box, ...fresh); });
+
+function isSelected(box) {
+  const selection = getSelection();
+  return !selection.isCollapsed && box.contains(selection.anchorNode);
+}
+
+function replace(parent, fresh) {
+  const old = [...parent.childNodes];
+  for (const node of old.slice(fresh.length)) node.remove();
+  fresh.forEach((node, i) => (i < old.length ? renew(old[i], node) : parent.append(node)));
+}
+
+/** Replace only the parts of `old` that differ from `fresh`. */
+function renew(old, fresh) {
+  if (old.nodeName === "DETAILS" && fresh.nodeName === "DETAILS") fresh.open = old.open;
+  if (old.isEqualNode(fresh)) return;
+  if (old.cloneNode(false).isEqualNode(fresh.cloneNode(false))) replace(old, [...fresh.childNodes]);
+  else old.replaceWith(fresh);
+}
