@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from protocol import KeyPair
 from swarmd.errors import StorageError
 from swarmd.names import name_of
 from swarmd.observe import (
@@ -269,4 +270,21 @@ async def test_on_an_observers_page_selected_text_stays(chromium, tmp_path, monk
         assert await page.locator("#board tbody tr").count() == 1
         await page.evaluate("getSelection().removeAllRanges()")
         await watched.says("#board", "0.62")
+        assert watched.wrong == []
+
+
+async def test_the_claims_of_one_peer_do_not_displace_those_that_taught_this_one(chromium, tmp_path) -> None:
+    made_up = {KeyPair.from_seed(bytes([100 + n]) * 32).peer_id: 2**31 - 1 for n in range(32)}
+    boasting = FULL.peers[12].model_copy(update={"used_claimed": made_up})
+    state = FULL.model_copy(update={"peers": (*FULL.peers[:12], boasting)})
+    async with served(lambda: state, tmp_path / "a") as url:
+        watched = await opened(chromium, url)
+        matrix = watched.page.locator("#together .matrix")
+        await matrix.wait_for()
+        teachers = await matrix.locator("thead th").all_inner_texts()
+        assert teachers == ["this peer", *(name_of(peer_id) for peer_id in IDS[1:10])]
+        cells = matrix.locator("tbody tr").first.locator("td")
+        assert [await cell.get_attribute("class") for cell in (await cells.all())[:3]] == [
+            "self", "level4", "level3"
+        ]  # fmt: skip
         assert watched.wrong == []

@@ -55,26 +55,20 @@ function refused(by) {
 }
 
 function matrix(status, names) {
-  const found = lessons(status);
-  const weight = new Map();
-  for (const [learner, teachers] of found) {
-    for (const [teacher, n] of teachers) for (const id of [learner, teacher]) weight.set(id, (weight.get(id) ?? 0) + n);
-  }
-  weight.delete(status.peer_id);
-  const ids = [status.peer_id, ...[...weight].sort((a, b) => b[1] - a[1]).map(([id]) => id).slice(0, SHOWN - 1)];
+  const found = lessons(status), others = ranked(found, status.peer_id);
+  const ids = [status.peer_id, ...others.slice(0, SHOWN - 1)];
   const title = h("h3", null, "Who learned from whom");
   if (ids.length === 1) {
     return h("div", null, title, empty("When peers train on each other's groups, this shows who taught whom: a row for each learner, ",
       "a column for each teacher."));
   }
   const learners = ids.filter((id) => found.has(id)), silent = ids.length - learners.length;
-  const top = Math.max(...[...found.values()].flatMap((row) => [...row.values()]), 1);
   const label = (id) => (id === status.peer_id ? "this peer" : names[id] ?? id.slice(-6));
   const cell = (learner, teacher) => {
     const n = found.get(learner)?.get(teacher);
     if (learner === teacher) return h("td", { class: "self" }, "");
     if (!n) return h("td", null, "·");
-    return h("td", { class: "level" + Math.max(1, Math.ceil(4 * Math.sqrt(n / top))), title: `${label(learner)} trained on ${count(n)} groups by ${label(teacher)}` }, compact(n));
+    return h("td", { class: "level" + Math.max(1, Math.ceil(4 * Math.sqrt(n / Math.max(...found.get(learner).values())))), title: `${label(learner)} trained on ${count(n)} groups by ${label(teacher)}` }, compact(n));
   };
   return h("div", null, title,
     h("p", { class: "dim" }, "Groups that the peer of a row trained on, by the peer of a column. The first row is counted here; the others are what the peers say."),
@@ -83,5 +77,17 @@ function matrix(status, names) {
       h("thead", null, h("tr", null, h("td", { class: "corner" }, "learner ↓ teacher →"), ids.map((id) => h("th", { scope: "col" }, h("span", null, label(id)))))),
       h("tbody", null, learners.map((learner) => h("tr", null, h("th", { scope: "row" }, label(learner)), ids.map((teacher) => cell(learner, teacher))))))),
     silent ? h("p", { class: "note" }, `${plural(silent, "peer has", "peers have")} not said whom they learned from.`) : null,
-    weight.size > SHOWN - 1 ? h("p", { class: "note" }, `${plural(weight.size - SHOWN + 1, "peer", "peers")} with fewer groups are not shown.`) : null);
+    others.length > SHOWN - 1 ? h("p", { class: "note" }, `${plural(others.length - SHOWN + 1, "more peer is", "more peers are")} not shown.`) : null);
+}
+
+/** The other peers: first those that taught this one, by what was counted here, then by claims. A learner's claims count as shares, so that big numbers are no louder. */
+function ranked(found, own) {
+  const counted = found.get(own), claimed = new Map();
+  const add = (id, share) => claimed.set(id, (claimed.get(id) ?? 0) + share);
+  for (const [learner, teachers] of found) {
+    const all = [...teachers.values()].reduce((sum, n) => sum + n, 0);
+    if (learner !== own) add(learner, 1);
+    for (const [teacher, n] of teachers) if (teacher !== own) add(teacher, n / Math.max(1, all));
+  }
+  return [...claimed.keys()].sort((a, b) => (counted.get(b) ?? 0) - (counted.get(a) ?? 0) || claimed.get(b) - claimed.get(a));
 }
