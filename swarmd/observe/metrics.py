@@ -130,6 +130,11 @@ def _gauges(status: StatusSnapshot) -> Iterator[Metric]:
         ("swarmd_peers", "Other peers that are present.", sum(not peer.gone for peer in status.peers)),
         ("swarmd_ignored_peers", "Peers that are ignored now.", len(status.judgement.ignored)),
         ("swarmd_trusted_peers", "Peers that the operator trusts.", len(status.judgement.trusted)),
+        (
+            "swarmd_step",
+            "Policy updates since the home was created. A kill loses those after the newest checkpoint.",
+            status.step,
+        ),
         ("swarmd_saved_step", "Step of the newest checkpoint.", status.disk.saved_step),
     )
     for name, text, value in values:
@@ -187,7 +192,6 @@ def _gauge(name: str, text: str, label: str, values: dict[str, float]) -> GaugeM
 
 def _counters(status: StatusSnapshot) -> Iterator[Metric]:
     groups, traffic = status.groups, status.traffic
-    yield _counter("swarmd_steps", "Policy updates since the home was created.", status.step)
     yield _counter(
         "swarmd_generated_tokens", "Tokens generated since the daemon started.", status.tokens_generated
     )

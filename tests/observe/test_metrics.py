@@ -79,6 +79,16 @@ def test_loss_rewards_entropy_memory_and_traffic_are_there() -> None:
     assert found["swarmd_generated_tokens_total", ()] == 5_000
 
 
+def test_a_step_that_a_kill_takes_back_lowers_no_counter() -> None:
+    def counters(status: StatusSnapshot) -> list[Sample]:
+        counting = [each for each in families(status).values() if each.type in ("counter", "histogram")]
+        return [sample for family in counting for sample in family.samples]
+
+    killed = SNAPSHOT.model_copy(update={"step": SNAPSHOT.step - 2})
+    assert counters(killed) == counters(SNAPSHOT)
+    assert samples(killed)["swarmd_step", ()] == SNAPSHOT.step - 2
+
+
 def test_nothing_is_a_rate() -> None:
     assert [name for name in families() if re.search(r"per_(second|minute)|a_day", name)] == []
 
@@ -149,7 +159,7 @@ def test_every_metric_and_label_of_the_dashboard_is_in_the_exposition(dashboard:
 
 def test_a_query_takes_rates_of_counters_and_histograms_only(dashboard: dict[str, Any]) -> None:
     rated = {name for expr in expressions(dashboard) for name in re.findall(r"rate\((\w+)", expr)}
-    assert all(name.endswith(("_total", "_sum", "_bucket")) for name in rated)
+    assert all(name.endswith(("_total", "_sum", "_count", "_bucket")) for name in rated)
 
 
 def lost(value: Any, copy: Any, path: str = "") -> Iterator[str]:

@@ -74,7 +74,7 @@ async def test_metrics_are_prometheus_text_without_text_from_peers(snapshot, tmp
         for family in text_string_to_metric_families(text)
         for sample in family.samples
     }
-    assert samples["swarmd_steps_total", ()] == 12
+    assert samples["swarmd_step", ()] == 12
     assert samples["swarmd_groups_total", ("external_used",)] == 20
     assert samples["swarmd_rejected_total", ("signature",)] == 2
     assert samples["swarmd_reward_mean_20", ()] == 0.2
