@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from swarmd.observe import StatusSnapshot
-from swarmd.observe.play import VerdictView
+from swarmd.observe.play import SentView, VerdictView
 from tests.browser.test_page import SEEN, Watched, served
 from tests.observe import test_play_routes
 from tests.observe.full_peer import HOSTILE, full_status
@@ -41,8 +41,49 @@ async def test_a_person_answers_on_the_page_and_hostile_text_stays_text(
         await page.fill("#play-text", "6")
         await page.get_by_role("button", name="Answer").click()
         await watched.says("#play-said", "published")
+        assert watched.wrong == []
     assert desk.calls[-1] == ("finish", "ab", [["5"], ["6"]], "Ann")
-    assert watched.wrong == []
+
+
+async def test_who_asks_for_another_question_sends_what_was_written(chromium: Any, tmp_path: Path) -> None:
+    desk = Told()
+    async with served(lambda: PLAYING, tmp_path / "sock", play=desk) as url:
+        watched = Watched(await chromium.new_page())
+        page = watched.page
+        await page.goto(url)
+        await page.get_by_role("button", name="Ask me a question").click()
+        await page.fill("#play-text", "5")
+        await page.get_by_role("button", name="Answer").press("Enter")
+        await watched.says("#play li", "Wrong.")
+        await page.get_by_role("button", name="Ask me a question").click()
+        await watched.says("#play-said", "published")
+        assert watched.wrong == []
+    assert desk.calls[-2:] == [("finish", "ab", [["5"]], None), ("ask", ["ab"])]
+
+
+class Refusing(Told):
+    """Refuses what it is sent, as after a restart."""
+
+    async def finish(self, question: str, attempts: Sequence[Sequence[str]], name: str | None) -> SentView:
+        return await super().finish("gone", attempts, name)
+
+
+async def test_a_refused_send_is_told_before_the_next_question(chromium: Any, tmp_path: Path) -> None:
+    desk = Refusing()
+    async with served(lambda: PLAYING, tmp_path / "sock", play=desk) as url:
+        page = await chromium.new_page()
+        watched = Watched(page)
+        await page.goto(url)
+        await page.get_by_role("button", name="Ask me a question").click()
+        await page.fill("#play-text", "5")
+        await page.press("#play-text", "Control+Enter")
+        await watched.says("#play li", "Wrong.")
+        await page.get_by_role("button", name="Ask me a question").click()
+        await watched.says("#play-said", "no longer open")
+        assert desk.calls[-1] == ("finish", "gone", [["5"]], None)
+        await page.get_by_role("button", name="Ask me a question").click()
+        await page.locator("#play li", has_text="Wrong.").wait_for(state="detached")
+    assert desk.calls[-1] == ("ask", ["ab"])
 
 
 class Slow(Told):
@@ -72,8 +113,8 @@ async def test_a_key_that_is_pressed_twice_sends_the_answer_once(chromium: Any, 
         await page.fill("#play-text", "6")
         await page.press("#play-text", "Control+Enter")
         await watched.says("#play-said", "published")
+        assert watched.wrong == []
     assert desk.calls[-1] == ("finish", "ab", [["5"], ["6"]], None)
-    assert watched.wrong == []
 
 
 async def test_where_nobody_may_play_nothing_of_it_is_shown(chromium: Any, tmp_path: Path) -> None:
@@ -83,4 +124,4 @@ async def test_where_nobody_may_play_nothing_of_it_is_shown(chromium: Any, tmp_p
         await watched.page.goto(url)
         await watched.says("#learning", "")
         assert await watched.page.locator("#play").is_hidden()
-    assert watched.wrong == []
+        assert watched.wrong == []

@@ -19,7 +19,7 @@ async function ask(what, wanted) {
 }
 
 export function playSection() {
-  let question = null, turns = [], attempts = [], skipped = [], names = {}, own = "";
+  let question = null, turns = [], attempts = [], refused = false, skipped = [], names = {}, own = "";
   const notice = h("p", { role: "status", id: "play-said" }), table = h("div"), earlier = h("div");
   const text = h("textarea", { id: "play-text", rows: 3, maxlength: 4096, onkeydown: (event) => { if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) answer(); } });
   const name = h("input", { id: "play-name", maxlength: 56, autocomplete: "off" });
@@ -47,16 +47,17 @@ export function playSection() {
   }
 
   const next = () => quietly(async () => {
+    if (attempts.length && !refused) await close();  // what was written counts; whoever asks again after a refusal gives it up
+    else told("");
     question = await ask("question", { without: skipped.slice(-SKIPPED) });
     skipped.push(question.question);
-    turns = []; attempts = [];
+    turns = []; attempts = []; refused = false;
     const { own: mine, others } = question;
     const failed = [["This peer was", mine], ["Others were", others]].filter(([, tally]) => tally.tries)
       .map(([who, tally]) => `${who} right in ${tally.right} of ${tally.tries} tries.`);
     table.replaceChildren(h("h3", null, question.task), h("p", { class: "dim" }, failed.join(" ") || "No peer was asked this yet."), h("pre", null, question.text));
     tries.replaceChildren();
     text.value = "";
-    told("");
     desk.hidden = false;
     text.focus();
   });
@@ -71,7 +72,7 @@ export function playSection() {
     if (text.value === written) text.value = "";
     if (verdict.said !== null) return;
     attempts.push(turns);
-    turns = [];
+    turns = []; refused = false;
     if ((verdict.right && verdict.plain) || attempts.length >= question.attempts_max) await close();
   });
 
@@ -79,6 +80,7 @@ export function playSection() {
 
   async function close() {
     if (attempts.length) {
+      refused = true;
       const sent = await ask("finish", { question: question.question, attempts, name: name.value || null });
       told(sent.message);
     } else told("");
