@@ -77,6 +77,7 @@ def observer(directory: Path, http: str) -> Member:
         "network.host": HOST,
         "observe.http": http,
         "observe.log_format": "json",
+        "observe.log_level": "info",  # the first line says that it is up
     }
     home = Home(directory / OBSERVER)
     environment = {name: value for name, value in _environment(1).items() if name.upper() not in OF_THE_PAGE}

@@ -225,6 +225,11 @@ def test_the_page_keeps_the_token_and_the_host_names_that_are_set_for_it(tmp_pat
     assert environment["SWARMD_OBSERVE__HTTP"] == ""
 
 
+def test_the_observer_says_that_it_is_up_whatever_the_operators_log_level(tmp_path) -> None:
+    settings = processes.observer(tmp_path, "127.0.0.1:0").settings
+    assert settings["observe.log_level"] == "info"
+
+
 def test_a_frozen_peer_is_frozen_with_all_that_it_started(tmp_path, monkeypatch) -> None:
     """p2pd and the workers lead sessions of their own."""
     [member] = processes.peers(settle(tmp_path, 1), asked(), HERE)
