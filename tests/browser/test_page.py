@@ -250,7 +250,9 @@ async def test_an_update_leaves_the_scroll_position_and_the_focus_where_they_are
         assert watched.wrong == []
 
 
-async def test_on_an_observers_page_selected_text_stays(chromium, tmp_path, monkeypatch) -> None:
+async def test_on_an_observers_page_selected_text_stays_and_arrows_move_among_its_tabs(
+    chromium, tmp_path, monkeypatch
+) -> None:
     monkeypatch.setattr("swarmd.observe.stream.PERIOD_S", 0.5)
     ranked = Ranked(peer_id=IDS[1], groups=80, success=0.61, interval=(0.55, 0.67))
     now = {"board": (ranked,)}
@@ -270,6 +272,10 @@ async def test_on_an_observers_page_selected_text_stays(chromium, tmp_path, monk
         assert await page.locator("#board tbody tr").count() == 1
         await page.evaluate("getSelection().removeAllRanges()")
         await watched.says("#board", "0.62")
+        await page.locator("#tab-others").focus()
+        for wanted in ("tab-refused", "tab-others", "tab-refused"):
+            await page.keyboard.press("ArrowLeft")
+            assert await page.evaluate("document.activeElement.id") == wanted
         assert watched.wrong == []
 
 

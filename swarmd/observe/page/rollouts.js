@@ -23,9 +23,10 @@ export function rolloutsSection() {
   function arrows(event) {
     const move = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
     if (!move) return;
-    const next = (KINDS.findIndex(([name]) => name === kind) + move + KINDS.length) % KINDS.length;
-    choose(KINDS[next][0]);
-    tabs[next].focus();
+    const shown = tabs.filter((tab) => !tab.hidden);
+    const next = shown.at((shown.findIndex((tab) => tab.tabIndex === 0) + move) % shown.length);
+    next.click();
+    next.focus();
   }
 
   function choose(name) { kind = name; mark(); load(); }
