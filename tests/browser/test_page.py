@@ -228,6 +228,9 @@ async def test_an_update_leaves_the_scroll_position_and_the_focus_where_they_are
             """() => {
                 document.querySelector("#together .scroll").scrollLeft = 70;
                 document.activeElement.scrollTop = 60;
+                window.announced = 0;
+                const observer = new MutationObserver(() => { window.announced += 1; });
+                observer.observe(document.getElementById("link"), { childList: true, subtree: true });
             }"""
         )
         curve = FULL.learning.reward.model_copy(update={"mean": (0.99,) * 300, "high": (1.0,) * 300})
@@ -243,6 +246,8 @@ async def test_an_update_leaves_the_scroll_position_and_the_focus_where_they_are
         assert await page.evaluate("document.querySelector('#together .scroll').scrollLeft") == 70
         assert await page.evaluate("document.activeElement.closest('.as-table') !== null")
         assert await page.evaluate("document.activeElement.scrollTop") == 60
+        assert await page.evaluate("window.announced") == 0, "nothing new for a screen reader to read out"
+        assert await page.locator("#learning .readout").first.get_attribute("aria-live") == "off"
         await page.locator("#peers .peers tbody td").first.click()
         now["first"] = FULL.model_copy(update={"peers": FULL.peers[:1]})
         await watched.says("#peers", "1 here, 0 gone")

@@ -55,8 +55,10 @@ async def test_who_asks_for_another_question_sends_what_was_written(chromium: An
         await page.fill("#play-text", "5")
         await page.get_by_role("button", name="Answer").press("Enter")
         await watched.says("#play li", "Wrong.")
+        await page.locator("#play-text:focus").wait_for()
         await page.get_by_role("button", name="Ask me a question").click()
         await watched.says("#play-said", "published")
+        await page.locator("#play-text:focus").wait_for()
         assert watched.wrong == []
     assert desk.calls[-2:] == [("finish", "ab", [["5"]], None), ("ask", ["ab"])]
 

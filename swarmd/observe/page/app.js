@@ -71,8 +71,8 @@ function navigate(sections) {
 function onLink(since) {
   const link = at("link");
   link.className = "link " + (since === null ? "good" : "bad");
-  link.textContent = since === null ? "live" : typeof since === "string" ? since
-    : `the peer has not answered since ${clock(since / 1000)}`;
+  const words = since === null ? "live" : typeof since === "string" ? since : `the peer has not answered since ${clock(since / 1000)}`;
+  if (link.textContent !== words) link.textContent = words;  // each new text is read out
   document.body.classList.toggle("stale", since !== null);
 }
 

@@ -15,7 +15,7 @@ const STEPS = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1e3, 2e3, 5e3, 1e4, 2e4, 5e4,
  */
 export function bandChart({ title, unit, format, tone, label, time = false }) {
   const plot = h("div", { class: "plot", role: "img" });
-  const readout = h("output", { class: "readout" });
+  const readout = h("output", { class: "readout", "aria-live": "off" });
   const rowsBox = h("div"), asTable = h("details", { class: "as-table", ontoggle: () => tabulate() }, h("summary", null, "As a table"), rowsBox);
   const note = h("p", { class: "note" });
   const element = h("figure", { class: "chart" },

@@ -43,6 +43,8 @@ export function playSection() {
     try { await what(); } catch (error) { told(error.message); } finally {
       for (const button of [begin, send, end]) button.disabled = false;
       busy = false;
+      const at = document.activeElement;  // the focus leaves what is disabled or hidden
+      if (at === begin || at.contains(desk) || desk.contains(at)) (desk.hidden ? begin : text).focus();
     }
   }
 
@@ -59,7 +61,6 @@ export function playSection() {
     tries.replaceChildren();
     text.value = "";
     desk.hidden = false;
-    text.focus();
   });
 
   const answer = () => quietly(async () => {
