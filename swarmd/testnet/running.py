@@ -104,7 +104,7 @@ class Run:
                 finally:
                     for helper in helpers:
                         helper.cancel()
-        for member in self._members.values():  # what a killed daemon could not remove
+        for member in self._fleet.members:  # what a killed daemon could not remove
             shutil.rmtree(member.home.runtime_path, ignore_errors=True)
         summary = sum_up(
             list(self._board.rows.values()),

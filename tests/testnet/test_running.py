@@ -114,15 +114,24 @@ async def test_a_signal_stops_all_in_order(tmp_path, monkeypatch, number: signal
     assert {peer.end for peer in outcome.summary.peers} == {"stopped"}
 
 
-async def test_a_second_signal_ends_all_at_once(tmp_path, monkeypatch) -> None:
-    run = Scripted(tmp_path, [STEPS + DEAF] * 2, monkeypatch)
+async def test_a_second_signal_ends_all_at_once_and_leaves_no_runtime_directory(
+    tmp_path, monkeypatch
+) -> None:
+    makes = "import os; os.mkdir(made); print('here', flush=True)\n"
+    observer = processes.observer(tmp_path, "127.0.0.1:0").home.runtime_path
+    extra = [sys.executable, "-S", "-c", f"made = {str(observer)!r}\n{makes}{DEAF}"]
+    monkeypatch.setattr(processes, "observe_command", lambda *_: extra)
+    run = Scripted(tmp_path, [STEPS + DEAF] * 2, monkeypatch, http="127.0.0.1:0")
     async with asyncio.TaskGroup() as group:
         running = group.create_task(run.run())
         await run.out.holds("step 3", times=2)
+        await run.out.holds("observer | here")
+        assert observer.is_dir()
         os.kill(os.getpid(), signal.SIGINT)
         await run.out.holds("stopping")
         os.kill(os.getpid(), signal.SIGINT)
     assert running.result().code == FORCED_EXIT_CODE
+    assert not observer.exists()
 
 
 async def test_when_the_time_is_over_all_stop_in_order(tmp_path, monkeypatch) -> None:
