@@ -14,9 +14,10 @@ loopback port. The routes under /play/ have their own protection against that (`
 from __future__ import annotations
 
 import ipaddress
+import json
 import re
 from collections.abc import Awaitable, Callable, Collection, Sequence
-from typing import get_args
+from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 from starlette.applications import Starlette
@@ -72,7 +73,7 @@ def status_app(
     async def healthz(_request: Request) -> Response:
         found = snapshot()
         health = Health(ok=False, reasons=(str(found),)) if isinstance(found, Starting) else found.health
-        return JSONResponse(health.model_dump(mode="json"), status_code=200 if health.ok else 503)
+        return _Json(health.model_dump(mode="json"), status_code=200 if health.ok else 503)
 
     async def metrics(request: Request) -> Response:
         found = snapshot()
@@ -85,7 +86,7 @@ def status_app(
         return Response(streams.state(), media_type="application/json")
 
     async def settings(_request: Request) -> Response:
-        return JSONResponse(dict(sources.settings()))
+        return _Json(dict(sources.settings()))
 
     routes = [
         Route("/status", status, methods=["GET"]),
@@ -119,7 +120,7 @@ def _records(sources: Sources) -> Callable[[Request], Awaitable[Response]]:
         found = await sources.records(wanted, int(limit))
         shown = [record.model_dump(mode="json") for record in found]
         names = names_in(" ".join(record.publisher or "" for record in found))
-        return JSONResponse({"records": shown, "names": names})
+        return _Json({"records": shown, "names": names})
 
     return records
 
@@ -133,7 +134,7 @@ def _judging(snapshot: Snapshot, carry_out: CarryOut) -> Callable[[Request], Awa
             problem = carry_out(request.path_params["order"], await _peers(request))
         except ConfigError as error:
             return _refused(str(error))
-        return JSONResponse({}) if problem is None else _refused(problem)
+        return _Json({}) if problem is None else _refused(problem)
 
     return judging
 
@@ -148,7 +149,7 @@ def _pinging(snapshot: Snapshot, ping: Ping) -> Callable[[Request], Awaitable[Re
             if len(peers) != 1:
                 return _refused("one peer at a time")
             may_take(request, PING_ANSWER_S)
-            return JSONResponse({"seconds": await ping(peers[0])})
+            return _Json({"seconds": await ping(peers[0])})
         except SwarmdError as error:
             return _refused(str(error))
 
@@ -169,11 +170,18 @@ async def _peers(request: Request) -> tuple[str, ...]:
 
 
 async def _unreadable(_request: Request, error: Exception) -> Response:
-    return JSONResponse({"error": str(error)}, status_code=503)
+    return _Json({"error": str(error)}, status_code=503)
 
 
 def _refused(problem: str) -> Response:
-    return JSONResponse({"error": problem}, status_code=400)
+    return _Json({"error": problem}, status_code=400)
+
+
+class _Json(JSONResponse):
+    """JSON in ASCII. Python holds a path that is not UTF-8 as text that UTF-8 cannot encode."""
+
+    def render(self, content: Any) -> bytes:
+        return json.dumps(content, allow_nan=False, separators=(",", ":")).encode("ascii")
 
 
 class _Peers(BaseModel):

@@ -66,13 +66,17 @@ class _SnapshotCollector(Collector):
 
 
 def exposition(status: StatusSnapshot, accept: str = "") -> tuple[bytes, str]:
-    """Return what Prometheus scrapes, and its content type: OpenMetrics if the Accept header asks for it.
+    """Return what Prometheus scrapes, and its content type: OpenMetrics if the Accept header asks for it. If
+    the version that it asks for is no number, the content is the older text format.
 
     Uses a registry of its own, because several daemons can share a process.
     """
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_SnapshotCollector(status))
-    encode, content_type = choose_encoder(accept)
+    try:
+        encode, content_type = choose_encoder(accept)
+    except TypeError:  # from comparing the version with a number
+        encode, content_type = choose_encoder("")
     return encode(registry), content_type
 
 

@@ -68,7 +68,7 @@ class Watched:
 async def served(
     snapshot: Callable[[], StatusSnapshot | Starting], path: Path, http: str = "127.0.0.1:0", **named: Any
 ) -> AsyncIterator[str]:
-    server = StatusServer(snapshot, path, http, sources=SOURCES, **named)
+    server = StatusServer(snapshot, path, http, **{"sources": SOURCES, **named})
     server.bind()
     async with asyncio.TaskGroup() as group:
         group.create_task(server.serve())
@@ -159,6 +159,31 @@ async def test_why_the_peer_has_no_state_is_told(chromium, tmp_path, monkeypatch
         await watched.says("#link", "the database cannot be read: the disk is full")
         state[0] = FULL
         await watched.says("#link", "live")
+    assert [text for text in watched.wrong if not text.startswith("console")] == []
+
+
+async def test_settings_that_could_not_be_read_are_asked_for_again_after_a_pause(
+    chromium, tmp_path, monkeypatch
+) -> None:
+    monkeypatch.setattr("swarmd.observe.stream.PERIOD_S", 0.5)
+    now, asked = {"step": 1}, []
+
+    def settings() -> dict[str, Any]:
+        asked.append(now["step"])
+        if len(asked) == 1:
+            raise StorageError("the database cannot be read")
+        return {"settings": {"seed": 7}, "changed": ["seed"], "plan": {}}
+
+    sources = Sources(settings=settings)
+    async with served(lambda: FULL.model_copy(update=now), tmp_path / "a", sources=sources) as url:
+        watched = await opened(chromium, url)
+        for step in (10_001, 10_002):
+            now["step"] = step
+            await watched.says(".answer", f"Step 10\u202f00{step % 10}")
+        assert len(asked) == 1
+        await watched.page.clock.fast_forward(12_000)
+        await watched.says("#settings summary", "Settings")
+        assert len(asked) == 2
     assert [text for text in watched.wrong if not text.startswith("console")] == []
 
 

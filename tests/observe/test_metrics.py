@@ -122,6 +122,10 @@ def test_a_scraper_that_does_not_ask_for_openmetrics_gets_the_older_text() -> No
     assert b"# EOF" not in text
 
 
+def test_an_unreadable_version_of_openmetrics_gets_the_older_text() -> None:
+    assert exposition(SNAPSHOT, "application/openmetrics-text; version=abc") == exposition(SNAPSHOT)
+
+
 def test_a_peer_before_its_first_step_has_metrics_too() -> None:
     new = StatusSnapshot.model_validate(
         {

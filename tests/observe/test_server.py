@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import signal
 import socket
 import stat
@@ -64,6 +65,16 @@ async def test_healthz_is_503_with_the_reasons_when_unhealthy(snapshot, tmp_path
         answer = await client.get("/healthz")
     assert answer.status_code == 503
     assert answer.json() == {"ok": False, "reasons": ["no step for 10 min"]}
+
+
+async def test_the_settings_of_a_home_whose_path_is_not_utf_8_are_served(snapshot, tmp_path) -> None:
+    sources = Sources(settings=lambda: {"settings": {"home": "/home/h\udce9"}})
+    async with (
+        serving(lambda: snapshot, tmp_path / "sock", sources=sources),
+        over(tmp_path / "sock") as client,
+    ):
+        answer = await client.get("/settings")
+    assert json.loads(answer.content) == {"settings": {"home": "/home/h\udce9"}}
 
 
 async def test_metrics_are_prometheus_text_without_text_from_peers(snapshot, tmp_path) -> None:

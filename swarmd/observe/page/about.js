@@ -2,6 +2,8 @@
 import { redraw } from "./redraw.js";
 import { bytes, count, duration, empty, facts, h, rate, table } from "./text.js";
 
+const AGAIN_MS = 10_000;  // after settings that could not be read
+
 export function joinSection() {
   const command = h("code", { id: "join-command" }), said = h("span", { role: "status", class: "dim" });
   const button = h("button", { type: "button", onclick: copy }, "Copy");
@@ -36,9 +38,11 @@ export function aboutSection() {
   async function ask(pid) {
     asked = pid;
     try {
-      const found = await (await fetch("settings", { cache: "no-store" })).json();
+      const answer = await fetch("settings", { cache: "no-store" });
+      if (!answer.ok) throw new Error("status " + answer.status);
+      const found = await answer.json();
       redraw(settings, plan(found.plan), listed(found.settings ?? {}, found.changed ?? []));
-    } catch { asked = null; }
+    } catch { setTimeout(() => { asked = null; }, AGAIN_MS); }  // then the next state asks again
   }
 
   return { element, show(status) {
