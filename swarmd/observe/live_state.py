@@ -169,6 +169,11 @@ def _resumed(fields: Mapping[str, object]) -> str:
     return f"resumed at step {fields.get('step')}{again}"
 
 
+def _stopped(fields: Mapping[str, object]) -> str:
+    step = _int(fields.get("step"))
+    return "stopped" if step is None else f"stopped at step {step}"  # an observer takes no steps
+
+
 def _downloading(fields: Mapping[str, object]) -> str:
     return downloading(str(fields.get("model")), *(_int(fields.get(key)) or 0 for key in ("done", "total")))
 
@@ -184,7 +189,7 @@ _LINES: Mapping[str, Callable[[Mapping[str, object]], str]] = {
     ),
     "checkpoint": lambda fields: f"checkpoint at step {fields.get('step')}",
     "resumed": _resumed,
-    "stopped": lambda fields: f"stopped at step {fields.get('step')}",
+    "stopped": _stopped,
     "started": _started,
     "plan": _plan,
     "step": _step,

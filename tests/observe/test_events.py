@@ -124,6 +124,7 @@ def test_lines_about_peers_name_them_and_say_what_happened() -> None:
         ("resumed", {"step": 9, "steps_lost": 2}),
         ("checkpoint", {"step": 12}),
         ("stopped", {"step": 12}),
+        ("stopped", {}),
     ):
         log.emit(name, **fields)
         lines.append(log.state.last_event)
@@ -135,6 +136,7 @@ def test_lines_about_peers_name_them_and_say_what_happened() -> None:
         "resumed at step 9: 2 later steps are repeated",
         "checkpoint at step 12",
         "stopped at step 12",
+        "stopped",
     ]
 
 
