@@ -9,7 +9,7 @@ code, and PrivateDevices= because GPUs are devices.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from swarmd import exit_codes
 from swarmd.config.memory_limit import memory_limit_bytes
@@ -18,6 +18,12 @@ from swarmd.service.interface import AGAIN_S, STOP_S, Wish
 
 SANDBOX_CALLS = "landlock_create_ruleset landlock_add_rule landlock_restrict_self seccomp"
 """System calls with which swarmd confines its own task workers; @system-service lacks them (systemd 252)."""
+
+STRICT = frozenset("'\"\\$")
+"""Characters that the path of a program cannot have in a unit (systemd 252)."""
+
+SHELL = ("/bin/sh", "-c", 'exec "$0" "$@"')
+"""Starts the program that the next word names, with the arguments that follow it."""
 
 WALLS = f"""\
 NoNewPrivileges=yes
@@ -56,7 +62,7 @@ def unit_text(wish: Wish, *, own_file_system: bool) -> str:
             "",
             "[Service]",
             "Type=exec",
-            f"ExecStart={' '.join(_argument(word) for word in wish.command)}",
+            f"ExecStart={_command(wish.command)}",
             f"WorkingDirectory={_plain(str(wish.home))}",
             *(f"Environment={_quoted(f'{name}={value}')}" for name, value in wish.environment.items()),
             "Restart=on-failure",
@@ -109,6 +115,14 @@ def _quoted(text: str) -> str:
     """Quote one word of a list (systemd.syntax(7), "Quoting")."""
     escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
     return f'"{_plain(escaped)}"'
+
+
+def _command(words: Sequence[str]) -> str:
+    """Quote a command line. systemd refuses some characters in the path of the program itself, even if they
+    are quoted, so a shell starts such a program.
+    """
+    shell = SHELL if STRICT & set(words[0]) else ()
+    return " ".join(_argument(word) for word in (*shell, *words))
 
 
 def _argument(text: str) -> str:

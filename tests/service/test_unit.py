@@ -118,10 +118,20 @@ def test_a_service_of_any_home_has_a_name_of_its_own_that_a_file_can_have(letter
     assert all(len(f"{name}.service") <= 255 for name in names)
 
 
+@pytest.mark.parametrize("name", ["Ann's", 'a"b', "a\\b", "a$b"])
+def test_a_shell_starts_a_program_whose_path_systemd_refuses(name: str) -> None:
+    wish = make_wish(HOME, command=[f"/opt/{name}/python", "-m", "swarmd"])
+    command = dict(settings(unit_text(wish, own_file_system=True)))["ExecStart"]
+    assert command.startswith(r'"/bin/sh" "-c" "exec \"$$0\" \"$$@\"" "/opt/')
+    assert command.endswith('python" "-m" "swarmd"')
+
+
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="there is no systemd-analyze")
-def test_systemd_itself_finds_nothing_wrong(tmp_path: Path) -> None:
-    unit = tmp_path / "swarmd.service"
-    wish = make_wish(tmp_path, command=["/bin/sh", "-c", "true"], environment={"HF_HOME": "/hub"})
+@pytest.mark.parametrize("name", ["sh", "Ann's", 'a "b"', "a\\b", "$HOME"])
+def test_systemd_itself_finds_nothing_wrong(tmp_path: Path, name: str) -> None:
+    unit, program = tmp_path / "swarmd.service", tmp_path / name
+    program.symlink_to("/bin/sh")
+    wish = make_wish(tmp_path, command=[str(program), "-c", "true"], environment={"HF_HOME": "/hub"})
     unit.write_text(unit_text(wish, own_file_system=True))
     done = subprocess.run(
         ["systemd-analyze", "verify", "--man=no", str(unit)], capture_output=True, text=True, check=False
