@@ -2,8 +2,9 @@
 
 It stops on the first signal, after `config.steps`, or when the network is lost for good: intake ends; the
 current step is dropped, or finished if its update has begun; checkpoint; status closes; network closes.
-Before the first step there is nothing to wait for. A second signal ends the process at once. A closed
-terminal (SIGHUP) is a signal like any other, and output that cannot be written stops nothing.
+Before the first step there is nothing to wait for. A second signal ends the process at once; the parent
+counts them if there is one. A closed terminal (SIGHUP) is a signal like any other, and output that cannot
+be written stops nothing.
 """
 
 from __future__ import annotations
@@ -184,6 +185,8 @@ class _Daemon:
     def _on_signal(self, main: asyncio.Task[object]) -> None:
         self._signals += 1
         if self._signals > 1:
+            if self._lifeline.word is not None:
+                return  # a shutdown signals this process and its parent; only the parent ends it at once
             if self._events.mode == "live":
                 with suppress(OSError):
                     Console().show_cursor()

@@ -22,7 +22,7 @@ from swarmd import exit_codes
 from swarmd.errors import ConfigError, SwarmdError
 from swarmd.fleet.members import Member, address_on_this_machine
 from swarmd.fleet.output import Listener
-from swarmd.parent.stops import HangUps, stop_signals
+from swarmd.parent.stops import LastStop, stop_signals
 from swarmd.storage.durable import remedy
 
 FORCED_EXIT_CODE = exit_codes.FORCED  # as for a peer that runs alone
@@ -78,7 +78,7 @@ class Fleet:
     _group: asyncio.TaskGroup = field(default_factory=asyncio.TaskGroup)
     _stopping: bool = False
     _signals: int = 0
-    _hang_ups: HangUps = field(default_factory=HangUps)
+    _last_stop: LastStop = field(default_factory=LastStop)
 
     async def run(self) -> int:
         """See `supervise`."""
@@ -233,7 +233,7 @@ class Fleet:
 
     def _on_signal(self, number: int) -> None:
         """The first signal asks, even if the fleet was stopping by itself. The second kills."""
-        if self._hang_ups.repeats(number):
+        if self._last_stop.repeated_by(number):
             return
         self._signals += 1
         if self._signals > 1:

@@ -38,7 +38,7 @@ from swarmd.observer.author import learn_author
 from swarmd.observer.board import Board
 from swarmd.observer.members import Members, keep_counting
 from swarmd.observer.view import View
-from swarmd.parent.stops import HangUps, stop_signals
+from swarmd.parent.stops import LastStop, stop_signals
 from swarmd.places import OBSERVER_MARK, runtime_directory
 from swarmd.step.verification import Verification
 from swarmd.storage import BlobStore, Database, Home
@@ -83,7 +83,7 @@ class _Observer:
         self._key = home.key()
         self._began = time.monotonic()
         self._stop = asyncio.Event()
-        self._hang_ups = HangUps()
+        self._last_stop = LastStop()
         self._view: View | None = None
         self._rollouts: Rollouts | None = None
         self._exchange: Exchange | None = None
@@ -124,7 +124,7 @@ class _Observer:
         self._events.emit("stopped")
 
     def _on_signal(self, number: int) -> None:
-        if self._hang_ups.repeats(number):
+        if self._last_stop.repeated_by(number):
             return
         if self._stop.is_set():
             os._exit(exit_codes.FORCED)  # SQLite keeps its files intact

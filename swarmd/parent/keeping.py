@@ -21,7 +21,7 @@ from swarmd import exit_codes
 from swarmd.hardware import cgroups
 from swarmd.parent.lifeline import LINE_BYTES_MAX, Word
 from swarmd.parent.lives import Again, End, Final, Lives, how_it_ended
-from swarmd.parent.stops import STOP, HangUps
+from swarmd.parent.stops import STOP, LastStop
 from swarmd.parent.trees import signal_tree
 
 KILL_AT = 3  # stop signals: the first asks, the second ends at once, from the third on the peer is killed
@@ -33,7 +33,7 @@ SHOW_CURSOR = b"\x1b[?25h"  # a live view that is interrupted leaves the cursor 
 def keep(command: Sequence[str], *, until_input_ends: bool = False) -> int:
     """Run `command` until it ends for good. Return the exit code. Takes over this process's signals.
 
-    `until_input_ends`: the end of standard input requests a stop, like a first signal.
+    `until_input_ends`: the end of standard input requests a stop, like a first signal, but never a second.
     """
     return _Keeper(command, until_input_ends).run()
 
@@ -50,7 +50,7 @@ class _Keeper:
         self._steps = 0
         self._doing = ""
         self._stops = 0
-        self._hang_ups = HangUps()
+        self._last_stop = LastStop()
         self._selector = selectors.DefaultSelector()
         self._until_input_ends = until_input_ends
         if until_input_ends:
@@ -97,7 +97,7 @@ class _Keeper:
             if self._lifeline is not None:
                 self._drop_lifeline()
         code = self._child.returncode
-        if code < 0:
+        if code < 0 or self._stops > 1:
             _show_cursor()
         return End(
             code,
@@ -153,13 +153,11 @@ class _Keeper:
                 return
 
     def _read_signals(self) -> None:
-        """Signals that arrive together count as one: `timeout` signals both the process and its group, and a
-        closed terminal hangs up twice within milliseconds.
-        """
+        """Signals that arrive together count as one: `timeout` signals both the process and its group."""
         came = self._woken.recv(READ_BYTES)
         if signal.SIGTSTP in came:
             self._pause()
-        stops = [number for number in STOP if number in came and not self._hang_ups.repeats(number)]
+        stops = [number for number in STOP if number in came and not self._last_stop.repeated_by(number)]
         if stops:
             self._stop(stops[0])
 
@@ -167,6 +165,9 @@ class _Keeper:
         self._stops += 1
         if self._child is not None and self._child.poll() is None:
             self._child.send_signal(number if self._stops < KILL_AT else signal.SIGKILL)
+            if self._stops > 1 and self._lifeline is not None:
+                with suppress(OSError):  # the peer has just closed its end
+                    self._lifeline.shutdown(socket.SHUT_WR)  # ends the peer at once; signals alone do not
             self._signal_child(signal.SIGCONT)  # it may be frozen, and could then not stop
 
     def _pause(self) -> None:
@@ -182,7 +183,8 @@ class _Keeper:
     def _read_input(self) -> None:
         if not os.read(STDIN, READ_BYTES):
             self._selector.unregister(STDIN)
-            self._stop(signal.SIGTERM)
+            if not self._last_stop.repeated_by(signal.SIGTERM) and not self._stops:
+                self._stop(signal.SIGTERM)
 
     def _read_lifeline(self) -> None:
         while self._lifeline is not None:

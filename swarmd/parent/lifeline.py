@@ -70,7 +70,10 @@ class Lifeline:
             self._tell(f"doing {what}")
 
     def end_with_parent(self, loop: asyncio.AbstractEventLoop) -> None:
-        """End at once with the parent: killing it was meant to kill the peer. Linux does this itself."""
+        """End at once when the parent closes its end: on a second stop signal, or because it was killed.
+
+        Killing the parent was meant to kill the peer. On Linux the kernel does this too.
+        """
         if self._socket is not None:
             loop.add_reader(self._socket, self._on_end)
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 STOP = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """Each asks the peer to stop in an orderly way; a second one ends it at once."""
 
-AGAIN_S = 0.1  # a terminal that hangs up again within this was closed once: by its shell, then by the kernel
+AGAIN_S = 0.1  # what sends several signals for one stop sends them at once; a person takes longer
 
 
 def stop_signals() -> list[signal.Signals]:
@@ -17,19 +17,19 @@ def stop_signals() -> list[signal.Signals]:
     return [n for n in STOP if n != signal.SIGHUP or signal.getsignal(n) is not signal.SIG_IGN]
 
 
-class HangUps:
-    """Recognises the second hang-up of a terminal that was closed once.
+class LastStop:
+    """Remembers when this process was last asked to stop, and recognises signals that only repeat that.
 
-    Only SIGHUP is sent twice for one stop: a second Ctrl-C counts however fast it comes.
+    One stop can send several signals. A terminal that closes hangs up twice: through its shell, and by the
+    kernel. A logout or a shutdown sends SIGTERM and then SIGHUP. `timeout` signals a process and its group.
+    Only a second Ctrl-C counts however fast it comes.
     """
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._monotonic = monotonic
-        self._last_at = float("-inf")
+        self._at = float("-inf")
 
-    def repeats(self, number: int) -> bool:
-        """Note a signal that arrived, and return whether it only repeats the hang-up before it."""
-        if number != signal.SIGHUP:
-            return False
-        before, self._last_at = self._last_at, self._monotonic()
-        return self._last_at - before < AGAIN_S
+    def repeated_by(self, number: int) -> bool:
+        """Note a signal that arrived, and return whether it only repeats the stop before it."""
+        before, self._at = self._at, self._monotonic()
+        return number != signal.SIGINT and self._at - before < AGAIN_S

@@ -68,7 +68,7 @@ def unit_text(wish: Wish, *, own_file_system: bool) -> str:
             "Restart=on-failure",
             f"RestartPreventExitStatus={exit_codes.MISUSED} {exit_codes.FORCED}",
             f"RestartSec={AGAIN_S}",
-            "# The parent forwards the signal: a second one would end the peer without a checkpoint.",
+            "# The parent forwards the signal; without p2pd, the peer could not say goodbye.",
             "KillMode=mixed",
             f"TimeoutStopSec={STOP_S}",
             f"MemoryMax={_memory(wish.memory_max)}",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import io
+import os
 import socket
 import time
 from collections.abc import AsyncIterator
@@ -16,6 +17,7 @@ from typing import Any
 import pytest
 
 from protocol import KeyPair
+from swarmd import exit_codes
 from swarmd.config import Config, ObserveConfig
 from swarmd.daemon import runtime
 from swarmd.daemon.runtime import _Daemon, _one_of
@@ -23,6 +25,7 @@ from swarmd.daemon.wiring import Peer
 from swarmd.errors import ConfigError, StorageError, is_disk_full
 from swarmd.network.interface import NetworkClosedError
 from swarmd.observe import EventLog, Health, StartingError, ask_status
+from swarmd.parent.lifeline import Lifeline, Word
 from swarmd.storage import Database, Home
 from swarmd.storage.durable import disk_error
 from swarmd.tasks import load_manifest
@@ -154,6 +157,7 @@ class LoadingForGood:
 
 async def test_a_daemon_that_is_still_loading_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(runtime, "_import_assembly", lambda: LoadingForGood)
+    monkeypatch.setattr(LoadingForGood, "loading", asyncio.Event())
     home, out = Home.open(tmp_path), io.StringIO()
     events = EventLog(ObserveConfig(log_format="json"), clock=time.time, stdout=out)
     daemon = _Daemon(Config(home=tmp_path), home, events)
@@ -167,6 +171,28 @@ async def test_a_daemon_that_is_still_loading_says_so(tmp_path: Path, monkeypatc
     assert living.cancelled()
     assert "before the first step" in out.getvalue()
     assert not home.socket_path.exists()
+
+
+async def test_only_the_parent_ends_its_peer_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A shutdown signals both of them, and the parent forwards its own signal."""
+    codes = list[int]()
+    ended = asyncio.Event()
+    monkeypatch.setattr(os, "_exit", lambda code: (codes.append(code), ended.set()))
+    monkeypatch.setattr(runtime, "_import_assembly", lambda: LoadingForGood)
+    monkeypatch.setattr(LoadingForGood, "loading", asyncio.Event())
+    parents_end, peers_end = socket.socketpair()
+    with parents_end:
+        lifeline = Lifeline(Word(peers_end.detach(), deaths=0, first_step=None))
+        daemon = _Daemon(Config(home=tmp_path), Home.open(tmp_path), Events(), lifeline=lifeline)
+        async with asyncio.TaskGroup() as group:
+            living = group.create_task(daemon.live())
+            await LoadingForGood.loading.wait()
+            daemon._on_signal(living)
+            daemon._on_signal(living)
+        assert codes == []
+        parents_end.shutdown(socket.SHUT_WR)
+        await ended.wait()
+    assert set(codes) == {exit_codes.FORCED}
 
 
 async def test_a_status_port_in_use_is_told_before_anything_is_loaded(

@@ -180,13 +180,14 @@ async def test_a_second_signal_ends_all_at_once(make_members) -> None:
     assert "failed" not in fleet.err.getvalue()
 
 
-async def test_a_terminal_that_hangs_up_twice_asks_once(make_members, monkeypatch) -> None:
+@pytest.mark.parametrize("first", [signal.SIGHUP, signal.SIGTERM])
+async def test_a_stop_that_comes_as_two_signals_asks_once(make_members, monkeypatch, first) -> None:
     monkeypatch.setattr("swarmd.parent.stops.AGAIN_S", float("inf"))  # however slow this machine is
     fleet = Run({"cpu:0": UP + "print('up', flush=True)\n" + UNTIL_STOPPED + "print('checkpoint')\n"})
     async with asyncio.TaskGroup() as group:
         running = group.create_task(fleet.run(make_members(1)))
         await fleet.out.holds("up")
-        os.kill(os.getpid(), signal.SIGHUP)
+        os.kill(os.getpid(), first)
         os.kill(os.getpid(), signal.SIGHUP)
         await fleet.err.holds("stopping")
     assert running.result() == 0

@@ -34,15 +34,14 @@ WAITS = (
     + """
 def stop(number, frame):
     print("had", number, flush=True)
-    count.append(number)
-    if len(count) == 2: os._exit(130)
     sys.exit(0)
-count = []
 for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP): signal.signal(number, stop)
 print("up", os.getpid(), flush=True)
-while True: time.sleep(60)
+line.recv(1)
+os._exit(130)
 """
 )
+BUSY_STOPPING = WAITS.replace("sys.exit(0)", "0")
 WITH_A_CHILD_OF_ITS_OWN = (
     """
 import atexit, subprocess, sys
@@ -150,37 +149,40 @@ def test_a_signal_to_the_whole_group_reaches_the_child_exactly_once(keep, number
     assert (out, err, process.returncode) == (f"had {number.value}\n", "", 0)
 
 
-def test_a_second_signal_reaches_it_too_and_its_exit_code_says_so(keep) -> None:
-    process = keep(WAITS.replace("sys.exit(0)", "0"))
+def test_a_second_signal_closes_the_line_and_its_exit_code_says_so(keep) -> None:
+    process = keep(BUSY_STOPPING)
     until_up(process)
     assert process.stdout is not None
     process.send_signal(signal.SIGINT)
     assert process.stdout.readline() == "had 2\n"
     process.send_signal(signal.SIGINT)
-    assert process.stdout.readline() == "had 2\n"
     assert process.wait(WAIT_S) == 130
 
 
-def test_a_terminal_that_hangs_up_twice_was_closed_once(keep) -> None:
-    process = keep(WAITS.replace("sys.exit(0)", "0"))
+@pytest.mark.parametrize("first", [signal.SIGHUP, signal.SIGTERM])
+def test_a_stop_that_comes_as_several_signals_is_one(keep, first: signal.Signals) -> None:
+    process = keep(BUSY_STOPPING)
     until_up(process)
     assert process.stdout is not None
-    process.send_signal(signal.SIGHUP)
-    process.send_signal(signal.SIGHUP)
-    assert process.stdout.readline() == "had 1\n"
-    process.send_signal(signal.SIGTERM)
-    assert process.stdout.readline() == "had 15\n"
+    process.send_signal(first)
+    assert process.stdout.readline() == f"had {first.value}\n"
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGTSTP):
+        process.send_signal(number)
+    os.waitpid(process.pid, os.WUNTRACED)  # it has read them all once it is paused
+    process.send_signal(signal.SIGCONT)
+    process.send_signal(signal.SIGINT)
     assert process.wait(WAIT_S) == 130
+    assert process.stdout.read() == "had 2\n"
 
 
 def test_a_third_signal_kills_a_child_that_hears_none(keep) -> None:
-    process = keep(WAITS.replace("sys.exit(0)", "0").replace("os._exit(130)", "0"))
+    process = keep(BUSY_STOPPING.replace("os._exit(130)", "time.sleep(60)"))
     until_up(process)
     assert process.stdout is not None
     for _ in range(2):
-        process.send_signal(signal.SIGTERM)
-        assert process.stdout.readline() == "had 15\n"
-    process.send_signal(signal.SIGTERM)
+        process.send_signal(signal.SIGINT)
+        assert process.stdout.readline() == "had 2\n"
+    process.send_signal(signal.SIGINT)
     assert process.wait(WAIT_S) == 130
 
 
@@ -218,6 +220,23 @@ def test_the_end_of_its_input_asks_it_to_stop_once(keep) -> None:
     assert process.wait(WAIT_S) == 0
     assert process.stdout is not None
     assert process.stdout.read() == "had 15\n"
+
+
+def test_the_end_of_its_input_is_no_second_stop(keep) -> None:
+    process = keep(BUSY_STOPPING, piped=True)
+    until_up(process)
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.send_signal(signal.SIGINT)
+    assert process.stdout.readline() == "had 2\n"
+    process.stdin.close()
+    process.stdin = None
+    process.send_signal(signal.SIGTSTP)
+    os.waitpid(process.pid, os.WUNTRACED)
+    process.send_signal(signal.SIGCONT)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(WAIT_S) == 130
+    assert process.stdout.read() == "had 2\n"
 
 
 def test_a_closed_terminal_stops_the_child_in_good_order(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from swarmd.parent.stops import AGAIN_S, HangUps, stop_signals
+from swarmd.parent.stops import AGAIN_S, LastStop, stop_signals
 
 SOON, LATE = AGAIN_S / 2, AGAIN_S * 2
 
@@ -25,16 +25,18 @@ def hang_up_is_restored() -> Iterator[None]:
         ([(0.0, signal.SIGHUP), (SOON, signal.SIGHUP)], [False, True]),
         ([(0.0, signal.SIGHUP), (LATE, signal.SIGHUP)], [False, False]),
         ([(0.0, signal.SIGINT), (SOON, signal.SIGINT)], [False, False]),
-        ([(0.0, signal.SIGTERM), (SOON, signal.SIGTERM)], [False, False]),
-        ([(0.0, signal.SIGINT), (SOON, signal.SIGHUP)], [False, False]),
+        ([(0.0, signal.SIGTERM), (SOON, signal.SIGTERM)], [False, True]),
+        ([(0.0, signal.SIGTERM), (LATE, signal.SIGTERM)], [False, False]),
+        ([(0.0, signal.SIGTERM), (SOON, signal.SIGHUP), (2 * SOON, signal.SIGHUP)], [False, True, True]),
+        ([(0.0, signal.SIGINT), (SOON, signal.SIGTERM), (2 * SOON, signal.SIGINT)], [False, True, False]),
     ],
 )
-def test_only_a_second_hang_up_soon_after_the_first_is_the_same_stop(
+def test_a_signal_soon_after_another_is_the_same_stop_unless_it_is_ctrl_c(
     signals: list[tuple[float, signal.Signals]], repeats: list[bool]
 ) -> None:
-    times = iter([at for at, number in signals if number == signal.SIGHUP])
-    hang_ups = HangUps(lambda: next(times))
-    assert [hang_ups.repeats(number) for _, number in signals] == repeats
+    times = iter([at for at, _ in signals])
+    last_stop = LastStop(lambda: next(times))
+    assert [last_stop.repeated_by(number) for _, number in signals] == repeats
 
 
 @pytest.mark.usefixtures("hang_up_is_restored")
