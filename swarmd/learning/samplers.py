@@ -60,6 +60,10 @@ class GroupSampler(Protocol):
         """At most `count` different groups; fewer if not enough are worth training on."""
         ...
 
+    def weights(self, candidates: Sequence[ScoredGroup], context: DrawContext) -> list[float]:
+        """How strongly each candidate is preferred, in order; 0 for those that are never drawn."""
+        ...
+
 
 # The paper's --------------------------------------------------------------------------------------
 
@@ -78,6 +82,10 @@ class UniformSampler:
         teaching = [group for group in candidates if group.can_teach]
         return rng.sample(teaching, min(count, len(teaching)))
 
+    def weights(self, candidates: Sequence[ScoredGroup], context: DrawContext) -> list[float]:  # noqa: ARG002
+        """1 for groups that teach."""
+        return [float(group.can_teach) for group in candidates]
+
 
 # By need ------------------------------------------------------------------------------------------
 
@@ -95,10 +103,14 @@ class NeedSampler:
     ) -> list[ScoredGroup]:
         keyed = sorted(
             (rng.expovariate(1.0) / weight, index)
-            for index, weight in enumerate(need(group, context) for group in candidates)
+            for index, weight in enumerate(self.weights(candidates, context))
             if weight > 0
         )
         return [candidates[index] for _, index in keyed[:count]]
+
+    def weights(self, candidates: Sequence[ScoredGroup], context: DrawContext) -> list[float]:
+        """The need of each candidate."""
+        return [need(group, context) for group in candidates]
 
 
 def need(group: ScoredGroup, context: DrawContext) -> float:

@@ -72,8 +72,8 @@ class Shares:
         offers: defaultdict[Party, defaultdict[PeerId, list[ScoredGroup]]] = defaultdict(
             lambda: defaultdict(list)
         )
-        for group in candidates:
-            if group.can_teach:
+        for group, weight in zip(candidates, sampler.weights(candidates, context), strict=True):
+            if weight > 0:  # a group that is never drawn would take another party's seat
                 publisher = PeerId(group.publisher)
                 offers[self._party(publisher)][publisher].append(group)
         available = {p: sum(map(len, peers.values())) for p, peers in offers.items()}

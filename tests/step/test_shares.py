@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -13,6 +14,7 @@ from swarmd.gossip import Acquaintance, GossipLimits
 from swarmd.gossip.contacts import Contacts, Party
 from swarmd.groups import ScoredGroup
 from swarmd.learning import DrawContext, GroupSampler, ScoredSampler, UniformSampler
+from swarmd.learning.samplers import NeedSampler
 from swarmd.network.interface import Standing, Way
 from swarmd.step.shares import Shares
 from tests.daemon.fakes import external_group
@@ -258,6 +260,29 @@ def test_among_equals_every_group_is_as_likely_as_in_the_paper(where: str):
     chi_square = sum((count - expected) ** 2 / expected for count in groups.values())
     assert len(groups) == 48
     assert chi_square < 77  # 47 degrees of freedom; above it once in 250 seeds
+
+
+@pytest.mark.parametrize("sampler", [NeedSampler(), ScoredSampler()], ids=["need", "scored"])
+def test_parties_with_only_groups_that_the_sampler_never_draws_take_no_seats(sampler: GroupSampler):
+    """Three parties offer what this peer can do already, all right; a fourth has eight useful groups."""
+    mastered = b"M" * 32
+    steps = Steps(sampler)
+    for n in range(4):
+        steps.deliver(key(n).peer_id, 8, Way.DIRECT, f"/ip4/10.0.0.{n}/tcp/1")
+    useful = [group for group in steps.pool if group.publisher == key(3).peer_id]
+    useless = [
+        replace(
+            group,
+            task_id=mastered,
+            completions=tuple(replace(each, reward=1.0) for each in group.completions),
+        )
+        for group in steps.pool
+        if group.publisher != key(3).peer_id
+    ]
+    assert all(group.can_teach for group in useless)
+    context = replace(CONTEXT, success={mastered: 1.0})
+    drawn = steps.shares.draw([*useless, *useful], 4, sampler, steps.rng, context)
+    assert [group.publisher for group in drawn] == [key(3).peer_id] * 4
 
 
 def test_where_the_pool_holds_little_the_draw_is_the_samplers_own():
