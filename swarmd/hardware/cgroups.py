@@ -14,11 +14,14 @@ MOUNT = Path("/sys/fs/cgroup")  # where the kernel exposes the groups
 OWN = Path("/proc/self/cgroup")  # "NUMBER:CONTROLLERS:PATH" per line; version 2 names no controllers
 UNLIMITED = float("inf")
 MEMORY_FILES = {
-    "": ("memory.max", "memory.current", "inactive_file"),
-    "memory": ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+    "": ("memory.max", "memory.current", "inactive_file", "active_file", "file_mapped"),
+    "memory": (
+        *("memory.limit_in_bytes", "memory.usage_in_bytes"),
+        *("total_inactive_file", "total_active_file", "total_mapped_file"),
+    ),
 }
-"""For versions 2 and 1: the limit, the usage, and the `memory.stat` key of memory that is released on
-demand."""
+"""For versions 2 and 1: the limit, the usage, and three keys of `memory.stat`: cached files that were read
+once, cached files that were read more often, and the part of both that processes have mapped."""
 EVENT_FILES = {"": "memory.events", "memory": "memory.oom_control"}
 NO_LIMIT_BYTES = 2**60  # version 1 reports 2^63 minus a page if there is no limit
 
@@ -36,7 +39,7 @@ def limit_bytes(mount: Path = MOUNT, own: Path = OWN) -> float:
     """The tightest memory limit in bytes; infinite if unlimited."""
     return min(
         _number(group / limit_file)
-        for controller, (limit_file, _, _) in MEMORY_FILES.items()
+        for controller, (limit_file, *_) in MEMORY_FILES.items()
         for group in _groups(controller, mount, own)
     )
 
@@ -82,14 +85,21 @@ def _groups(controller: str, mount: Path, own: Path) -> list[Path]:
     return [mount.joinpath(controller, *inner[:depth]) for depth in range(len(inner) + 1)]
 
 
-def _free_bytes(group: Path, limit_file: str, used_file: str, cached_key: str) -> float:
+def _free_bytes(
+    group: Path, limit_file: str, used_file: str, once_key: str, often_key: str, mapped_key: str
+) -> float:
+    """Count cached files as free, as the kernel's MemAvailable does: also those read often, which is what
+    weights and checkpoints become when a peer starts again. What is mapped is not free: it is mostly the code
+    of libraries, and counts as held by the processes that run it.
+    """
     try:
         limit = (group / limit_file).read_text().strip()
         if limit == "max":
             return UNLIMITED
         used = int((group / used_file).read_text())
         statistics = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
-        return max(0, int(limit) - used + int(statistics.get(cached_key, 0)))
+        once, often, mapped = (int(statistics.get(key, 0)) for key in (once_key, often_key, mapped_key))
+        return max(0, int(limit) - used + max(0, once + often - mapped))
     except (OSError, ValueError):
         return UNLIMITED
 

@@ -20,24 +20,39 @@ def groups(tmp_path):
     return make
 
 
-def memory(folder, limit, used, cached):
+def memory(folder, limit, used, cached, often=0, mapped=0):
+    stat = f"anon 300\nfile_mapped {mapped}\ninactive_file {cached}\nactive_file {often}\n"
     return {
         f"{folder}memory.max": f"{limit}\n",
         f"{folder}memory.current": f"{used}\n",
-        f"{folder}memory.stat": f"anon 300\ninactive_file {cached}\n",
+        f"{folder}memory.stat": stat,
     }
 
 
-def memory_version_1(folder, limit, used, cached):
+def memory_version_1(folder, limit, used, cached, often=0, mapped=0):
+    totals = f"total_mapped_file {mapped}\ntotal_inactive_file {cached}\ntotal_active_file {often}\n"
     return {
         f"memory/{folder}memory.limit_in_bytes": f"{limit}\n",
         f"memory/{folder}memory.usage_in_bytes": f"{used}\n",
-        f"memory/{folder}memory.stat": f"inactive_file 1\ntotal_inactive_file {cached}\n",
+        f"memory/{folder}memory.stat": f"mapped_file 1\ninactive_file 1\nactive_file 1\n{totals}",
     }
 
 
 def test_cached_files_do_not_count_as_used(groups):
     assert free_bytes(*groups("0::/\n", memory("", 1000, 700, 250))) == 550
+
+
+@pytest.mark.parametrize("make", [memory, memory_version_1])
+def test_cached_files_that_were_read_often_do_not_count_as_used(groups, make):
+    own = "4:memory:/\n0::/\n"
+    assert free_bytes(*groups(own, make("", 1000, 700, 50, often=500))) == 850
+
+
+@pytest.mark.parametrize("make", [memory, memory_version_1])
+@pytest.mark.parametrize(("mapped", "free"), [(200, 550), (600, 300)])
+def test_mapped_files_such_as_libraries_count_as_used(groups, make, mapped, free):
+    own = "4:memory:/\n0::/\n"
+    assert free_bytes(*groups(own, make("", 1000, 700, 50, often=400, mapped=mapped))) == free
 
 
 def test_the_tightest_group_on_the_way_counts(groups):
