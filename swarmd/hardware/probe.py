@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import platform
 from dataclasses import dataclass
@@ -11,6 +12,8 @@ import torch
 
 from swarmd.hardware.guard import resident_bytes
 from swarmd.hardware.machine import cores_busy_with_other_work, free_memory_bytes, usable_cores
+
+log = logging.getLogger(__name__)
 
 GIB = 2**30
 
@@ -39,15 +42,15 @@ class HardwareProbe:
     cpu: str = ""  # the processor's name
 
 
-def probe_hardware() -> HardwareProbe:
+def probe_hardware(*, accelerators: bool = True) -> HardwareProbe:
     """Probe this machine. Reads /proc, /sys and the drivers; takes no GPU memory beyond a context.
 
-    Blocks for a fraction of a second.
+    Blocks for a fraction of a second. Without `accelerators`, leaves them alone and lists none.
     """
     omp = os.environ.get("OMP_NUM_THREADS", "")
     held = resident_bytes()
     return HardwareProbe(
-        accelerators=(*_cuda_devices(), *_mps_device()),
+        accelerators=(*_cuda_devices(), *_mps_device()) if accelerators else (),
         cores=usable_cores(),
         busy_cores=cores_busy_with_other_work(),
         fast_bfloat16=torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported(),
@@ -63,12 +66,21 @@ def _cuda_devices() -> list[Accelerator]:
         return []
     found = []
     for index in range(torch.cuda.device_count()):
-        free, _total = torch.cuda.mem_get_info(index)
         major, _minor = torch.cuda.get_device_capability(index)
         # Before Ampere (8.0), bfloat16 is emulated. ROCm numbers differently; all it supports has bfloat16.
         bfloat16 = major >= 8 or torch.version.hip is not None
-        found.append(Accelerator(f"cuda:{index}", torch.cuda.get_device_name(index), free, bfloat16))
+        name, free = torch.cuda.get_device_name(index), _free_bytes(index)
+        found.append(Accelerator(f"cuda:{index}", name, free, bfloat16))
     return found
+
+
+def _free_bytes(index: int) -> int:
+    """Free memory of a GPU; 0 if it has no room for a context, or another process has it to itself."""
+    try:
+        return torch.cuda.mem_get_info(index)[0]
+    except RuntimeError as error:
+        log.warning("cuda:%d cannot be used: %s", index, str(error).partition("\n")[0])
+        return 0
 
 
 def _mps_device() -> list[Accelerator]:

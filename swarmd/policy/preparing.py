@@ -49,7 +49,7 @@ def prepare_plan(
     read and written. With `only_reads`, `rates_cache` is only read. Raises ConfigError, and ModelError if the
     model is unknown or cannot fit.
     """
-    probe = probe or probe_hardware()
+    probe = probe or probe_hardware(accelerators=config.device != "cpu")
     located = locate(config.model, TO_PLAN, watch=lambda _: None)  # small files: no progress bar
     if located.adapter is not None:
         config = _begun_with(located.adapter, config)

@@ -5,11 +5,13 @@ import sys
 import time
 
 import psutil
+import pytest
+import torch
 
 from swarmd.config import PolicyConfig
 from swarmd.hardware import machine
 from swarmd.hardware.plan import plan_hardware
-from swarmd.hardware.probe import cpu_name, probe_hardware
+from swarmd.hardware.probe import GIB, Accelerator, cpu_name, probe_hardware
 
 
 def test_probing_this_machine_gives_a_probe_from_which_a_plan_can_be_made():
@@ -17,6 +19,36 @@ def test_probing_this_machine_gives_a_probe_from_which_a_plan_can_be_made():
     assert probe.cores >= 1
     assert 0 < probe.held_bytes < probe.free_bytes
     assert len(plan_hardware(PolicyConfig(), probe=probe).reasons) == 4
+
+
+@pytest.fixture
+def full_gpu_and_idle_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    def mem_get_info(index: int) -> tuple[int, int]:
+        if index == 0:
+            raise torch.AcceleratorError("CUDA error: out of memory\nCompile with `TORCH_USE_CUDA_DSA`")
+        return 70 * GIB, 80 * GIB
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda index: (8, 0))
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda index: "A100")
+    monkeypatch.setattr(torch.cuda, "mem_get_info", mem_get_info)
+
+
+@pytest.mark.usefixtures("full_gpu_and_idle_gpu")
+def test_a_gpu_without_room_for_a_context_has_nothing_free_and_hides_no_other(caplog):
+    found = probe_hardware().accelerators
+    assert found == (
+        Accelerator("cuda:0", "A100", 0, bfloat16=True),
+        Accelerator("cuda:1", "A100", 70 * GIB, bfloat16=True),
+    )
+    assert caplog.messages == ["cuda:0 cannot be used: CUDA error: out of memory"]
+
+
+@pytest.mark.usefixtures("full_gpu_and_idle_gpu")
+def test_no_gpu_is_probed_if_none_is_asked_for(caplog):
+    assert probe_hardware(accelerators=False).accelerators == ()
+    assert caplog.messages == []
 
 
 def test_the_processors_name_is_read_where_the_system_tells_it(tmp_path):

@@ -57,6 +57,19 @@ def test_the_plan_has_budgets_a_limit_and_a_peak_below_it(prepare):
     assert any("GFLOP/s" in reason for reason in plan.reasons)
 
 
+@pytest.mark.parametrize(("device", "probed"), [("cpu", False), ("auto", True)])
+def test_accelerators_are_left_alone_if_the_cpu_was_asked_for(prepare, monkeypatch, device, probed):
+    asked = list[bool]()
+
+    def probe_hardware(*, accelerators: bool = True) -> HardwareProbe:
+        asked.append(accelerators)
+        return MACHINE
+
+    monkeypatch.setattr("swarmd.policy.preparing.probe_hardware", probe_hardware)
+    prepare(probe=None, device=device)
+    assert asked == [probed]
+
+
 def test_no_row_is_planned_longer_than_the_models_context(prepare):
     context = 256
     plan = prepare(work=dataclasses.replace(STEP, own_groups=1, external_groups=1)).plan
