@@ -15,21 +15,34 @@ BUSY_S = 0.2  # to measure other work: a start takes seconds anyway, and the ker
 
 def usable_cores() -> int:
     """Physical cores, bounded by affinity and by control group quotas."""
-    logical = os.cpu_count() or 1
-    physical = psutil.cpu_count(logical=False) or logical
-    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else logical
-    return max(1, int(min(physical, allowed, cgroups.cores())))
+    return max(1, int(min(_cores_without_quota(), cgroups.cores())))
 
 
 def cores_busy_with_other_work() -> float:
-    """Measure for `BUSY_S` how many cores other processes use now. Blocks.
+    """Measure for `BUSY_S` how many of the usable cores other processes use now. Blocks.
 
-    A load average would also count what this peer did before a restart, and its own start.
+    A load average would also count what this peer did before a restart, and its own start. Under a quota,
+    other work first takes the cores that the quota leaves unused.
     """
     began, own = time.monotonic(), _own_cpu_seconds()
-    all_of_them = (psutil.cpu_count() or 1) * psutil.cpu_percent(interval=BUSY_S) / 100
+    percents = psutil.cpu_percent(interval=BUSY_S, percpu=True)
     ours = (_own_cpu_seconds() - own) / (time.monotonic() - began)
-    return max(0.0, all_of_them - ours)
+    allowed = _allowed_cpus()
+    if len(percents) > len(allowed):  # else all count: some containers show their own, with other numbers
+        percents = [percent for cpu, percent in enumerate(percents) if cpu in allowed]
+    unused = _cores_without_quota() - usable_cores()
+    return max(0.0, sum(percents) / 100 - ours - unused)
+
+
+def _allowed_cpus() -> set[int]:
+    if hasattr(os, "sched_getaffinity"):
+        return os.sched_getaffinity(0)
+    return set(range(os.cpu_count() or 1))
+
+
+def _cores_without_quota() -> int:
+    allowed = len(_allowed_cpus())
+    return min(psutil.cpu_count(logical=False) or allowed, allowed)
 
 
 def _own_cpu_seconds() -> float:

@@ -34,7 +34,7 @@ class HardwareProbe:
 
     accelerators: tuple[Accelerator, ...]
     cores: int  # physical cores that this process may use
-    busy_cores: float  # cores in use by other processes
+    busy_cores: float  # of these, in use by other processes
     fast_bfloat16: bool  # whether the CPU multiplies bfloat16 in hardware
     omp_threads: int | None  # OMP_NUM_THREADS, as set by the operator
     free_bytes: int  # main memory that this process could hold, including what it already holds

@@ -1,15 +1,17 @@
 """What is seen of this machine."""
 
+import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 
 import psutil
 import pytest
 import torch
 
 from swarmd.config import PolicyConfig
-from swarmd.hardware import machine
+from swarmd.hardware import cgroups, machine
 from swarmd.hardware.plan import plan_hardware
 from swarmd.hardware.probe import GIB, Accelerator, cpu_name, probe_hardware
 
@@ -65,13 +67,45 @@ def test_work_of_before_a_restart_is_not_other_work(monkeypatch):
     assert probe_hardware().busy_cores <= psutil.cpu_count()
 
 
-def test_what_this_process_and_its_children_use_is_not_other_work(monkeypatch):
+@pytest.fixture
+def machine_of(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """machine_of(percents, allowed, quota): CPUs with that load, those allowed here, and a quota in cores."""
+
+    def make(percents: list[float], allowed: set[int], quota: float = float("inf")) -> None:
+        monkeypatch.setattr(psutil, "cpu_count", lambda logical=True: len(percents))
+        monkeypatch.setattr(psutil, "cpu_percent", lambda interval, percpu: percents)
+        monkeypatch.setattr(os, "sched_getaffinity", lambda _: allowed, raising=False)
+        monkeypatch.setattr(cgroups, "cores", lambda: quota)
+        monkeypatch.setattr(machine, "_own_cpu_seconds", lambda: 0.0)
+
+    return make
+
+
+def test_what_this_process_and_its_children_use_is_not_other_work(machine_of, monkeypatch):
+    machine_of([50.0] * 8, set(range(8)))
     own, now = iter([10.0, 11.5]), iter([100.0, 101.0])
     monkeypatch.setattr(machine, "_own_cpu_seconds", lambda: next(own))
     monkeypatch.setattr(time, "monotonic", lambda: next(now))
-    monkeypatch.setattr(psutil, "cpu_count", lambda: 8)
-    monkeypatch.setattr(psutil, "cpu_percent", lambda interval: 50.0)
     assert machine.cores_busy_with_other_work() == 8 * 0.5 - 1.5
+
+
+@pytest.mark.parametrize(
+    ("allowed", "busy"), [({0, 1}, 0.0), ({1, 2}, 1.0), ({6, 7, 8, 9}, 4.0), (set(range(10)), 8.0)]
+)
+def test_work_on_cpus_that_are_not_allowed_here_leaves_all_cores_free(machine_of, allowed, busy):
+    machine_of([0.0, 0.0] + [100.0] * 8, allowed)
+    assert (machine.usable_cores(), machine.cores_busy_with_other_work()) == (len(allowed), busy)
+
+
+def test_a_container_that_numbers_its_cpus_anew_sees_its_own_work(machine_of):
+    machine_of([100.0, 0.0, 0.0, 0.0], {40, 41, 42, 43})
+    assert (machine.usable_cores(), machine.cores_busy_with_other_work()) == (4, 1.0)
+
+
+@pytest.mark.parametrize(("working", "busy"), [(20, 0.0), (60, 0.0), (62, 2.0), (64, 4.0)])
+def test_under_a_quota_other_work_takes_the_cores_that_the_quota_leaves(machine_of, working, busy):
+    machine_of([100.0] * working + [0.0] * (64 - working), set(range(64)), quota=4.0)
+    assert (machine.usable_cores(), machine.cores_busy_with_other_work()) == (4, busy)
 
 
 def test_the_work_of_a_child_is_counted_while_it_runs_and_after_it():
