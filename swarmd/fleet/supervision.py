@@ -23,6 +23,7 @@ from swarmd.errors import ConfigError, SwarmdError
 from swarmd.fleet.members import Member, address_on_this_machine
 from swarmd.fleet.output import Listener
 from swarmd.parent.stops import LastStop, stop_signals
+from swarmd.parent.trees import pause
 from swarmd.storage.durable import remedy
 
 FORCED_EXIT_CODE = exit_codes.FORCED  # as for a peer that runs alone
@@ -54,8 +55,8 @@ class _Child:
 async def supervise(members: Sequence[Member], *, command: Command, host: str, listener: Listener) -> int:
     """Run all members until they end. Return the exit code of an orderly or forced end.
 
-    `host`: the IP address that they listen on. Takes over SIGINT, SIGTERM and SIGHUP. Raises SwarmdError
-    naming the members that failed.
+    `host`: the IP address that they listen on. Takes over SIGINT, SIGTERM, SIGHUP and SIGTSTP. Raises
+    SwarmdError naming the members that failed.
     """
     return await Fleet(members, command, host, listener).run()
 
@@ -232,7 +233,12 @@ class Fleet:
     # Shutdown -------------------------------------------------------------------------------------
 
     def _on_signal(self, number: int) -> None:
-        """The first signal asks, even if the fleet was stopping by itself. The second kills."""
+        """The first signal asks, even if the fleet was stopping by itself. The second kills. Ctrl-Z pauses:
+        the terminal sends it to this process only, because each member leads its own session.
+        """
+        if number == signal.SIGTSTP:
+            pause([c.process.pid for c in self._children.values() if c.process.returncode is None])
+            return
         if self._last_stop.repeated_by(number):
             return
         self._signals += 1
@@ -265,9 +271,9 @@ class Fleet:
 
 @contextmanager
 def _listening(on_signal: Callable[[int], None]) -> Iterator[None]:
-    """Handle the signals that stop a process, and restore the handlers afterwards."""
+    """Handle the signals that stop or pause a process, and restore the handlers afterwards."""
     loop = asyncio.get_running_loop()
-    before = {number: signal.getsignal(number) for number in stop_signals()}
+    before = {number: signal.getsignal(number) for number in (*stop_signals(), signal.SIGTSTP)}
     for number in before:
         loop.add_signal_handler(number, on_signal, number)
     try:

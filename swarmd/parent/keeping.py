@@ -22,7 +22,7 @@ from swarmd.hardware import cgroups
 from swarmd.parent.lifeline import LINE_BYTES_MAX, Word
 from swarmd.parent.lives import Again, End, Final, Lives, how_it_ended
 from swarmd.parent.stops import STOP, LastStop
-from swarmd.parent.trees import signal_tree
+from swarmd.parent.trees import pause, signal_tree
 
 KILL_AT = 3  # stop signals: the first asks, the second ends at once, from the third on the peer is killed
 READ_BYTES = 4_096
@@ -156,7 +156,7 @@ class _Keeper:
         """Signals that arrive together count as one: `timeout` signals both the process and its group."""
         came = self._woken.recv(READ_BYTES)
         if signal.SIGTSTP in came:
-            self._pause()
+            pause([self._child.pid] if self._child is not None and self._child.poll() is None else [])
         stops = [number for number in STOP if number in came and not self._last_stop.repeated_by(number)]
         if stops:
             self._stop(stops[0])
@@ -168,17 +168,7 @@ class _Keeper:
             if self._stops > 1 and self._lifeline is not None:
                 with suppress(OSError):  # the peer has just closed its end
                     self._lifeline.shutdown(socket.SHUT_WR)  # ends the peer at once; signals alone do not
-            self._signal_child(signal.SIGCONT)  # it may be frozen, and could then not stop
-
-    def _pause(self) -> None:
-        """Ctrl-Z: pause the peer and all that it started, then this process, until the shell resumes it."""
-        self._signal_child(signal.SIGSTOP)
-        os.kill(os.getpid(), signal.SIGSTOP)
-        self._signal_child(signal.SIGCONT)
-
-    def _signal_child(self, number: signal.Signals) -> None:
-        if self._child is not None and self._child.poll() is None:
-            signal_tree(self._child.pid, number)
+            signal_tree(self._child.pid, signal.SIGCONT)  # it may be frozen, and could then not stop
 
     def _read_input(self) -> None:
         if not os.read(STDIN, READ_BYTES):

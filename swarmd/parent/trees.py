@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Sequence
 from contextlib import suppress
 
 
@@ -23,3 +24,12 @@ def signal_tree(pid: int, number: signal.Signals) -> bool:
             with suppress(psutil.Error):  # it has just ended, or is another user's
                 child.send_signal(number)
     return True
+
+
+def pause(pids: Sequence[int]) -> None:
+    """Ctrl-Z: pause these processes and all that they started, then this one, until the shell resumes it."""
+    for pid in pids:
+        signal_tree(pid, signal.SIGSTOP)
+    os.kill(os.getpid(), signal.SIGSTOP)
+    for pid in pids:
+        signal_tree(pid, signal.SIGCONT)

@@ -194,6 +194,36 @@ async def test_a_stop_that_comes_as_two_signals_asks_once(make_members, monkeypa
     assert "checkpoint" in fleet.out.getvalue()
 
 
+async def test_ctrl_z_pauses_all_and_fg_resumes_them(make_members, monkeypatch) -> None:
+    run = Run(
+        {"cpu:0": UP + "print('up', flush=True)\n" + UNTIL_STOPPED + "print('checkpoint')\n", "cpu:1": "pass"}
+    )
+    members = make_members(2)
+    fleet = fleet_of(run, members)
+    kill, paused = os.kill, asyncio.Event()
+
+    def kill_or_come_back(pid: int, number: int) -> None:
+        """Does not stop the tests: in place of that, the member that runs has to be stopped by now."""
+        if (pid, number) != (os.getpid(), signal.SIGSTOP):
+            return kill(pid, number)
+        running = fleet.parent_pid(members[0])
+        assert running is not None
+        found = os.waitid(os.P_PID, running, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+        assert found is not None
+        assert found.si_code == os.CLD_STOPPED
+        return paused.set()
+
+    monkeypatch.setattr(os, "kill", kill_or_come_back)
+    async with asyncio.timeout(WAIT_S), asyncio.TaskGroup() as group:
+        running = group.create_task(fleet.run())
+        await run.out.holds("up")
+        signal.raise_signal(signal.SIGTSTP)
+        await paused.wait()
+        os.kill(os.getpid(), signal.SIGINT)
+    assert running.result() == 0
+    assert "checkpoint" in run.out.getvalue()
+
+
 async def test_the_first_signal_to_a_fleet_that_stops_by_itself_kills_nobody(make_members) -> None:
     run = Run({"cpu:0": UP + "print('up', flush=True)\n" + UNTIL_STOPPED + "print('checkpoint')\n"})
     fleet = fleet_of(run, make_members(1))
