@@ -211,13 +211,26 @@ class Fleet:
             self._fail(child.member, _how_it_ended(code), words)
 
     async def _meet(self, child: _Child) -> None:
-        """Wait, without limit, until the child has written its addresses: it may download its model first."""
-        while not _is_written(child.member):  # noqa: ASYNC110  another process writes the file
-            await asyncio.sleep(LOOK_EVERY_S)
-        first = not self._ways_in()
-        child.address = address_on_this_machine(child.member, self.host)
+        """Wait until the child is up. Without an address, no other joins through it."""
+        try:
+            address = await self._address_once_up(child.member)
+        except (ConfigError, OSError) as error:
+            why = remedy(error) if isinstance(error, OSError) else error
+            self.listener.complained(child.member, f"no other peer joins through this one: {why}")
+            address = None
+        first = address is not None and not self._ways_in()
+        child.address = address
         self.listener.reachable(child.member, first=first)
         child.settled.set()
+
+    async def _address_once_up(self, member: Member) -> str | None:
+        """Wait, without limit, until the member has written its addresses: it may download its model first.
+
+        Raises ConfigError and OSError if its home cannot be read.
+        """
+        while not _is_written(member):  # noqa: ASYNC110  another process writes the file
+            await asyncio.sleep(LOOK_EVERY_S)
+        return address_on_this_machine(member, self.host)
 
     def _complain(self, child: _Child, line: str) -> None:
         if line.strip():
@@ -297,7 +310,7 @@ def _ask_to_stop(process: Process) -> None:
 
 def _is_written(member: Member) -> bool:
     try:
-        return member.addresses_path.read_text(encoding="utf-8").endswith("\n")
+        return member.addresses_path.read_bytes().endswith(b"\n")
     except FileNotFoundError:
         return False
 

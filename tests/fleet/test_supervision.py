@@ -156,6 +156,28 @@ async def test_one_whose_home_cannot_be_used_is_a_failure_and_the_next_is_starte
     assert "here" in fleet.out.getvalue()
 
 
+@pytest.mark.parametrize(
+    "up",
+    [
+        "import os\nos.mkdir(home + '/port')\nopen(home + '/addresses', 'w').write('announced\\n')\n",
+        "import os\nos.mkdir(home + '/addresses')\n",
+    ],
+    ids=["port", "addresses"],
+)
+async def test_one_whose_address_cannot_be_read_goes_on_and_no_other_joins_through_it(
+    make_members, up: str
+) -> None:
+    fleet = Run({"cpu:0": up + UNTIL_STOPPED + "print('checkpoint')\n", "cpu:1": "print('hello')"})
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(fleet.run(make_members(2)))
+        await fleet.out.holds("hello")
+        os.kill(os.getpid(), signal.SIGTERM)
+    assert running.result() == 0
+    assert fleet.given["cpu:1"] == []
+    assert "cpu:0 | no other peer joins through this one: " in fleet.err.getvalue()
+    assert "cpu:0 | checkpoint" in fleet.out.getvalue()
+
+
 async def test_one_signal_asks_all_to_stop_and_waits_for_what_they_still_do(make_members) -> None:
     tidy = UP + "print('up', flush=True)\n" + UNTIL_STOPPED + "print('checkpoint')\n"
     fleet = Run({"cpu:0": tidy, "cpu:1": tidy})
