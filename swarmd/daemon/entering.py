@@ -23,7 +23,7 @@ class Finished:
     round: int
     metrics: StepMetrics
     external: Sequence[ScoredGroup]
-    """External groups that it trained on."""
+    """External groups that it drew; `metrics` says which of them it trained on."""
     completions: int
     """Completions of own groups."""
     finished: int
@@ -38,12 +38,18 @@ class Finished:
     at: float
     """Unix time in seconds."""
 
+    @property
+    def trained(self) -> list[ScoredGroup]:
+        """External groups that it trained on: none in a step that studies, and none that are too long."""
+        return [self.external[n] for n in self.metrics.external_used]
+
 
 def enter_step(database: Database, events: EventLog, recorder: Recorder, done: Finished) -> None:
     """Record one step everywhere."""
     metrics = done.metrics
     line = _line(done)
     digests = [group.digest for group in done.external if group.digest is not None]
+    untrained = set(digests) - {group.digest for group in done.trained}
     fields = {
         **dataclasses.asdict(metrics),
         "round": done.round,
@@ -53,8 +59,8 @@ def enter_step(database: Database, events: EventLog, recorder: Recorder, done: F
         "tokens_per_s": done.tokens_per_s,
     }
     with database.transaction():
-        database.pool.mark_used(digests, done.step, now=done.at)
-        database.partners.used(Counter(group.publisher for group in done.external), now=done.at)
+        database.pool.mark_used(digests, done.step, now=done.at, untrained=untrained)
+        database.partners.used(Counter(group.publisher for group in done.trained), now=done.at)
         database.steps.record(done.step, reward=metrics.reward_own, metrics=fields, now=done.at)
     recorder.record(line)
     events.emit(
@@ -65,7 +71,7 @@ def enter_step(database: Database, events: EventLog, recorder: Recorder, done: F
         reward_external=metrics.reward_external,
         loss=metrics.loss,
         own=metrics.groups_own,
-        external=len(digests),
+        external=len(done.trained),
         external_peers=line.external_peers,
         tokens_per_s=done.tokens_per_s,
         seconds=done.seconds,
@@ -94,7 +100,7 @@ def _line(done: Finished) -> StepLine:
         groups_external_used=metrics.groups_external_used,
         updates=metrics.updates,
         lessons=metrics.lessons,
-        external_peers=len({group.publisher for group in done.external}),
+        external_peers=len({group.publisher for group in done.trained}),
         seconds=done.seconds,
         phase_seconds={phase: round(seconds, 6) for phase, seconds in done.phase_seconds.items()},
         tokens_generated=done.tokens,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 
@@ -44,6 +44,8 @@ class StepMetrics:
     groups_own_used: int
     groups_external: int
     groups_external_used: int
+    external_used: Sequence[int] = field(default=(), kw_only=True)
+    """Which of the external groups were used: their positions among those given."""
     lessons: int = field(default=0, kw_only=True)
     """Right answers that were trained on again."""
     external_too_long: int

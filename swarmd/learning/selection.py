@@ -29,13 +29,19 @@ class Selection:
     rows: tuple[TrainRow, ...]
     denominators: Denominators
     """What the loss of the rows is averaged over."""
-    groups_used: int
+    used: tuple[ScoredGroup, ...]
+    """Groups that have an advantage and fit."""
     groups_too_long: int
     untaught_tokens: int
     """Tokens in completions with a positive advantage that must not be trained on at all."""
     reencoded_differently: float | None = None
     """For external groups with this tokenizer: share of turns whose number of tokens here differs from the
     publisher's claim."""
+
+    @property
+    def groups_used(self) -> int:
+        """Number of groups used."""
+        return len(self.used)
 
     @property
     def trained_tokens(self) -> int:
@@ -50,7 +56,7 @@ class Selection:
                 self.denominators.completions + other.denominators.completions,
                 self.denominators.tokens + other.denominators.tokens,
             ),
-            self.groups_used + other.groups_used,
+            self.used + other.used,
             self.groups_too_long + other.groups_too_long,
             self.untaught_tokens + other.untaught_tokens,
             self.reencoded_differently,
@@ -83,7 +89,8 @@ def select_rows(
     """
     rows: list[TrainRow] = []
     differs: list[float] = []
-    completions = tokens = used = too_long = untaught = 0
+    used: list[ScoredGroup] = []
+    completions = tokens = too_long = untaught = 0
     for ahead, group in enumerate(sorted(groups, key=partial(_length, policy))):
         share = most / (len(groups) - ahead)
         advantages = advantages_of(group).tolist()
@@ -94,7 +101,7 @@ def select_rows(
         except PromptTooLongError:
             too_long += 1
             continue
-        used += 1
+        used.append(group)
         work = 0.0
         for prompt, turn, bare, advantage in prompts.turns(group.completions, advantages):
             row = _row(policy, prompt, turn, advantage, external=group.external)
@@ -125,7 +132,7 @@ def select_rows(
                 rows.append(row)
         most -= work
     denominators = Denominators(completions, tokens)
-    return Selection(tuple(rows), denominators, used, too_long, untaught, _mean(differs))
+    return Selection(tuple(rows), denominators, tuple(used), too_long, untaught, _mean(differs))
 
 
 class _Prompts:

@@ -51,7 +51,7 @@ NOTHING_VERIFIED = (
 )
 NOBODY: Capability = MappingProxyType({})
 IMITATE = Imitate()
-NOTHING = Selection((), Denominators(0, 0), groups_used=0, groups_too_long=0, untaught_tokens=0)
+NOTHING = Selection((), Denominators(0, 0), used=(), groups_too_long=0, untaught_tokens=0)
 REMEDY = "--lora r=16"  # for memory that depends on the trained weights rather than on the batch
 
 log = structlog.get_logger()
@@ -315,6 +315,7 @@ class Trainer:
         first = passes[0] if passes else Pass()
         last = passes[-1] if passes else Pass()
         with_kl = self._config.kl_coefficient > 0
+        used = {group.digest for group in external_rows.used}
         return StepMetrics(
             step=self.steps,
             updated=any(p.applied for p in passes),
@@ -335,6 +336,7 @@ class Trainer:
             groups_own_used=own_rows.groups_used,
             groups_external=len(external),
             groups_external_used=external_rows.groups_used,
+            external_used=[n for n, group in enumerate(external) if group.digest in used],
             external_too_long=external_rows.groups_too_long,
             external_nats_per_byte=_quotient(
                 sum(first.external_nats.values()), sum(first.external_bytes.values())

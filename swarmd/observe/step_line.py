@@ -50,7 +50,7 @@ class StepLine:
     lessons: int
     """Right answers that were trained on again, by learning.rehearse or learning.study."""
     external_peers: int
-    """Publishers of the external groups."""
+    """Publishers of the external groups that were trained on."""
     seconds: float
     """Seconds of the whole step."""
     phase_seconds: Mapping[str, float]

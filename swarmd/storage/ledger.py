@@ -103,7 +103,7 @@ class Ledger:
             )
 
     def used(self, digest: bytes, step: int, *, now: float) -> None:
-        """An external group was part of a batch. Called by `Pool.mark_used`, in its transaction."""
+        """An external group was trained on. Called by `Pool.mark_used`, in its transaction."""
         self._enter("used", now, digest=digest, step=step)
 
     def rejected(

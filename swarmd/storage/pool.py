@@ -6,7 +6,7 @@ back to the dataclass. The sampler decides which groups a step draws, not the po
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 
 import cbor2
@@ -110,9 +110,11 @@ class Pool:
                 found.append((_GROUP.validate_python(cbor2.loads(body)), used_step))
         return found
 
-    def mark_used(self, digests: Sequence[bytes], step: int, *, now: float) -> int:
+    def mark_used(
+        self, digests: Sequence[bytes], step: int, *, now: float, untrained: Collection[bytes] = ()
+    ) -> int:
         """Mark groups as used in the batch of `step`. They are no longer candidates, and the ledger counts
-        them.
+        them, except those in `untrained`, which were drawn and then not trained on.
 
         Returns how many were stored here and unused.
         """
@@ -122,7 +124,8 @@ class Pool:
                 if self._connection.changed(
                     "UPDATE pool SET used_step = ? WHERE digest = ? AND used_step IS NULL", (step, digest)
                 ):
-                    self._ledger.used(digest, step, now=now)
+                    if digest not in untrained:
+                        self._ledger.used(digest, step, now=now)
                     used += 1
         return used
 

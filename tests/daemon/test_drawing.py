@@ -174,7 +174,7 @@ async def test_a_peer_without_own_groups_studies_on_when_nobody_publishes_any_mo
     assert [metrics["lessons"] for _, metrics in sorted(one.database.steps.metrics(10))] == [0, 64, 64]
 
 
-async def test_a_step_that_studies_measures_nothing_of_the_groups_that_it_does_not_train_on(
+async def test_a_step_that_studies_measures_and_counts_none_of_the_groups_that_it_does_not_train_on(
     make_peer, run, database, monkeypatch
 ):
     publish(database, 72)
@@ -182,8 +182,11 @@ async def test_a_step_that_studies_measures_nothing_of_the_groups_that_it_does_n
     monkeypatch.setattr(Crediting, "due", lambda _, external: measured.append(len(external)))
     one = make_peer(steps=2, external=70, study=1)
     await run(one)
-    assert [line["external"] for line in one.events.named("step")] == [70, 2]
+    assert [line["external"] for line in one.events.named("step")] == [70, 0]
     assert measured == [70]
+    assert database.ledger.counts().external_used == 70
+    assert sum(database.partners.groups_used().values()) == 70
+    assert database.pool.candidates(0, 100) == [], "its right answers are kept for the study"
 
 
 async def test_tis_leaves_groups_of_other_tokenizers_in_the_pool_and_says_so_once(make_peer, run, database):

@@ -194,6 +194,21 @@ def test_an_external_group_that_does_not_fit_the_context_is_counted_not_fatal(ma
     assert "1 do not fit" in trainer.step([], [long]).note
 
 
+def test_the_metrics_say_which_external_groups_were_trained_on(make_policy, external_group):
+    policy = make_policy()
+    policy._context = 70
+    questions = ("a question of twenty characters and more", "?", "equal", "!")
+    groups = [
+        dataclasses.replace(
+            external_group(question, ("4", 1.0), ("5", float(question == "equal"))), digest=bytes([n])
+        )
+        for n, question in enumerate(questions)
+    ]
+    assert Trainer(policy, PLAIN).step([], groups).external_used == [1, 3]
+    lessons = [[groups[1]]]
+    assert list(Trainer(policy, PLAIN).step([], groups, studied=lessons).external_used) == []
+
+
 def test_an_external_completion_longer_than_the_context_is_cut_where_the_context_ends(
     make_policy, external_group
 ):

@@ -168,6 +168,17 @@ def test_a_used_group_is_no_longer_a_candidate_and_is_counted_once(database: Dat
     assert database.ledger.counts().external_used == 2
 
 
+def test_a_drawn_group_that_was_not_trained_on_is_no_candidate_and_is_not_counted(
+    database: Database,
+) -> None:
+    for name in "ab":
+        database.pool.add(group(name), now=NOW)
+    trained, untrained = group("a").digest or b"", group("b").digest or b""
+    assert database.pool.mark_used([trained, untrained], 7, now=NOW, untrained={untrained}) == 2
+    assert database.pool.candidates(0, 10) == []
+    assert database.ledger.counts().external_used == 1
+
+
 def test_the_oldest_round_makes_room(database: Database) -> None:
     for name, round_ in [("a", 3), ("b", 1), ("c", 2), ("d", 2), ("e", 2), ("f", 2)]:
         database.pool.add(group(name, round_=round_), now=NOW)
