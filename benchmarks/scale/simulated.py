@@ -92,7 +92,7 @@ async def _play(setting: Setting) -> Outcome:
     machines: dict[int, SimulatedNetwork] = {}
     ledger = Ledger()
 
-    def machine(number: int) -> ModellessPeer[SimulatedNetwork]:
+    def machine(number: int, ledger: Ledger) -> ModellessPeer[SimulatedNetwork]:
         own = random.Random(f"{setting.seed} {number}")
         network = SimulatedNetwork(number, crowd, publications, machines, own, setting.latency_s)
         return ModellessPeer(crowd.nodes[number].key, network, own, simulated_wall_clock, ledger)
@@ -100,7 +100,7 @@ async def _play(setting: Setting) -> Outcome:
     async with asyncio.TaskGroup() as tasks:
         running = []
         for number in range(setting.machines):
-            peers.append(machine(number))
+            peers.append(machine(number, ledger))
         for peer in peers:
             peer.network.settle()
             running.append(tasks.create_task(_start(peer, rng.uniform(0.0, setting.started_within_s))))
@@ -112,7 +112,7 @@ async def _play(setting: Setting) -> Outcome:
             network.tally, network.served = Tally(), Served()
         since = simulated_wall_clock()
         for _ in range(setting.newcomers):
-            newcomer = machine(crowd.add())
+            newcomer = machine(crowd.add(), Ledger(ledger.offered))  # what it pulls is not measured
             newcomers.append(newcomer)
             friend = crowd.nodes[rng.randrange(crowd.size)]
             running.append(tasks.create_task(_join(newcomer, friend.full_address)))

@@ -176,6 +176,10 @@ def test_real_machines_pull_from_the_crowd_what_their_trainers_use_and_newcomers
     assert all(age >= 0.0 for age in small.ages)
 
 
+def test_only_what_the_measured_machines_pull_has_an_age(small: Outcome):
+    assert len(small.ages) == small.pulled
+
+
 def test_the_report_has_a_column_for_each_size(small: Outcome, whole: Outcome):
     p2pd = steady(120, 5.0, 40, 1, draws=5)
     results = [Result(each, load_of(each), p2pd, 1.0) for each in (whole, small)]
