@@ -6,7 +6,7 @@ Every peer makes as many requests as one of the machines, chosen at random. The 
   stored there, and what is stored there comes from the five that hold it;
 - all others (to nodes on the way, contacts, publishers, greetings) go to random nodes.
 
-If all peers are machines nothing is drawn: the load is what they served.
+If all peers are machines nothing is drawn: the load is what they served, and its busiest minute is unknown.
 """
 
 from __future__ import annotations
@@ -64,8 +64,8 @@ class Load:
     """What it sent in answers."""
     stored_calls: Numbers
     """Requests to store something, among those answered."""
-    served_in_a_minute: Numbers
-    """Calls answered in the minute in which the busiest node answered most."""
+    served_in_a_minute: Numbers | None
+    """Calls answered in the minute in which the busiest node answered most. None if all are machines."""
 
     @property
     def wire(self) -> Numbers:
@@ -104,8 +104,9 @@ def load_of(outcome: Outcome) -> Load:
     served_calls, asked, answered, stored = (
         each / seconds for each in _Served(outcome, rng, since, outcome.ended).by_node()
     )
-    starts = np.arange(since, max(since, outcome.ended - MINUTE_S) + 1.0, MINUTE_S / 2)
-    minutes = [_Served(outcome, rng, start, start + MINUTE_S).by_node()[0] / seconds for start in starts]
+    minute_s = min(MINUTE_S, seconds)
+    starts = () if whole else np.arange(since, outcome.ended - minute_s + 1.0, MINUTE_S / 2)
+    minutes = [_Served(outcome, rng, start, start + minute_s).by_node()[0] / minute_s for start in starts]
     return Load(
         received=received + asked,
         sent=sent + answered,
@@ -115,19 +116,20 @@ def load_of(outcome: Outcome) -> Load:
         served_calls=served_calls,
         served_bytes=answered,
         stored_calls=stored,
-        served_in_a_minute=max(minutes, key=np.max),
+        served_in_a_minute=None if whole else max(minutes, key=np.max),
     )
 
 
 class _Served:
-    """What each node serves, if all was announced and read from `since` to `until` that was in the whole
-    measured time. Unix seconds.
+    """What each node serves from `since` to `until`, if the machines ask evenly over the measured time. Unix
+    seconds.
     """
 
     def __init__(self, outcome: Outcome, rng: np.random.Generator, since: float, until: float) -> None:
         self._outcome, self._rng, self._since, self._until = outcome, rng, since, until
         size = outcome.setting.size
-        self._factor = size / outcome.setting.machines
+        self._factor = size / outcome.setting.machines * (until - since) / outcome.setting.measured_s
+        """How often what the machines asked in the measured time is asked from `since` to `until`, by all."""
         self._calls, self._asked, self._answered, self._stored = (np.zeros(size) for _ in range(4))
 
     def by_node(self) -> tuple[Numbers, Numbers, Numbers, Numbers]:

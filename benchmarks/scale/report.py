@@ -65,6 +65,10 @@ def searched(result: Result) -> str:
     return f"{keys:.1f} keys, {calls:.0f} calls, {received / KB:.0f} KB"
 
 
+def busiest_minute(load: Load) -> str:
+    return "not measured" if load.served_in_a_minute is None else f"{load.served_in_a_minute.max():.1f}"
+
+
 def rmr_of_announcements(result: Result) -> float:
     copies = sum(tally.copies for tally in result.outcome.tallies)
     return copies / max(1, result.outcome.needed) - 1
@@ -90,7 +94,7 @@ ROWS: tuple[Row, ...] = (
     two("calls per second, made and answered", lambda load: load.calls),
     two("calls answered per second", lambda load: load.served_calls),
     ("busiest node: calls answered per second", lambda r: f"{r.load.served_calls.max():.1f}"),
-    ("busiest node: the same in a minute", lambda r: f"{r.load.served_in_a_minute.max():.1f}"),
+    ("busiest node: the same in a minute", lambda r: busiest_minute(r.load)),
     ("busiest node: of these to hold something", lambda r: f"{r.load.stored_calls.max():.2f}"),
     ("busiest node: KB/s sent in answers", lambda r: f"{r.load.served_bytes.max() / KB:.1f}"),
     ("groups pulled a minute", lambda r: f"{per_minute(r, r.outcome.pulled):.1f}"),

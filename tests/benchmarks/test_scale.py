@@ -16,7 +16,7 @@ from benchmarks.scale.publications import Publications, announcements_key
 from benchmarks.scale.real import LOOPBACK_S, WARM_S, measure
 from benchmarks.scale.report import Result, flatness, purposes, table
 from benchmarks.scale.simulated import Outcome, Setting, simulate
-from benchmarks.scale.tally import Purpose
+from benchmarks.scale.tally import Flow, Purpose, Tally, To
 from benchmarks.scale.workload import MANIFEST, RECORD_BYTES, demand, group, key_of
 from protocol import SHARD_ENTRIES_MAX, SHARDS_MAX, check_stored
 from swarmd import gossip as g
@@ -165,7 +165,28 @@ def test_announcements_of_peers_that_use_all_shards_are_stored_over_two_rounds()
 
 def test_a_minute_is_at_least_as_busy_as_all_of_the_time(small: Outcome):
     load = load_of(small)
+    assert load.served_in_a_minute is not None
     assert load.served_in_a_minute.max() >= 0.9 * load.served_calls.max()
+
+
+def test_a_minute_has_only_the_calls_of_a_minute(small: Outcome):
+    greetings = Tally()
+    greetings.flows[Purpose.GREET, To.ANYBODY] = Flow(calls=600.0)
+    six_minutes = dataclasses.replace(
+        small, setting=dataclasses.replace(SMALL, measured_s=360.0), tallies=[greetings] * len(small.tallies)
+    )
+    load = load_of(six_minutes)
+    assert load.served_in_a_minute is not None
+    calls = load.served_in_a_minute * 60.0
+    assert calls == pytest.approx(calls.round()), "drawn in whole calls, so they vary as those of a minute"
+    assert calls.mean() == pytest.approx(100.0, rel=0.1)
+
+
+def test_the_busiest_minute_of_a_swarm_of_machines_alone_is_not_measured(whole: Outcome):
+    p2pd = steady(5, 5.0, 4, 1, draws=5)
+    assert "| busiest node: the same in a minute | not measured |" in table(
+        [Result(whole, load_of(whole), p2pd, 1.0)]
+    )
 
 
 def test_real_machines_pull_from_the_crowd_what_their_trainers_use_and_newcomers_too(small: Outcome):
