@@ -75,6 +75,22 @@ class Ledger:
     def became_usable(self, digest: bytes, now: float) -> None:
         self.usable.setdefault(digest, []).append(now)
 
+    def add(self, other: Ledger) -> None:
+        """Add what another peer wrote down."""
+        self.offered |= other.offered
+        for digest, times in other.usable.items():
+            self.usable.setdefault(digest, []).extend(times)
+
+    def waits(self, since: float, until: float) -> list[list[float]]:
+        """Return how many seconds each peer waited for each record that was offered in this time. Those of
+        the last half a step are left out: many peers pull them too late to be seen.
+        """
+        return [
+            [at - made for at in self.usable[digest]]
+            for digest, made in self.offered.items()
+            if digest in self.usable and since <= made < until - STEP_S / 2
+        ]
+
 
 class ModellessPeer(Generic[N]):
     """One peer of a measured swarm, from the start of `run` until its task is cancelled."""

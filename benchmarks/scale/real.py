@@ -12,7 +12,6 @@ import shutil
 import subprocess
 import sys
 import time
-from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from tempfile import TemporaryDirectory
 from benchmarks.scale import lookups as p2pds_lookups
 from benchmarks.scale import wire as on_the_wire
 from benchmarks.scale.output import write
+from benchmarks.scale.peer import Ledger
 from benchmarks.scale.processes import Counted, PeerProcess, Window
 from benchmarks.scale.report import percentile
 from benchmarks.scale.simulated import Setting, simulate
@@ -123,16 +123,10 @@ def measure(size: int, seconds: float) -> Real:
         time.sleep(seconds)
         wire, load = loopback_bytes() - before, os.getloadavg()[0]
         results = [peer.result() for peer in peers]
-    usable: dict[bytes, list[float]] = defaultdict(list)
+    ledger = Ledger()
     for result in results:
-        for digest, at in result.ledger.usable.items():
-            usable[digest] += at
-    waits = [
-        [at - made for at in usable[digest]]
-        for result in results
-        for digest, made in result.ledger.offered.items()
-        if digest in usable and window.since <= made < window.until - STEP_S / 2
-    ]
+        ledger.add(result.ledger)
+    waits = ledger.waits(window.since, window.until)
     p2pd_cpu_s = [result.p2pd_cpu_s for result in results]
     return Real(
         sum((result.counted for result in results), Counted()),

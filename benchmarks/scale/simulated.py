@@ -120,15 +120,16 @@ async def _play(setting: Setting) -> Outcome:
         for task in running:
             task.cancel()
     after = [_read_so_far(peer) for peer in peers]
-    ages, firsts, lasts = _latencies(ledger, publications, since, whole=setting.machines == setting.size)
+    ended = since + setting.measured_s
+    waits = ledger.waits(since, ended) if setting.machines == setting.size else []
     seen = [peer.gossip.statistics() for peer in peers]
     return Outcome(
         setting=setting,
         tallies=[peer.network.tally for peer in peers],
         served=[peer.network.served for peer in peers],
-        ages=ages,
-        firsts=firsts,
-        lasts=lasts,
+        ages=_ages(ledger, publications, since),
+        firsts=[min(each) for each in waits],
+        lasts=[max(each) for each in waits],
         needed=sum(now[0] - then[0] for now, then in zip(after, before, strict=True)),
         pulled=sum(now[1] - then[1] for now, then in zip(after, before, strict=True)),
         first_external_s=[
@@ -138,7 +139,7 @@ async def _play(setting: Setting) -> Outcome:
         sizes_believed=[each.swarm_size for each in seen],
         shards=[each.shards for each in seen],
         connections=[len(peer.network.statistics().connections) for peer in peers],
-        ended=since + setting.measured_s,
+        ended=ended,
         crowd=crowd,
         publications=publications,
     )
@@ -180,19 +181,13 @@ def _read_so_far(peer: ModellessPeer[SimulatedNetwork]) -> tuple[int, int]:
     return peer.new_candidates, peer.gossip.statistics().groups_pulled
 
 
-def _latencies(
-    ledger: Ledger, publications: Publications, since: float, *, whole: bool
-) -> tuple[list[float], list[float], list[float]]:
-    ages, firsts, lasts = [], [], []
+def _ages(ledger: Ledger, publications: Publications, since: float) -> list[float]:
+    ages = []
     for digest, times in ledger.usable.items():
         made = ledger.offered.get(digest) or publications.published_at(digest)
-        if made is None:
-            continue
-        ages += [at - made for at in times if at >= since]
-        if whole and made >= since:
-            firsts.append(min(times) - made)
-            lasts.append(max(times) - made)
-    return ages, firsts, lasts
+        if made is not None:
+            ages += [at - made for at in times if at >= since]
+    return ages
 
 
 def median(values: Sequence[float]) -> float:

@@ -12,12 +12,13 @@ from benchmarks.scale import sizes
 from benchmarks.scale.crowd import NEAR, Crowd
 from benchmarks.scale.kademlia import steady
 from benchmarks.scale.load import load_of
+from benchmarks.scale.peer import Ledger
 from benchmarks.scale.publications import Publications, announcements_key
 from benchmarks.scale.real import LOOPBACK_S, WARM_S, measure
 from benchmarks.scale.report import Result, flatness, purposes, table
 from benchmarks.scale.simulated import Outcome, Setting, simulate
 from benchmarks.scale.tally import Flow, Purpose, Tally, To
-from benchmarks.scale.workload import MANIFEST, RECORD_BYTES, demand, group, key_of
+from benchmarks.scale.workload import MANIFEST, RECORD_BYTES, STEP_S, demand, group, key_of
 from protocol import SHARD_ENTRIES_MAX, SHARDS_MAX, check_stored
 from swarmd import gossip as g
 from swarmd.network.binary_addresses import write_address
@@ -199,6 +200,21 @@ def test_real_machines_pull_from_the_crowd_what_their_trainers_use_and_newcomers
 
 def test_only_what_the_measured_machines_pull_has_an_age(small: Outcome):
     assert len(small.ages) == small.pulled
+
+
+def test_real_and_simulated_swarms_count_the_same_records(whole: Outcome):
+    ledger = Ledger()
+    for number, made in enumerate((99.0, 100.0, 100.0 + STEP_S / 2 - 1.0, 100.0 + STEP_S / 2)):
+        ledger.published(bytes([number]), made)
+        theirs = Ledger()
+        theirs.became_usable(bytes([number]), made + 3.0)
+        theirs.became_usable(bytes([number]), made + number)
+        ledger.add(theirs)
+    ledger.published(b"not used", 100.0)
+    assert ledger.waits(100.0, 100.0 + STEP_S) == [[3.0, 1.0], [3.0, 2.0]], "none before, none at the end"
+    assert WHOLE.measured_s < STEP_S / 2
+    assert whole.ages
+    assert whole.firsts == whole.lasts == [], "all of them are at the end"
 
 
 def test_the_report_has_a_column_for_each_size(small: Outcome, whole: Outcome):
