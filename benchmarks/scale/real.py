@@ -31,6 +31,12 @@ from benchmarks.scale.workload import STEP_S
 NAMESPACE = "SWARMD_SCALE_NAMESPACE"
 """Set in the process that runs in its own network namespace."""
 
+NO_NAMESPACE = (
+    "--wire and --lookups count all bytes on loopback, so they need a network namespace of their own, which "
+    "this machine does not allow. Use Linux with `unshare` and `ip` (packages util-linux and iproute2), and "
+    "run as root or allow unprivileged user namespaces; a container needs CAP_SYS_ADMIN"
+)
+
 WARM_S = 2 * STEP_S
 """Seconds before anything is counted."""
 
@@ -39,11 +45,15 @@ LOOPBACK_S = 0.001
 
 
 def main(sizes: Sequence[int], seconds: float, *, wire: bool, lookups: bool) -> int:
-    """Print tables. The process replaces itself with one in its own namespace, if this machine allows
-    that.
+    """Print tables. The process replaces itself with one in its own namespace. If this machine does not allow
+    that, only `sizes` can be measured, without bytes on the wire; else the exit status is 1.
     """
     if NAMESPACE not in os.environ:
         _enter_namespace()
+        if wire or lookups:
+            sys.stderr.write(f"error: {NO_NAMESPACE}\n")
+            return 1
+        write("No separate network namespace: bytes on the wire are not measured.")
     if wire:
         on_the_wire.main()
     if lookups:
@@ -142,12 +152,12 @@ def measure(size: int, seconds: float) -> Real:
 
 
 def _enter_namespace() -> None:
-    unshare = shutil.which("unshare")
-    if unshare is None or subprocess.run([unshare, "-rn", "true"], check=False).returncode:  # noqa: S603
-        write("No separate network namespace: bytes on the wire are not measured.")
+    """Replace this process. Return only if this machine does not allow that."""
+    unshare, up = shutil.which("unshare"), "ip link set lo up"
+    if unshare is None or subprocess.run([unshare, "-rn", "sh", "-c", up], check=False).returncode:  # noqa: S603
         return
     python = [sys.executable, "-W", "ignore", "-m", "benchmarks.scale", *sys.argv[1:]]
-    command = [unshare, "-rn", "sh", "-c", 'ip link set lo up && exec "$@"', "sh", *python]
+    command = [unshare, "-rn", "sh", "-c", f'{up} && exec "$@"', "sh", *python]
     os.execve(unshare, command, os.environ | {NAMESPACE: "1"})  # noqa: S606  our own interpreter
 
 

@@ -8,7 +8,7 @@ import random
 import pytest
 from hivemind.proto import dht_pb2
 
-from benchmarks.scale import sizes
+from benchmarks.scale import real, sizes
 from benchmarks.scale.crowd import NEAR, Crowd
 from benchmarks.scale.kademlia import steady
 from benchmarks.scale.load import load_of
@@ -227,15 +227,29 @@ def test_the_report_has_a_column_for_each_size(small: Outcome, whole: Outcome):
     assert flatness(results).startswith("120 peers against 5")
 
 
+@pytest.mark.parametrize("option", ["--wire", "--lookups"])
+def test_bytes_on_the_wire_are_refused_without_a_network_namespace(
+    option: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.delenv(real.NAMESPACE, raising=False)
+    monkeypatch.setenv("PATH", "")  # so that there is no unshare
+    for measuring in (real.on_the_wire, real.p2pds_lookups):
+        monkeypatch.setattr(measuring, "main", lambda: pytest.fail("measured anyway"))
+    assert real.main((), 60.0, wire=option == "--wire", lookups=option == "--lookups") == 1
+    told = capsys.readouterr()
+    assert "unshare" in told.err
+    assert not told.out
+
+
 @pytest.mark.slow  # not p2p: multiprocessing leaves a server behind, and other tests count what is left
 @pytest.mark.timeout(600)  # two minutes pass before anything is counted
 def test_four_real_peers_say_about_as_much_as_four_simulated_ones():
     seconds = 60.0
-    real = measure(4, seconds)
+    found = measure(4, seconds)
     setting = Setting(4, real=4, newcomers=0, warm_s=WARM_S, measured_s=seconds, latency_s=LOOPBACK_S)
     simulated = simulate(setting)
     calls = sum(tally.calls for tally in simulated.tallies)
-    assert sum(real.counted.calls.values()) == pytest.approx(calls, rel=0.5)
+    assert sum(found.counted.calls.values()) == pytest.approx(calls, rel=0.5)
     received = sum(tally.received for tally in simulated.tallies)
-    assert sum(real.counted.received.values()) == pytest.approx(received, rel=0.5)
-    assert real.pulled == pytest.approx(simulated.pulled, rel=0.5)
+    assert sum(found.counted.received.values()) == pytest.approx(received, rel=0.5)
+    assert found.pulled == pytest.approx(simulated.pulled, rel=0.5)
