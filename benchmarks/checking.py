@@ -1,4 +1,7 @@
-"""Compare the gradients of the three losses, on one fixed batch per model, before anything is timed."""
+"""Compare the gradients of the three losses, on one fixed batch per model, before anything is timed.
+
+This is done on the CPU in float32, and with the size of a CPU case: losses are the same on every device.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from benchmarks.cases import Case
+from benchmarks.cases import Case, cases_on
 from benchmarks.measure import Result, Settings, job_of, prepare_case
 from benchmarks.processes import call
 from benchmarks.sides import WITH_GRADIENTS
@@ -18,10 +21,11 @@ ENDS = ("equal", "unequal")
 def check_gradients(
     cases: Sequence[Case], settings: Settings, progress: Callable[[str], None]
 ) -> list[Result]:
-    """Return one entry per model, kind of batch and other trainer. Raises ProcessError."""
-    models = {case.model: replace(case, dtype="float32", lengths="fixed", device="cpu") for case in cases}
+    """Return one entry per model of `cases`, kind of batch and other trainer. Raises ProcessError."""
+    wanted = {case.model for case in cases}
+    on_cpu = {case.model: case for case in cases_on("cpu") if case.model in wanted}
     found = []
-    for case in models.values():
+    for case in [replace(each, dtype="float32", lengths="fixed") for each in on_cpu.values()]:
         prepared = prepare_case(case, settings)
         job = job_of(case, prepared, settings, 0).plain()
         for ends in ENDS:

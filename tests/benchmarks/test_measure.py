@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import measure
-from benchmarks.cases import Case
+from benchmarks import checking, measure
+from benchmarks.cases import Case, cases_on
 from benchmarks.floor import Rates
 from benchmarks.measure import Settings, ratio, summarise, summary
 from benchmarks.prepare import Prepared
@@ -39,6 +39,28 @@ def test_medians_and_spread_are_over_the_runs():
     assert found["peak_bytes"] == {"median": 6, "min": 5, "max": 7}
     assert found["tokens_per_s"]["median"] == 512
     assert found["peak_device_bytes"] is None
+
+
+def test_gradients_are_compared_on_the_size_of_a_cpu_case_even_before_a_gpu_is_timed(tmp_path, monkeypatch):
+    jobs = []
+
+    def call(task, payload, *, threads, device="cpu"):
+        if task == "batch":
+            job = payload["job"]
+            jobs.append((job["device"], job["dtype"], job["group_size"], job["new_tokens"]))
+        return {"loss": 0.5} if task == "gradients" else {}
+
+    monkeypatch.setattr(checking, "prepare_case", lambda case, settings: PREPARED)
+    monkeypatch.setattr(checking, "call", call)
+    settings = Settings(("ours", "trl"), 1, 2, tmp_path, checkpointing=False)
+    found = checking.check_gradients(cases_on("cuda"), settings, lambda line: None)
+    assert [(entry["model"], entry["completions"]) for entry in found] == [
+        ("smollm2-135m", "equal"),
+        ("smollm2-135m", "unequal"),
+        ("qwen2.5-0.5b", "equal"),
+        ("qwen2.5-0.5b", "unequal"),
+    ]
+    assert jobs == [("cpu", "float32", 8, 64)] * 2 + [("cpu", "float32", 4, 32)] * 2
 
 
 def test_ratios_say_how_many_times_faster_ours_is_and_what_share_of_their_memory_it_takes():
