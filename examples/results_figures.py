@@ -82,6 +82,8 @@ def draw_gain_by_rarity(figure: Any, folders: Sequence[tuple[float, Results]], o
         high = 100 * np.array([each.mean if each.high is None else each.high for each in gains])
         axes.fill_between(bases, low, high, color=colour, alpha=BAND_ALPHA, linewidth=0)
         texts.append(name_at_end(axes, Line(name, bases, mean), colour))
+    if not counts:
+        raise ConfigError(f"--alike: no folder has a finished run of {ours!r}; --ours names another one")
     axes.axhline(0, color=QUIET, linewidth=THIN)
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter("{x:g}")
@@ -209,6 +211,15 @@ def draw_rivals(figure: Any, folders: Sequence[Results]) -> None:
     title_and_note(figure, "Published methods beside ours", note)
 
 
+def success_and_folder(given: str) -> tuple[float, Path]:
+    """Return both parts of one value of `--alike`. Raises ConfigError."""
+    try:
+        success, folder = given.split("=", 1)
+        return float(success), Path(folder)
+    except ValueError:
+        raise ConfigError("--alike takes SUCCESS=DIR, for example 0.0011=rivals-rare") from None
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--alike", nargs="+", required=True, metavar="SUCCESS=DIR")
@@ -218,8 +229,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     given = parser.parse_args()
     try:
-        pairs = [each.split("=", 1) for each in given.alike]
-        alike = [(float(success), read_results(Path(folder))) for success, folder in pairs]
+        pairs = [success_and_folder(each) for each in given.alike]
+        alike = [(success, read_results(folder)) for success, folder in pairs]
         specialists, rivals = (
             [read_results(folder) for folder in folders] for folders in (given.specialists, given.rivals)
         )
@@ -232,8 +243,6 @@ def main() -> None:
             print(*write_figure(given.out / name, INCHES, draw), sep="\n")
     except ConfigError as error:
         raise SystemExit(f"error: {error}") from error
-    except ValueError as error:
-        raise SystemExit("error: --alike takes SUCCESS=DIR, for example 0.0011=rivals-rare") from error
 
 
 if __name__ == "__main__":

@@ -72,6 +72,22 @@ def test_a_folder_whose_success_is_not_given_is_refused(folder, tmp_path, monkey
         run(monkeypatch, "results_figures.py", *folders, "--out", str(tmp_path))
 
 
+def test_an_error_while_drawing_is_not_called_a_mistake_in_the_command(folder, tmp_path, monkeypatch) -> None:
+    def fail(*given: object) -> None:
+        raise ValueError("a bug")
+
+    monkeypatch.setattr(plots, "title_and_note", fail)
+    folders = ("--alike", f"0.001={folder}", "--specialists", str(folder), "--rivals", str(folder))
+    with pytest.raises(ValueError, match="a bug"):
+        run(monkeypatch, "results_figures.py", *folders, "--out", str(tmp_path))
+
+
+def test_folders_without_a_finished_run_of_our_defaults_are_refused(folder, tmp_path, monkeypatch) -> None:
+    folders = ("--alike", f"0.001={folder}", "--specialists", str(folder), "--rivals", str(folder))
+    with pytest.raises(SystemExit, match="no folder has a finished run of 'theirs'"):
+        run(monkeypatch, "results_figures.py", *folders, "--ours", "theirs", "--out", str(tmp_path))
+
+
 def test_a_folder_without_results_is_named(tmp_path, monkeypatch) -> None:
     with pytest.raises(SystemExit, match="has no results"):
         run(monkeypatch, "rivals_table.py", str(tmp_path))
