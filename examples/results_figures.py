@@ -10,7 +10,7 @@ It writes, as SVG and PNG:
   are of `rivals_rare.toml`, `rivals.toml` and `rivals_dense.toml`, where 4/4 is named `ours`, the default of
   `--ours`;
 - specialists-by-round: held-out success of nodes on others' tasks and on their own, round by round, from
-  `--specialists`: `sapo_specialists_long.toml`;
+  `--specialists`: `sapo_specialists_long.toml`. `--only` chooses its configurations, at most five;
 - rivals: the gain of each published method, and what specialists learn with it, from `--rivals`: folders of
   `rivals_rare.toml`, `rivals_dense.toml` and `rivals_specialists.toml`.
 
@@ -32,6 +32,7 @@ from swarmd.errors import ConfigError
 from swarmd.experiment.reporting.equal_cost import Against, Basis, against, bases_of
 from swarmd.experiment.reporting.figures import Line
 from swarmd.experiment.reporting.measures import split
+from swarmd.experiment.reporting.panels import LINES_MAX
 from swarmd.experiment.reporting.plots import name_at_end, spread_labels, title_and_note
 from swarmd.experiment.reporting.results import Results, RunResults, read_results
 from swarmd.experiment.reporting.statistics import Estimate, estimate
@@ -102,14 +103,32 @@ def draw_gain_by_rarity(figure: Any, folders: Sequence[tuple[float, Results]], o
     spread_labels(axes, texts)
 
 
-def draw_specialists(figure: Any, folders: Sequence[Results]) -> None:
-    both = figure.subplots(1, 2, sharex=True, sharey=True)
-    drawn = [
+def configurations_of(
+    folders: Sequence[Results], only: Sequence[str]
+) -> list[tuple[str, list[RunResults], Results]]:
+    """Return the configurations with finished runs, all if `only` is empty. Raises ConfigError if one of
+    `only` is missing, or if there are more than a figure has colours for.
+    """
+    found = [
         (arm.label, runs, results)
         for results in folders
         for arm in results.config.configurations
-        if (runs := results.of(arm.label))
+        if (runs := results.of(arm.label)) and (not only or arm.label in only)
     ]
+    names = [label for label, _, _ in found]
+    if missing := [label for label in only if label not in names]:
+        raise ConfigError(f"--only: no folder of --specialists has a finished run of {', '.join(missing)}")
+    if len(found) > LINES_MAX:
+        raise ConfigError(
+            f"--specialists has {len(found)} configurations, and the figure room for {LINES_MAX}; "
+            f"choose with --only among {', '.join(dict.fromkeys(names))}"
+        )
+    return found
+
+
+def draw_specialists(figure: Any, folders: Sequence[Results], only: Sequence[str]) -> None:
+    both = figure.subplots(1, 2, sharex=True, sharey=True)
+    drawn = configurations_of(folders, only)
     texts: list[tuple[Any, list[Any]]] = [(axes, []) for axes in both]
     for (label, runs, results), colour, dashes in zip(drawn, SERIES, DASHES, strict=False):
         parts = [split(run, results.config.specialities) for run in runs]
@@ -226,6 +245,7 @@ def main() -> None:
     for name in ("--specialists", "--rivals"):
         parser.add_argument(name, nargs="+", type=Path, required=True)
     parser.add_argument("--ours", default="ours")
+    parser.add_argument("--only", nargs="+", default=[], metavar="LABEL")
     parser.add_argument("--out", type=Path, required=True)
     given = parser.parse_args()
     try:
@@ -237,7 +257,7 @@ def main() -> None:
         given.out.mkdir(parents=True, exist_ok=True)
         for name, draw in (
             ("gain-by-rarity", partial(draw_gain_by_rarity, folders=alike, ours=given.ours)),
-            ("specialists-by-round", partial(draw_specialists, folders=specialists)),
+            ("specialists-by-round", partial(draw_specialists, folders=specialists, only=given.only)),
             ("rivals", partial(draw_rivals, folders=rivals)),
         ):
             print(*write_figure(given.out / name, INCHES, draw), sep="\n")

@@ -88,6 +88,27 @@ def test_folders_without_a_finished_run_of_our_defaults_are_refused(folder, tmp_
         run(monkeypatch, "results_figures.py", *folders, "--ours", "theirs", "--out", str(tmp_path))
 
 
+def test_more_specialists_than_the_figure_has_colours_for_are_chosen_by_name(
+    folder, tmp_path, monkeypatch
+) -> None:
+    folders = ("--alike", f"0.001={folder}", "--specialists", *[str(folder)] * 3)
+    command = (*folders, "--rivals", str(folder), "--out", str(tmp_path))
+    with pytest.raises(
+        SystemExit, match=r"6 configurations.* room for 5; choose with --only among 4/0, ours"
+    ):
+        run(monkeypatch, "results_figures.py", *command)
+    with pytest.raises(SystemExit, match="--only: no folder of --specialists has a finished run of theirs"):
+        run(monkeypatch, "results_figures.py", *command, "--only", "ours", "theirs")
+    lines: list[str] = []
+    named = plots.name_at_end
+    monkeypatch.setattr(
+        plots, "name_at_end", lambda axes, line, colour: lines.append(line.label) or named(axes, line, colour)
+    )
+    run(monkeypatch, "results_figures.py", *command, "--only", "ours")
+    assert lines.count("ours (2)") == 3 * 2, "one line of each folder in both halves"
+    assert not any(name.startswith("4/0") for name in lines)
+
+
 def test_a_folder_without_results_is_named(tmp_path, monkeypatch) -> None:
     with pytest.raises(SystemExit, match="has no results"):
         run(monkeypatch, "rivals_table.py", str(tmp_path))
