@@ -1,5 +1,7 @@
 """Every command in first-hour.md, operating.md and swarms.md works: in blocks it runs, in the text it parses.
 
+In all documents, experiments write where the heads of their files say, and comparisons read there.
+
 A block marked `<!-- runs -->` is run beside one daemon for each document. Any other block of commands says
 after `<!-- not run: ` what runs it instead, or why nothing does.
 """
@@ -27,6 +29,9 @@ INLINE = re.compile(r"`(swarmd [^`]+)`")
 FLAG = re.compile(r"`(--[a-z][a-z-]*)")
 ADVISED = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
 DIGEST = re.compile(r"\b[0-9a-f]{16}\b")
+EXPERIMENT = re.compile(r"swarmd\s+experiment\s+run\s+(examples/[\w.]+)(.*?)(?:`|\n\n|\n    |$)", re.DOTALL)
+OUT = re.compile(r"--out\s+([\w.$-]+)")
+COMPARED = re.compile(r"swarmd\s+experiment\s+compare\s+([\w.-]+):\S+\s+([\w.-]+):")
 COLUMNS = 100  # of the terminal that is shown
 REST = re.compile(r"[.…|#<].*| \[.*")
 """What in a command's mention is not typed: an ellipsis, a comment, an optional part."""
@@ -126,6 +131,30 @@ def test_each_flag_that_a_message_advises_exists() -> None:
     }  # fmt: skip
     texts = [path.read_text() for path in (ROOT / "swarmd").rglob("*.py")]
     assert {flag for text in texts for flag in ADVISED.findall(text)} - all_flags() - others == set()
+
+
+def folders_of_examples() -> dict[str, str]:
+    """Where each experiment writes by the head of its file, as a pattern: `$share` stands for a number."""
+    found = {}
+    for path in (ROOT / "examples").glob("*.toml"):
+        for file, rest in EXPERIMENT.findall(re.sub("(?m)^# ?", "", path.read_text())):
+            found[file] = re.escape(OUT.findall(rest)[0]).replace(r"\$share", r"[\d.]+")
+    return found
+
+
+@pytest.mark.parametrize(
+    "document", sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("docs/**/*.md"))
+)
+def test_experiments_write_where_comparisons_read(document: str) -> None:
+    text, folders = (ROOT / document).read_text(), folders_of_examples()
+    wrong = [
+        (file, rest)
+        for file, rest in EXPERIMENT.findall(text)
+        if not any(re.fullmatch(folders[file], out) for out in OUT.findall(rest))
+    ]
+    read = {folder for pair in COMPARED.findall(text) for folder in pair}
+    nowhere = {folder for folder in read if not any(re.fullmatch(each, folder) for each in folders.values())}
+    assert (wrong, nowhere) == ([], set())
 
 
 @pytest.mark.daemon
