@@ -11,13 +11,14 @@ import argparse
 import random
 import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from unittest.mock import patch
 
 import torch
 
+from benchmarks.arguments import at_least
 from benchmarks.cases import QWEN
 from benchmarks.models import prepare_model
 from benchmarks.ours import own_group
@@ -83,14 +84,14 @@ def _group(policy: Policy, count: int, tokens: int, rng: random.Random) -> Score
     return own_group(policy, question, completions)
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Print one row of docs/decisions/0013-packed-scoring.md per model and length."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         "--large", action="store_true", help="also the 0.5 B shape: takes 8 GB and some minutes"
     )
-    parser.add_argument("--steps", type=int, default=30, help="per row (default: 30)")
-    wanted = parser.parse_args()
+    parser.add_argument("--steps", type=at_least(2), default=30, help="per row (default: 30)")
+    wanted = parser.parse_args(arguments)
     short = [("short attention", "embedded", (4, 8, tokens), wanted.steps) for tokens in (6, 16, 32, 48)]
     cases = [*short, ("factored gradients", "embedded", (4, 8, 16), wanted.steps)]
     if wanted.large:

@@ -21,6 +21,7 @@ from pathlib import Path
 
 import torch
 
+from benchmarks.arguments import positive
 from protocol import Manifest, TaskFamily, verify_record
 from swarmd.config import LearningConfig
 from swarmd.groups import ScoredGroup
@@ -133,10 +134,10 @@ async def measure(steps: int) -> Mapping[str, Sequence[float]]:
     raise AssertionError
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.costly_groups", description=__doc__)
-    parser.add_argument("--steps", type=int, default=40)
-    found = asyncio.run(measure(parser.parse_args().steps))
+    parser.add_argument("--steps", type=positive, default=40)
+    found = asyncio.run(measure(parser.parse_args(arguments).steps))
     honest = statistics.fmean(found["honest"])
     print("| groups of others in a step | CPU a step, ms | steps that are left |\n|---|---|---|")
     for name, seconds in found.items():

@@ -26,6 +26,7 @@ from typing import Any
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from benchmarks.arguments import positive, refuse_ignored
 from benchmarks.cases import Case, cases_on, matching
 from benchmarks.measure import Settings, job_of, prepare_case
 from benchmarks.processes import call
@@ -162,14 +163,16 @@ def _spread(values: Sequence[float]) -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print the table."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.decoding", description=__doc__.split("\n")[0])
-    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--runs", type=positive, default=5)
     parser.add_argument(
         "--only", default="", metavar="WORD", help="only sizes whose name contains it, such as embedded"
     )
     parser.add_argument("--steps", action="store_true", help="compare whole steps instead")
     parser.add_argument("--cache", type=Path, default=CACHE, help="directory for models, written once")
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--threads", type=positive, default=1)
     options = parser.parse_args(arguments)
+    if options.steps:
+        refuse_ignored(parser, options, "with --steps", "threads")
     torch.set_num_threads(options.threads)
     about = machine()
     sys.stderr.write(f"{about['processor']}, {about['cores']} cores, load {about['load_1_min']:.1f}\n")

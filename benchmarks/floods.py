@@ -19,6 +19,7 @@ from typing import Any
 import psutil
 import uvloop
 
+from benchmarks.arguments import duration
 from protocol import KeyPair, PeerId
 from swarmd.config import NetworkConfig
 from swarmd.errors import NetworkError
@@ -135,7 +136,7 @@ if __name__ == "__main__":
         prog="python -m benchmarks.floods", description=(__doc__ or "").partition("\n\n")[2]
     )
     parser.add_argument(
-        "seconds", nargs="?", type=float, default=15.0, help="length of each flood (default: 15)"
+        "seconds", nargs="?", type=duration, default=15.0, help="length of each flood (default: 15)"
     )
     parser.add_argument("--victim", type=Path, help=SUPPRESS)
     options = parser.parse_args()

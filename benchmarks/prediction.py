@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks.arguments import positive
 from benchmarks.cases import Case, cases_on, matching
 from benchmarks.job import Job
 from benchmarks.processes import call
@@ -90,7 +91,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--cases", nargs="*", default=["fixed"], help='words of names, such as "smollm2 fixed"'
     )
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--threads", type=int, default=THREADS)
+    parser.add_argument("--threads", type=positive, default=THREADS)
     parser.add_argument("--cache", type=Path, default=CACHE)
     options = parser.parse_args(arguments)
     options.cache.mkdir(parents=True, exist_ok=True)

@@ -10,12 +10,12 @@ cases of fixed length count: in those, every completion has as many tokens as th
 
 from __future__ import annotations
 
-import json
+import argparse
 import sys
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
+from benchmarks.arguments import saved_results
 from benchmarks.cases import cases_on
 from swarmd.experiment.reporting.pricing import MACHINES
 
@@ -25,8 +25,12 @@ Row = tuple[str, float, float, float]
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print the table."""
-    files = sys.argv[1:] if arguments is None else arguments
-    rows = list(measured([json.loads(Path(file).read_text()) for file in files]) if files else in_use())
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.prices", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("files", nargs="*", type=saved_results, metavar="FILE")
+    results = parser.parse_args(arguments).files
+    rows = list(measured(results) if results else in_use())
     if not rows:
         sys.stderr.write(
             "error: no case of fixed length in the results: run the benchmark with --cases fixed\n"

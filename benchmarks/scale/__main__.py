@@ -17,6 +17,7 @@ from dataclasses import replace
 
 import structlog
 
+from benchmarks.arguments import at_least, duration, positive, refuse_ignored
 from benchmarks.scale.kademlia import steady
 from benchmarks.scale.load import load_of
 from benchmarks.scale.report import Result, flatness, purposes, table
@@ -40,19 +41,28 @@ def result_of(setting: Setting) -> Result:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.scale", description=__doc__)
-    parser.add_argument("--sizes", type=int, nargs="+", default=list(SIZES), metavar="PEERS")
+    parser.add_argument("--sizes", type=at_least(2), nargs="+", default=list(SIZES), metavar="PEERS")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--machines", type=int, help="peers of each swarm that run the real state machine")
-    parser.add_argument("--short", action="store_true", help="fewer machines and less simulated time")
-    parser.add_argument("--real", type=int, nargs="+", metavar="PEERS", help="real peers on loopback")
     parser.add_argument(
-        "--seconds", type=float, default=180.0, help="length of the measurement with --real (default: 180)"
+        "--machines", type=positive, help="peers of each swarm that run the real state machine"
+    )
+    parser.add_argument("--short", action="store_true", help="fewer machines and less simulated time")
+    parser.add_argument("--real", type=at_least(2), nargs="+", metavar="PEERS", help="real peers on loopback")
+    parser.add_argument(
+        "--seconds", type=duration, default=180.0, help="length of the measurement with --real (default: 180)"
     )
     parser.add_argument("--wire", action="store_true", help="measure calls and connections on the wire")
     parser.add_argument("--lookups", action="store_true", help="measure the lookups of p2pd's own DHT")
     options = parser.parse_args(arguments)
+    on_loopback = bool(options.real or options.wire or options.lookups)
+    if on_loopback:
+        refuse_ignored(
+            parser, options, "with --real, --wire or --lookups", "sizes", "seed", "machines", "short"
+        )
+    if not options.real:
+        refuse_ignored(parser, options, "without --real", "seconds")
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
-    if options.real or options.wire or options.lookups:
+    if on_loopback:
         from benchmarks.scale import real
 
         return real.main(options.real or (), options.seconds, wire=options.wire, lookups=options.lookups)

@@ -51,6 +51,11 @@ def test_the_short_form_is_the_embedded_model_against_trl():
     )
 
 
+def test_what_is_given_goes_before_what_the_short_form_sets():
+    options = command._options(["--short", "--runs", "5", "--cases", "smollm2", "--only", "ours"])
+    assert (options.cases, options.only, options.runs, options.check) == (["smollm2"], ["ours"], 5, False)
+
+
 def test_a_case_that_does_not_exist_is_answered_with_those_that_do(capsys):
     assert command.main(["--cases", "gpt5"]) == 1
     assert "embedded 16x64 float32 fixed" in capsys.readouterr().err
