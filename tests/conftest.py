@@ -1,6 +1,7 @@
 """Shared fixtures: a tiny random language model with a byte tokenizer, for what needs some policy."""
 
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 import structlog
 import torch
+from huggingface_hub import constants
 from hypothesis import HealthCheck, settings
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
@@ -100,6 +102,22 @@ def tiny_model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tiny_model().save_pretrained(path)
     byte_tokenizer().save_pretrained(path)
     return path
+
+
+@pytest.fixture
+def cache_snapshot(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[Path, str], Path]:
+    """cache_snapshot(source, commit): the hub's model owner/name at `commit`, on this disk, with the files of
+    `source`. The last commit is `main`. The hub itself is offline."""
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    cached = tmp_path / "hub" / "models--owner--name"
+
+    def cache_one(source: Path, commit: str) -> Path:
+        (cached / "refs").mkdir(parents=True, exist_ok=True)
+        (cached / "refs" / "main").write_text(commit)
+        return Path(shutil.copytree(source, cached / "snapshots" / commit))
+
+    return cache_one
 
 
 @pytest.fixture

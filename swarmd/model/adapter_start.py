@@ -23,6 +23,8 @@ ADAPTER_WEIGHTS = "adapter_model.safetensors"
 CONFIGURATION_BYTES_MAX = 2**20  # usually a few KiB; some 100 KiB if it names each layer of a large model
 RANK_MAX, ALPHA_MAX = 1024, 4096  # the same limits as `policy.lora_rank` and `policy.lora_alpha`
 BASE_CHARS_MAX = 4096  # the longest path on Linux
+REVISION = r"^\w+((\.|/|-+)\w+)*$"  # a commit, branch or tag, without "..": it is a path in the cache
+REVISION_CHARS_MAX = 200  # the longest file name is 255
 TOLD_CHARS_MAX = 80  # of a name from someone else's file, in messages
 MERGE = (
     "merge it into its base with peft's merge_and_unload, save that, and give the new directory as --model"
@@ -67,6 +69,7 @@ class _Saved(LoraSettings):
 
     peft_type: Literal["LORA"]
     base_model_name_or_path: str = Field(min_length=1, max_length=BASE_CHARS_MAX)
+    revision: str | None = Field(default=None, pattern=REVISION, max_length=REVISION_CHARS_MAX)
     # All other initialisations change the base's weights, so the adapter would need a base that does not
     # exist.
     init_lora_weights: Literal[True, False, "gaussian", "eva", "orthogonal"] = True
@@ -80,6 +83,8 @@ class AdapterStart:
     base: str
     """The base model as peft names it: a path, absolute or relative to `folder`, or a hub id."""
     settings: LoraSettings
+    revision: str | None = None
+    """The commit, branch or tag of a base on the hub; None for the newest."""
 
     @property
     def weights(self) -> Path:
@@ -123,7 +128,7 @@ def read_adapter(folder: Path) -> AdapterStart | None:
                 f"the adapter in {folder} cannot be trained: {quoted(name)} is not supported: {MERGE}"
             )
     settings = LoraSettings.model_validate(saved.model_dump())
-    return AdapterStart(folder, saved.base_model_name_or_path, settings)
+    return AdapterStart(folder, saved.base_model_name_or_path, settings, saved.revision)
 
 
 def _why(error: ValidationError) -> str:

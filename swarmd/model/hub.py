@@ -15,6 +15,7 @@ from huggingface_hub.errors import (
     LocalEntryNotFoundError,
     OfflineModeIsEnabled,
     RepositoryNotFoundError,
+    RevisionNotFoundError,
 )
 
 from swarmd.errors import ModelError
@@ -38,16 +39,20 @@ FILES = (
 OFFLINE_REMEDY = "check the connection, give a local directory with --model ./dir, or use --model embedded"
 
 
-def fetch_snapshot(model: str, files: tuple[str, ...] = FILES, watch: Watch | None = None) -> Path:
-    """The directory with `files` of the hub model `model` ("owner/name"). Raises ModelError.
+def fetch_snapshot(
+    model: str, files: tuple[str, ...] = FILES, watch: Watch | None = None, revision: str | None = None
+) -> Path:
+    """The directory with `files` of the hub model `model` ("owner/name"), at `revision` or else its newest.
+    Raises ModelError.
 
     Without `watch`, huggingface_hub draws its own progress bars on stderr.
     """
-    why_offline = _unreachable(model)
+    why_offline = _unreachable(model, revision)
     try:
         folder = Path(
             snapshot_download(
                 model,
+                revision=revision,
                 allow_patterns=list(files),
                 etag_timeout=HUB_TIMEOUT_S,
                 local_files_only=why_offline is not None,
@@ -72,14 +77,16 @@ def _no_copy(model: str, why: str) -> ModelError:
     )
 
 
-def _unreachable(model: str) -> str | None:
+def _unreachable(model: str, revision: str | None) -> str | None:
     """Why the hub cannot be reached for `model` now; None if it replied. Raises ModelError if it refuses."""
     try:
-        HfApi().model_info(model, timeout=HUB_TIMEOUT_S)
+        HfApi().model_info(model, revision=revision, timeout=HUB_TIMEOUT_S)
     except GatedRepoError as error:
         raise ModelError(
             f"{model} is gated: accept its terms on the hub and run `hf auth login`, or use another model"
         ) from error
+    except RevisionNotFoundError as error:
+        raise ModelError(f"the hub has no revision {revision} of {model}") from error
     except RepositoryNotFoundError as error:
         raise ModelError(
             f"the hub has no model {model} (or it is private), nor is it a directory: check the spelling"

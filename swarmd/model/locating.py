@@ -48,11 +48,11 @@ def locate(name: str, files: tuple[str, ...] = FILES, watch: Watch | None = None
         return Located(absolute_name(name), folder)
     base = _base_name(adapter)
     try:
-        base_folder = None if base == SMOLLM2 else _folder(base, files, watch)
+        base_folder = None if base == SMOLLM2 else _folder(base, files, watch, adapter.revision)
     except ModelError as error:
         raise ModelError(
             f"the adapter in {folder} belongs to the base {quoted(base)}, which is not found ({error}): "
-            f"put it there, or correct base_model_name_or_path in {ADAPTER_CONFIGURATION}"
+            f"put it there, or correct base_model_name_or_path or revision in {ADAPTER_CONFIGURATION}"
         ) from error
     if base_folder is not None and (base_folder / ADAPTER_CONFIGURATION).is_file():
         raise ModelError(f"the adapter in {folder} belongs to another adapter, {quoted(base)}: {MERGE}")
@@ -66,14 +66,15 @@ def _base_name(adapter: AdapterStart) -> str:
     return str(beside.resolve()) if _is_directory(beside, adapter.base) else absolute_name(adapter.base)
 
 
-def _folder(name: str, files: tuple[str, ...], watch: Watch | None) -> Path:
+def _folder(name: str, files: tuple[str, ...], watch: Watch | None, revision: str | None = None) -> Path:
+    """The directory of `name`. Only a hub model has revisions; a directory is used as it is."""
     if name in EMBEDDED_MODELS:
         return EMBEDDED_MODELS[name]
     path = path_of(name)
     if _is_directory(path, name):
         return path
     if HUB_ID.fullmatch(name) and not name.startswith("."):
-        return fetch_snapshot(name, files, watch)
+        return fetch_snapshot(name, files, watch, revision)
     raise ModelError(
         f"unknown model {quoted(name, PATH_CHARS_MAX)}: neither a directory nor a hub id; {NAMES}"
     )

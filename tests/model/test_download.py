@@ -34,7 +34,9 @@ class Hub(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         path = self.path.partition("?")[0]
         name = path.rpartition("/")[2]
-        if path.startswith("/api/models/owner/name/tree/"):
+        if path.endswith("/revision/gone"):
+            self._answer(b"", 404, "RevisionNotFound")
+        elif path.startswith("/api/models/owner/name/tree/"):
             entries = [{"type": "file", "path": n, "size": len(b), "oid": "0"} for n, b in FILES.items()]
             self._answer(json.dumps(entries).encode())
         elif path.startswith("/api/models/owner/name"):
@@ -45,8 +47,10 @@ class Hub(BaseHTTPRequestHandler):
         else:
             self._answer(b"", 404)
 
-    def _answer(self, body: bytes, status: int = 200) -> None:
+    def _answer(self, body: bytes, status: int = 200, error: str | None = None) -> None:
         self.send_response(status)
+        if error is not None:
+            self.send_header("X-Error-Code", error)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
         self.send_header("X-Repo-Commit", COMMIT)
@@ -100,6 +104,12 @@ def test_a_download_that_fails_has_ended_too(monkeypatch: pytest.MonkeyPatch) ->
     with pytest.raises(ModelError, match="downloading owner/name failed"):
         fetch_snapshot("owner/name", watch=told.append)
     assert told[-1] is None
+
+
+@pytest.mark.usefixtures("hub")
+def test_a_revision_that_the_hub_does_not_have_is_named() -> None:
+    with pytest.raises(ModelError, match="the hub has no revision gone of owner/name"):
+        fetch_snapshot("owner/name", revision="gone")
 
 
 @pytest.fixture

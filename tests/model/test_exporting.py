@@ -121,6 +121,17 @@ def test_an_adapter_alone_is_what_peft_loads_on_its_base(train, tiny_model_dir, 
     assert not (tmp_path / "model.safetensors").exists()
 
 
+def test_an_adapter_of_a_hub_model_starts_on_the_commit_that_it_was_trained_on(
+    train, tiny_model_dir, tmp_path, cache_snapshot
+) -> None:
+    snapshot = cache_snapshot(tiny_model_dir, "a" * 40)
+    _, trained = train("owner/name", 2)
+    write_adapter(trained, tmp_path / "out")
+    cache_snapshot(tiny_model_dir, "b" * 40)
+    located = locate(str(tmp_path / "out"))
+    assert (located.base, located.folder) == ("owner/name", snapshot)
+
+
 @pytest.mark.parametrize(
     "settings",
     [

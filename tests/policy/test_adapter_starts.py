@@ -148,6 +148,24 @@ def test_the_base_may_be_named_relative_to_the_adapter(saved, start, tiny_model_
     assert start(folder)[1]
 
 
+@pytest.mark.parametrize(("revision", "commit"), [("a" * 40, "a" * 40), ("main", "b" * 40), (None, "b" * 40)])
+def test_a_base_on_the_hub_is_read_at_the_revision_of_the_adapter(
+    saved, start, tiny_model_dir, cache_snapshot, revision, commit
+):
+    snapshots = {each: cache_snapshot(tiny_model_dir, each) for each in ("a" * 40, "b" * 40)}
+    folder = saved(**SMALL)
+    rewrite(folder, base_model_name_or_path="owner/name", revision=revision)
+    assert locate(str(folder)).folder == snapshots[commit]
+    assert start(folder)[1]
+
+
+def test_a_base_in_a_directory_has_no_revision(saved, start, tiny_model_dir):
+    folder = saved(**SMALL)
+    rewrite(folder, revision="main")
+    assert locate(str(folder)).folder == tiny_model_dir
+    assert start(folder)[1]
+
+
 def test_a_tokenizer_that_was_saved_with_it_is_used(saved, start, tiny_model_dir):
     folder = saved(**SMALL)
     for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
@@ -185,6 +203,7 @@ def test_an_adapter_on_an_adapter_is_refused(saved, start):
         ({"bias": "all"}, "'bias' is not supported"),
         ({"of_another_release": [1]}, "'of_another_release' is not supported"),
         ({"init_lora_weights": "pissa"}, "init_lora_weights: .*pissa"),
+        ({"revision": "../../elsewhere"}, "revision: "),
         ({"r": 0}, r"r: .*\(got '0'\)"),
         ({"r": 10**9}, "r: "),
         ({"lora_alpha": None}, "lora_alpha: "),

@@ -130,7 +130,7 @@ def test_a_machine_without_memory_is_told_before_anything_is_loaded(prepare):
 def test_only_the_configuration_of_a_hub_model_is_fetched_to_plan(monkeypatch, tiny_model_dir, tmp_path):
     asked = []
 
-    def fetch(model, files, watch):
+    def fetch(model, files, watch, revision):
         asked.append((model, files))
         shutil.copy(tiny_model_dir / "config.json", tmp_path)
         return tmp_path
