@@ -13,7 +13,7 @@ from pydantic import JsonValue
 
 from swarmd.errors import ModelError
 from swarmd.model.adapter_start import ADAPTER_CONFIGURATION, AdapterStart
-from swarmd.model.fingerprint import fingerprint_of
+from swarmd.model.fingerprint import fingerprints_of
 from swarmd.model.locating import Located
 
 SHOWN_CHARS = 12  # of a fingerprint, in messages
@@ -32,6 +32,8 @@ class Base:
     """`fingerprint_of` the base's files."""
     adapter: AdapterStart | None = None
     """The adapter that training started with; None if it was new."""
+    formerly: str | None = None
+    """What earlier versions recorded as `files`."""
 
     @classmethod
     def of(cls, located: Located) -> Base:
@@ -39,8 +41,8 @@ class Base:
         ModelError."""
         folder = None if located.folder is None else located.folder.name
         revision = folder if folder is not None and _COMMIT.fullmatch(folder) else None
-        files = fingerprint_of(replace(located, adapter=None))
-        return cls(located.base, revision, files, located.adapter)
+        files, formerly = fingerprints_of(replace(located, adapter=None))
+        return cls(located.base, revision, files, located.adapter, formerly)
 
     def to_state(self) -> dict[str, JsonValue]:
         """The state as JSON."""
@@ -60,7 +62,7 @@ class Base:
         """
         if not isinstance(saved, dict):
             return
-        if saved.get("files") not in (None, self.files):
+        if saved.get("files") not in (None, self.files, self.formerly):
             former = Base(str(saved.get("model")), saved.get("revision"), str(saved["files"]))
             raise ModelError(
                 f"the adapter in {checkpoint} was trained on {former}, but the loaded model is {self}: an "

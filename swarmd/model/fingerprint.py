@@ -6,9 +6,19 @@ import hashlib
 from pathlib import Path
 
 from swarmd.errors import ModelError
-from swarmd.model.hub import FILES
+from swarmd.model.adapter_start import ADAPTER_CONFIGURATION
+from swarmd.model.hub import CONFIGURATION, FILES, WEIGHTS
 from swarmd.model.locating import Located, locate
+from swarmd.model.sight import PROCESSORS
 from swarmd.model.smollm2 import gguf_path
+
+LOADED = (
+    *(WEIGHTS, "*.safetensors.index.json", CONFIGURATION, "generation_config.json", ADAPTER_CONFIGURATION),
+    *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"),
+    *("vocab.json", "vocab.txt", "merges.txt", "*.model"),
+    *("*.jinja", "chat_template.json", PROCESSORS),
+)
+"""The files that a model is loaded from. `FILES` also matches licences and notes, which change nothing."""
 
 
 def model_fingerprint(name: str) -> str:
@@ -21,23 +31,34 @@ def model_fingerprint(name: str) -> str:
 
 def fingerprint_of(located: Located) -> str:
     """The same for a located model, including its adapter. Raises ModelError."""
-    whole = hashlib.sha256()
-    for path in _files(located):
-        try:
-            with path.open("rb") as file:
-                content = hashlib.file_digest(file, "sha256")
-        except OSError as error:
-            raise ModelError(f"the model file {path} cannot be read: {error.strerror}") from error
-        whole.update(f"{content.hexdigest()}  {path.name}\n".encode())
-    return whole.hexdigest()
+    return fingerprints_of(located)[0]
 
 
-def _files(located: Located) -> list[Path]:
+def fingerprints_of(located: Located) -> tuple[str, str]:
+    """`fingerprint_of`, and what earlier versions recorded instead. Raises ModelError."""
+    contents = {path: _content(path) for path in _files(located, FILES)}
+    return _whole(_files(located, LOADED), contents), _whole(list(contents), contents)
+
+
+def _content(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise ModelError(f"the model file {path} cannot be read: {error.strerror}") from error
+
+
+def _whole(files: list[Path], contents: dict[Path, str]) -> str:
+    lines = (f"{contents[path]}  {path.name}\n" for path in files)
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def _files(located: Located, patterns: tuple[str, ...]) -> list[Path]:
     """The files sorted by name, those of an adapter last."""
     gguf = gguf_path() if located.folder is None else None
-    base = _in(located.folder) if located.folder is not None else [path for path in [gguf] if path]
-    return base if located.adapter is None else [*base, *_in(located.adapter.folder)]
+    base = _in(located.folder, patterns) if located.folder is not None else [path for path in [gguf] if path]
+    return base if located.adapter is None else [*base, *_in(located.adapter.folder, patterns)]
 
 
-def _in(folder: Path) -> list[Path]:
-    return sorted({path for pattern in FILES for path in folder.glob(pattern)})
+def _in(folder: Path, patterns: tuple[str, ...]) -> list[Path]:
+    return sorted({path for pattern in patterns for path in folder.glob(pattern)})

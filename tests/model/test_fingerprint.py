@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 
 from swarmd.assets import EMBEDDED_MODEL_DIR
 from swarmd.errors import ModelError
-from swarmd.model import model_fingerprint
+from swarmd.model import Base, locate, model_fingerprint
 
 
 @pytest.fixture
@@ -18,7 +19,8 @@ def copied(tiny_model_dir, tmp_path) -> Path:
 
 
 def test_the_place_and_other_files_decide_nothing(tiny_model_dir, copied) -> None:
-    (copied / "figures.png").write_bytes(b"not of the model")
+    for name in ("figures.png", "LICENSE.txt", "evaluation.json"):
+        (copied / name).write_bytes(b"not of the model")
     assert model_fingerprint(str(copied)) == model_fingerprint(str(tiny_model_dir))
     assert model_fingerprint("embedded") == model_fingerprint(str(EMBEDDED_MODEL_DIR))
 
@@ -28,6 +30,19 @@ def test_each_file_that_the_model_is_read_from_decides(tiny_model_dir, copied, n
     file = copied / name
     file.write_bytes(file.read_bytes() + b" ")
     assert model_fingerprint(str(copied)) != model_fingerprint(str(tiny_model_dir))
+
+
+def test_a_checkpoint_of_a_version_that_counted_other_files_is_gone_on_with(copied) -> None:
+    (copied / "LICENSE.txt").write_text("Apache")
+    names = sorted(path.name for path in copied.iterdir())  # it counted all of these
+    lines = (f"{hashlib.sha256((copied / name).read_bytes()).hexdigest()}  {name}\n" for name in names)
+    recorded = {"model": str(copied), "files": hashlib.sha256("".join(lines).encode()).hexdigest()}
+    base = Base.of(locate(str(copied)))
+    assert recorded["files"] != base.files
+    base.require_same(recorded, "checkpoint")
+    (copied / "config.json").write_text("{}")
+    with pytest.raises(ModelError, match="was trained on"):
+        Base.of(locate(str(copied))).require_same(recorded, "checkpoint")
 
 
 def test_a_model_that_is_not_there_is_a_model_error(tmp_path) -> None:
