@@ -21,6 +21,7 @@ from swarmd.model import ChatTokenizer, Located
 from swarmd.model.context import context_of
 from swarmd.model.loading import load_tokenizer
 from swarmd.model.third_party import third_party
+from swarmd.model.understood import require_understood
 
 LABELS = (1, 2)
 REMEDY = "choose a classifier with 1 or 2 labels with --reward-model"
@@ -106,6 +107,7 @@ def load_reward_model(located: Located, dtype: torch.dtype, device: str) -> Rewa
             output_loading_info=True,
         )
         model, info = loaded
+        require_understood(model, info["unexpected_keys"], folder)
     if info["missing_keys"]:
         missing = sorted(info["missing_keys"])
         raise ModelError(

@@ -4,7 +4,6 @@ code."""
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, cast
 
@@ -22,9 +21,8 @@ from swarmd.model.smollm2 import load_smollm2
 from swarmd.model.template_arguments import TemplateArguments
 from swarmd.model.third_party import third_party
 from swarmd.model.tokenizer import ChatTokenizer
+from swarmd.model.understood import require_understood
 
-PACKED = ("scale", "scale_inv", "scales", "zero_point", "qweight", "qzeros", "absmax", "g_idx")
-"""Suffixes of the names of tensors that quantised weights need."""
 GENERIC_TOKENIZERS = frozenset({"TokenizersBackend", "PreTrainedTokenizerFast"})
 TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json")
 TEMPLATE = "chat_template.json"
@@ -89,28 +87,9 @@ def _load_weights(path: Path, name: str, dtype: torch.dtype) -> PreTrainedModel:
             f"the model in {path} lacks {len(missing)} weights, such as {missing[0]}: copy or download it "
             "again"
         )
-    _require_understood(model, loaded[1]["unexpected_keys"], path)
+    with third_party(name, "reading the types of its weights", AGAIN):
+        require_understood(model, loaded[1]["unexpected_keys"], path)
     return model
-
-
-def _require_understood(model: PreTrainedModel, unexpected: Iterable[str], path: Path) -> None:
-    """Raise ModelError for weights that are packed in an unknown way.
-
-    transformers only warns about unknown quantisation, and would use packed numbers as weights.
-    """
-    if getattr(model, "is_quantized", False):
-        return
-    scales = [f"it has {name}" for name in sorted(unexpected) if name.endswith(PACKED)]
-    packed = [
-        f"{name} is packed" for name, weight in model.named_parameters() if not weight.is_floating_point()
-    ]
-    says_so = getattr(model.config, "quantization_config", None) is not None
-    whys = [*scales, *packed, *(["its config says so"] if says_so else [])]
-    if whys:
-        raise ModelError(
-            f"the model in {path} is quantised in an unknown way ({whys[0]}): use its original "
-            "weights, or install the package it needs"
-        )
 
 
 def load_tokenizer(path: Path, name: str) -> PreTrainedTokenizerBase:

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from transformers import (
     AutoModelForSequenceClassification,
     AutoTokenizer,
@@ -184,6 +185,15 @@ def test_a_classifier_with_pickled_weights_is_not_read(tmp_path):
     folder = classifier(tmp_path, 1)
     (tmp_path / "model.safetensors").rename(tmp_path / "pytorch_model.bin")
     with pytest.raises(ModelError, match="safetensors"):
+        load_models(swarm({"kind": "reward_model"}), LearningConfig(reward_model=folder), "cpu")
+
+
+def test_a_classifier_whose_weights_are_stored_as_integers_is_refused(tmp_path):
+    folder, path = classifier(tmp_path, 1), tmp_path / "model.safetensors"
+    tensors = load_file(path)
+    tensors["score.weight"] = tensors["score.weight"].mul(100).to(torch.int8)
+    save_file(tensors, path, metadata={"format": "pt"})
+    with pytest.raises(ModelError, match=r"quantised in an unknown way \(score\.weight is packed\)"):
         load_models(swarm({"kind": "reward_model"}), LearningConfig(reward_model=folder), "cpu")
 
 

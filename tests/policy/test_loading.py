@@ -8,7 +8,7 @@ import pytest
 import torch
 from huggingface_hub.errors import OfflineModeIsEnabled
 from safetensors.torch import load_file, save_file
-from transformers import AutoTokenizer
+from transformers import AutoTokenizer, Qwen2ForCausalLM
 
 from swarmd.config import PolicyConfig
 from swarmd.errors import ConfigError, ModelError
@@ -268,13 +268,64 @@ def test_the_fingerprint_tells_tokenizers_apart_and_nothing_else(tiny_model_dir)
     assert tokenizer_fingerprint(one) != tokenizer_fingerprint(other)
 
 
-def test_weights_packed_in_a_way_that_nobody_unpacks_are_refused(copied):
+@pytest.mark.parametrize("suffix", ["weight_scale", "SCB"])
+def test_weights_packed_in_a_way_that_nobody_unpacks_are_refused(copied, suffix):
     path = copied / "model.safetensors"
     tensors = load_file(path)
-    tensors["model.layers.0.self_attn.q_proj.weight_scale"] = torch.ones(1)
+    tensors[f"model.layers.0.self_attn.q_proj.{suffix}"] = torch.ones(1)
     save_file(tensors, path, metadata={"format": "pt"})
-    with pytest.raises(ModelError, match=r"quantised in an unknown way .*q_proj\.weight_scale"):
+    with pytest.raises(ModelError, match=rf"quantised in an unknown way .*q_proj\.{suffix}"):
         load(copied)
+
+
+@pytest.mark.parametrize("is_sharded", [False, True])
+def test_weights_stored_as_integers_are_refused_and_not_converted(copied, is_sharded):
+    path = copied / "model.safetensors"
+    name = "model.layers.0.self_attn.q_proj.weight"
+    tensors = {"model.position_ids": torch.arange(4), **load_file(path)}
+    tensors[name] = tensors[name].mul(100).to(torch.int8)
+    if is_sharded:
+        path.unlink()
+        path = copied / "model-00001-of-00001.safetensors"
+        index = {"metadata": {}, "weight_map": dict.fromkeys(tensors, path.name)}
+        (copied / "model.safetensors.index.json").write_text(json.dumps(index))
+    save_file(tensors, path, metadata={"format": "pt"})
+    with pytest.raises(ModelError, match=rf"quantised in an unknown way \({name} is packed\)"):
+        load(copied)
+
+
+def test_integers_that_are_no_weights_are_ignored(copied):
+    path = copied / "model.safetensors"
+    tensors = {**load_file(path), "model.position_ids": torch.arange(4)}
+    save_file(tensors, path, metadata={"format": "pt"})
+    assert load(copied)
+
+
+def add_layer(folder, number, **changes):
+    """A further layer in the weights, and `changes` in the configuration."""
+    weights, configuration = folder / "model.safetensors", folder / "config.json"
+    tensors = load_file(weights)
+    for name, tensor in list(tensors.items()):
+        if ".layers.1." in name:
+            tensors[name.replace(".layers.1.", f".layers.{number}.")] = tensor.clone()
+    save_file(tensors, weights, metadata={"format": "pt"})
+    configuration.write_text(json.dumps({**json.loads(configuration.read_text()), **changes}))
+
+
+def test_layers_that_the_configuration_does_not_have_are_not_dropped(copied):
+    add_layer(copied, 2)
+    with pytest.raises(ModelError, match=r"has model\.layers\.2\.\S+, but its config\.json has only 2 of"):
+        load(copied)
+
+
+def test_a_layer_that_predicts_a_further_token_may_be_left_over(copied, monkeypatch):
+    add_layer(copied, 2, num_nextn_predict_layers=1)
+    assert load(copied)
+    add_layer(copied, 3)
+    with pytest.raises(ModelError, match=r"has model\.layers\.3\."):
+        load(copied)
+    monkeypatch.setattr(Qwen2ForCausalLM, "_keys_to_ignore_on_load_unexpected", [r"model\.layers\.3\."])
+    assert load(copied)
 
 
 def test_an_adapter_beside_a_model_is_refused_and_not_added_unasked(copied):
