@@ -27,6 +27,7 @@ except ModuleNotFoundError:
     from httpx import HTTPError as HTTPError  # type: ignore[assignment]
 
 HUB_TIMEOUT_S = 10.0  # one small request; a slower hub counts as unreachable
+TOLD_CHARS_MAX = 300  # of the hub's own message
 CONFIGURATION = "config.json"
 WEIGHTS = "*.safetensors"
 FILES = (
@@ -60,15 +61,28 @@ def fetch_snapshot(
             )
         )
     except LocalEntryNotFoundError as error:
-        raise _no_copy(model, why_offline or str(error)) from error
+        raise _no_copy(model, why_offline or said(error)) from error
+    except GatedRepoError as error:  # the hub tells strangers about a model, and refuses its files
+        raise _gated(model) from error
     except (HTTPError, HfHubHTTPError, OSError) as error:
-        raise ModelError(f"downloading {model} failed: {error}: {OFFLINE_REMEDY}") from error
+        raise ModelError(f"downloading {model} failed: {said(error)}: {OFFLINE_REMEDY}") from error
     finally:
         if watch is not None:
             watch(None)
     if why_offline is not None and WEIGHTS in files and not any(folder.glob(WEIGHTS)):
         raise _no_copy(model, why_offline)  # the download was cut before them
     return folder
+
+
+def said(error: BaseException) -> str:
+    """The error's own message on one line, or its type if there is none."""
+    return " ".join(str(error).split())[:TOLD_CHARS_MAX] or type(error).__name__
+
+
+def _gated(model: str) -> ModelError:
+    return ModelError(
+        f"{model} is gated: accept its terms on the hub and run `hf auth login`, or use another model"
+    )
 
 
 def _no_copy(model: str, why: str) -> ModelError:
@@ -82,9 +96,7 @@ def _unreachable(model: str, revision: str | None) -> str | None:
     try:
         HfApi().model_info(model, revision=revision, timeout=HUB_TIMEOUT_S)
     except GatedRepoError as error:
-        raise ModelError(
-            f"{model} is gated: accept its terms on the hub and run `hf auth login`, or use another model"
-        ) from error
+        raise _gated(model) from error
     except RevisionNotFoundError as error:
         raise ModelError(f"the hub has no revision {revision} of {model}") from error
     except RepositoryNotFoundError as error:

@@ -7,13 +7,12 @@ from pathlib import Path
 from huggingface_hub import HfApi, get_token
 
 from swarmd.errors import ConfigError, ModelError
-from swarmd.model.hub import HTTPError
+from swarmd.model.hub import HTTPError, said
 from swarmd.model_names import HUB_ID
 
 FAILURES = (OSError, HTTPError, ValueError, KeyError, RuntimeError)
 """Errors raised by the library and its storage for large files: for the disk, the network and refusals, for
 missing or incomplete replies, and for anything else that interrupted a large file."""
-TOLD_CHARS_MAX = 300  # of the hub's own message
 
 
 def require_access(repository: str) -> None:
@@ -45,5 +44,4 @@ def publish(folder: Path, repository: str, *, private: bool, message: str) -> st
 def _said(error: BaseException) -> str:
     """The error's own message on one line. A RuntimeError only names the file, so its cause is included."""
     causes = [error, error.__cause__] if isinstance(error, RuntimeError) and error.__cause__ else [error]
-    said = ": ".join(" ".join(str(each).split()) or type(each).__name__ for each in causes)
-    return said[:TOLD_CHARS_MAX]
+    return ": ".join(map(said, causes))

@@ -14,7 +14,7 @@ import pytest
 from huggingface_hub import constants
 
 from swarmd.errors import ModelError
-from swarmd.model import Downloaded
+from swarmd.model import Downloaded, Watch
 from swarmd.model.hub import fetch_snapshot
 
 COMMIT = "c" * 40
@@ -27,6 +27,8 @@ class Hub(BaseHTTPRequestHandler):
 
     refused: ClassVar[set[tuple[str, str]]] = set()
     """Methods and files."""
+    is_gated: ClassVar[bool] = False
+    """Whether files are only for people who accepted the terms."""
 
     def do_HEAD(self) -> None:
         self.do_GET()
@@ -42,6 +44,8 @@ class Hub(BaseHTTPRequestHandler):
         elif path.startswith("/api/models/owner/name"):
             siblings = [{"rfilename": name} for name in FILES]
             self._answer(json.dumps({"id": "owner/name", "sha": COMMIT, "siblings": siblings}).encode())
+        elif self.is_gated:
+            self._answer(b"Please log in.", 401, "GatedRepo")
         elif name in FILES:
             self._answer(FILES[name], 403 if (self.command, name) in self.refused else 200)
         else:
@@ -101,7 +105,7 @@ def test_a_model_in_the_cache_is_no_download() -> None:
 def test_a_download_that_fails_has_ended_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Hub, "refused", {("GET", "model.safetensors")})
     told: list[Downloaded | None] = []
-    with pytest.raises(ModelError, match="downloading owner/name failed"):
+    with pytest.raises(ModelError, match=r"^downloading owner/name failed.*--model embedded$"):
         fetch_snapshot("owner/name", watch=told.append)
     assert told[-1] is None
 
@@ -110,6 +114,16 @@ def test_a_download_that_fails_has_ended_too(monkeypatch: pytest.MonkeyPatch) ->
 def test_a_revision_that_the_hub_does_not_have_is_named() -> None:
     with pytest.raises(ModelError, match="the hub has no revision gone of owner/name"):
         fetch_snapshot("owner/name", revision="gone")
+
+
+@pytest.mark.usefixtures("hub")
+@pytest.mark.parametrize("watch", [None, lambda _: None])
+def test_a_gated_model_is_said_with_how_to_be_let_in(
+    monkeypatch: pytest.MonkeyPatch, watch: Watch | None
+) -> None:
+    monkeypatch.setattr(Hub, "is_gated", True)
+    with pytest.raises(ModelError, match=r"^owner/name is gated: accept its terms on the hub and run .*$"):
+        fetch_snapshot("owner/name", watch=watch)
 
 
 @pytest.fixture
