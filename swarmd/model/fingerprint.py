@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 
 from swarmd.errors import ModelError
 from swarmd.model.adapter_start import ADAPTER_CONFIGURATION
-from swarmd.model.hub import CONFIGURATION, FILES, WEIGHTS
+from swarmd.model.hub import CONFIGURATION, FILES, WEIGHTS, copied_weights
 from swarmd.model.locating import Located, locate
 from swarmd.model.sight import PROCESSORS
 from swarmd.model.smollm2 import gguf_path
@@ -36,8 +37,8 @@ def fingerprint_of(located: Located) -> str:
 
 def fingerprints_of(located: Located) -> tuple[str, str]:
     """`fingerprint_of`, and what earlier versions recorded instead. Raises ModelError."""
-    contents = {path: _content(path) for path in _files(located, FILES)}
-    return _whole(_files(located, LOADED), contents), _whole(list(contents), contents)
+    contents = {path: _content(path) for path in _files(located, _all_in)}
+    return _whole(_files(located, _loaded_in), contents), _whole(list(contents), contents)
 
 
 def _content(path: Path) -> str:
@@ -53,12 +54,22 @@ def _whole(files: list[Path], contents: dict[Path, str]) -> str:
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
-def _files(located: Located, patterns: tuple[str, ...]) -> list[Path]:
+def _files(located: Located, within: Callable[[Path], list[Path]]) -> list[Path]:
     """The files sorted by name, those of an adapter last."""
     gguf = gguf_path() if located.folder is None else None
-    base = _in(located.folder, patterns) if located.folder is not None else [path for path in [gguf] if path]
-    return base if located.adapter is None else [*base, *_in(located.adapter.folder, patterns)]
+    base = within(located.folder) if located.folder is not None else [path for path in [gguf] if path]
+    return base if located.adapter is None else [*base, *within(located.adapter.folder)]
 
 
-def _in(folder: Path, patterns: tuple[str, ...]) -> list[Path]:
+def _all_in(folder: Path) -> list[Path]:
+    return _matching(folder, FILES)
+
+
+def _loaded_in(folder: Path) -> list[Path]:
+    found = _matching(folder, LOADED)
+    copies = copied_weights(path.name for path in found)
+    return [path for path in found if path.name not in copies]
+
+
+def _matching(folder: Path, patterns: tuple[str, ...]) -> list[Path]:
     return sorted({path for pattern in patterns for path in folder.glob(pattern)})

@@ -5,6 +5,8 @@ An unreachable hub fails within seconds. `snapshot_download` alone has no timeou
 
 from __future__ import annotations
 
+import fnmatch
+from collections.abc import Iterable
 from pathlib import Path
 
 from huggingface_hub import HfApi, snapshot_download
@@ -37,6 +39,8 @@ FILES = (
     "*.txt",
     "*.model",
 )  # weights, configuration, tokenizer; no code
+SUBFOLDERS = "*/*"  # other formats and earlier checkpoints, which are never loaded; `*` also matches a slash
+COPIES = "consolidated*.safetensors"
 OFFLINE_REMEDY = "check the connection, give a local directory with --model ./dir, or use --model embedded"
 
 
@@ -48,13 +52,16 @@ def fetch_snapshot(
 
     Without `watch`, huggingface_hub draws its own progress bars on stderr.
     """
-    why_offline = _unreachable(model, revision)
+    why_offline, names = _listed(model, revision)
+    # Without the hub, huggingface_hub only compares what is here with what is wanted.
+    copies = [COPIES] if why_offline is not None else copied_weights(names)
     try:
         folder = Path(
             snapshot_download(
                 model,
                 revision=revision,
                 allow_patterns=list(files),
+                ignore_patterns=[SUBFOLDERS, *copies],
                 etag_timeout=HUB_TIMEOUT_S,
                 local_files_only=why_offline is not None,
                 tqdm_class=None if watch is None else bar_for(model, watch),
@@ -74,6 +81,13 @@ def fetch_snapshot(
     return folder
 
 
+def copied_weights(names: Iterable[str]) -> list[str]:
+    """Those of one folder's files that repeat the weights of others, in the format of Mistral's programs."""
+    weights = fnmatch.filter(names, WEIGHTS)
+    copies = fnmatch.filter(weights, COPIES)
+    return copies if len(copies) < len(weights) else []
+
+
 def said(error: BaseException) -> str:
     """The error's own message on one line, or its type if there is none."""
     return " ".join(str(error).split())[:TOLD_CHARS_MAX] or type(error).__name__
@@ -91,10 +105,11 @@ def _no_copy(model: str, why: str) -> ModelError:
     )
 
 
-def _unreachable(model: str, revision: str | None) -> str | None:
-    """Why the hub cannot be reached for `model` now; None if it replied. Raises ModelError if it refuses."""
+def _listed(model: str, revision: str | None) -> tuple[str | None, list[str]]:
+    """Why the hub cannot be reached for `model` now, None if it replied; and the model's files outside
+    subfolders. Raises ModelError if it refuses."""
     try:
-        HfApi().model_info(model, revision=revision, timeout=HUB_TIMEOUT_S)
+        info = HfApi().model_info(model, revision=revision, timeout=HUB_TIMEOUT_S)
     except GatedRepoError as error:
         raise _gated(model) from error
     except RevisionNotFoundError as error:
@@ -106,5 +121,6 @@ def _unreachable(model: str, revision: str | None) -> str | None:
     except HFValidationError as error:
         raise ModelError(f"{model} is neither a directory nor the name of a hub model: {error}") from error
     except (HTTPError, HfHubHTTPError, OfflineModeIsEnabled) as error:
-        return str(error).partition("\n")[0] or type(error).__name__
-    return None
+        return str(error).partition("\n")[0] or type(error).__name__, []
+    names = (file.rfilename for file in info.siblings or ())
+    return None, [name for name in names if "/" not in name]

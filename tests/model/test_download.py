@@ -20,6 +20,7 @@ from swarmd.model.hub import fetch_snapshot
 COMMIT = "c" * 40
 FILES = {"config.json": b"{}" * 500, "model.safetensors": bytes(30_000)}
 BYTES = sum(map(len, FILES.values()))
+UNREAD = ("consolidated.safetensors", "checkpoint-500/model.safetensors", "onnx/config.json", "figure.png")
 
 
 class Hub(BaseHTTPRequestHandler):
@@ -27,6 +28,7 @@ class Hub(BaseHTTPRequestHandler):
 
     refused: ClassVar[set[tuple[str, str]]] = set()
     """Methods and files."""
+    files: ClassVar[dict[str, bytes]] = FILES
     is_gated: ClassVar[bool] = False
     """Whether files are only for people who accepted the terms."""
 
@@ -35,19 +37,19 @@ class Hub(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         path = self.path.partition("?")[0]
-        name = path.rpartition("/")[2]
+        name = path.partition("/resolve/")[2].partition("/")[2]
         if path.endswith("/revision/gone"):
             self._answer(b"", 404, "RevisionNotFound")
         elif path.startswith("/api/models/owner/name/tree/"):
-            entries = [{"type": "file", "path": n, "size": len(b), "oid": "0"} for n, b in FILES.items()]
+            entries = [{"type": "file", "path": n, "size": len(b), "oid": "0"} for n, b in self.files.items()]
             self._answer(json.dumps(entries).encode())
         elif path.startswith("/api/models/owner/name"):
-            siblings = [{"rfilename": name} for name in FILES]
+            siblings = [{"rfilename": name} for name in self.files]
             self._answer(json.dumps({"id": "owner/name", "sha": COMMIT, "siblings": siblings}).encode())
         elif self.is_gated:
             self._answer(b"Please log in.", 401, "GatedRepo")
-        elif name in FILES:
-            self._answer(FILES[name], 403 if (self.command, name) in self.refused else 200)
+        elif name in self.files:
+            self._answer(self.files[name], 403 if (self.command, name) in self.refused else 200)
         else:
             self._answer(b"", 404)
 
@@ -91,6 +93,23 @@ def test_a_download_tells_its_bytes_and_its_end_and_draws_no_bar(capfd: pytest.C
     counts = [each.done for each in told if each is not None]
     assert counts == sorted(counts)
     assert capfd.readouterr().err == ""
+
+
+@pytest.mark.usefixtures("hub")
+def test_only_what_loading_reads_is_downloaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Hub, "files", {**FILES, **dict.fromkeys(UNREAD, b"never read")})
+    folder = fetch_snapshot("owner/name")
+    assert {str(path.relative_to(folder)) for path in folder.rglob("*")} == set(FILES)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    assert fetch_snapshot("owner/name") == folder
+
+
+@pytest.mark.usefixtures("hub")
+def test_weights_under_another_name_are_downloaded_if_there_are_no_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Hub, "files", {"config.json": b"{}", "consolidated.safetensors": b"weights"})
+    assert (fetch_snapshot("owner/name") / "consolidated.safetensors").read_bytes() == b"weights"
 
 
 @pytest.mark.usefixtures("hub")

@@ -19,7 +19,7 @@ def copied(tiny_model_dir, tmp_path) -> Path:
 
 
 def test_the_place_and_other_files_decide_nothing(tiny_model_dir, copied) -> None:
-    for name in ("figures.png", "LICENSE.txt", "evaluation.json"):
+    for name in ("figures.png", "LICENSE.txt", "evaluation.json", "consolidated.safetensors"):
         (copied / name).write_bytes(b"not of the model")
     assert model_fingerprint(str(copied)) == model_fingerprint(str(tiny_model_dir))
     assert model_fingerprint("embedded") == model_fingerprint(str(EMBEDDED_MODEL_DIR))
