@@ -15,7 +15,7 @@ from swarmd.model.third_party import third_party
 from swarmd.policy.policy import Policy
 
 PROBE_QUESTION = "What is 2 + 3?"
-TIMES = (1, 2, 12)  # repetitions of the question; one prompt is long enough for windows of some 100 tokens
+LONGER = (2, 12)  # repetitions of the question; one prompt is long enough for windows of some 100 tokens
 OTHER_MODEL = "use another model"
 APART_MAX = 0.01  # nats, for any token in float32; rounding stays below a tenth of it
 APART_MAX_HALF = 0.2  # nats, for the median token in half precision, where single tokens are chaotic
@@ -26,11 +26,12 @@ def try_out(policy: Policy, name: str, *, remedy: str, training: bool) -> None:
     """Put some questions, short and long, through everything that a step does.
 
     `remedy` is the advice for a model `name` that cannot be computed. Leaves no gradient behind. Raises
-    ModelError, naming the part that failed.
+    ModelError, naming the part that failed, and PromptTooLongError if not even a short question fits.
     """
     with third_party(name, "writing a question with its chat template", OTHER_MODEL):
-        questions = [" ".join([PROBE_QUESTION] * times) for times in TIMES]
-        prompts = [policy.render(question) for question in questions if policy.fits(question)]
+        longer = [" ".join([PROBE_QUESTION] * times) for times in LONGER]
+        # The shortest must fit, or the model's context is too short for anything.
+        prompts = [policy.render(PROBE_QUESTION), *map(policy.render, filter(policy.fits, longer))]
         if policy.tokenizer.sight is not None:
             prompts.insert(0, policy.render(PROBE_QUESTION, images=(BLANK,)))
     with third_party(name, "generating a few tokens", remedy):

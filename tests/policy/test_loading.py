@@ -15,7 +15,7 @@ from swarmd.errors import ConfigError, ModelError
 from swarmd.hardware.plan import HardwarePlan
 from swarmd.model import hub as hub_module
 from swarmd.model.tokenizer import ChatTokenizer, tokenizer_fingerprint
-from swarmd.policy import Policy, load_policy
+from swarmd.policy import Policy, PromptTooLongError, load_policy
 
 
 def load(model, limit=8, **config):
@@ -110,6 +110,14 @@ def test_missing_weights_are_not_replaced_by_random_ones(copied):
     config["layer_types"] = ["full_attention"] * 3
     (copied / "config.json").write_text(json.dumps(config))
     with pytest.raises(ModelError, match=r"lacks \d+ weights"):
+        load(copied)
+
+
+def test_a_context_too_short_for_any_question_is_said_with_its_length(copied):
+    (copied / "config.json").write_text(
+        json.dumps({**json.loads((copied / "config.json").read_text()), "max_position_embeddings": 16})
+    )
+    with pytest.raises(PromptTooLongError, match=r"^the prompt has \d+ tokens, but a context of 16 has room"):
         load(copied)
 
 
