@@ -11,6 +11,7 @@ LENGTH_DEPENDENT = ("longrope", "dynamic")
 """Rotary embeddings whose angles depend on the longest sequence of a batch, beyond the original context. A
 token sampled there would get a different probability when it is recomputed among other rows."""
 ORIGINAL = "original_max_position_embeddings"
+LIMITS = ("max_position_embeddings", "max_seq_len")  # MPT has the second
 UNBOUNDED = 2**31  # for models without positions
 
 
@@ -37,8 +38,9 @@ def why_shorter(config: PretrainedConfig) -> str | None:
 
 def declared_context(config: PretrainedConfig) -> int:
     """The maximum number of positions in the configuration."""
-    found = getattr(config.get_text_config(decoder=True), "max_position_embeddings", None)
-    return found if isinstance(found, int) else UNBOUNDED
+    text = config.get_text_config(decoder=True)
+    found = (getattr(text, name, None) for name in LIMITS)
+    return next((limit for limit in found if isinstance(limit, int)), UNBOUNDED)
 
 
 def _originals(config: PretrainedConfig) -> Iterator[int]:

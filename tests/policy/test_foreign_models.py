@@ -13,6 +13,7 @@ from transformers import (
     LlamaForCausalLM,
     MambaConfig,
     MixtralConfig,
+    MptConfig,
     OlmoeConfig,
     Phi3Config,
     Qwen2MoeConfig,
@@ -293,6 +294,17 @@ def test_rows_stay_within_the_context_in_which_rotary_angles_depend_on_no_other_
     with pytest.raises(PromptTooLongError, match="context of 128"):
         policy.render("?")
     assert shape_of(on_meta(phi3())).context == 128
+
+
+def test_mpt_writes_up_to_its_own_limit_and_no_further(written, start):
+    config = MptConfig(vocab_size=259, d_model=32, n_heads=4, n_layers=1, max_seq_len=64)
+    policy = start(written(config))
+    policy.tokenizer.render = lambda *_: [5] * 57
+    with pytest.raises(PromptTooLongError, match="context of 64 has room for 56"):
+        policy.render("?")
+    [[sample]] = policy.generate([[5] * 56], 1, rng=torch.Generator().manual_seed(0))
+    assert len(sample.token_ids) == 8 or sample.finished
+    assert shape_of(on_meta(config)).context == 64
 
 
 def test_the_angles_of_such_a_model_do_depend_on_other_rows_beyond_it():
