@@ -12,6 +12,7 @@ LENGTH_DEPENDENT = ("longrope", "dynamic")
 token sampled there would get a different probability when it is recomputed among other rows."""
 ORIGINAL = "original_max_position_embeddings"
 LIMITS = ("max_position_embeddings", "max_seq_len")  # MPT has the second
+NO_LIMIT = -1  # as XLNet says it
 UNBOUNDED = 2**31  # for models without positions
 
 
@@ -40,7 +41,8 @@ def declared_context(config: PretrainedConfig) -> int:
     """The maximum number of positions in the configuration."""
     text = config.get_text_config(decoder=True)
     found = (getattr(text, name, None) for name in LIMITS)
-    return next((limit for limit in found if isinstance(limit, int)), UNBOUNDED)
+    limit = next((limit for limit in found if isinstance(limit, int)), NO_LIMIT)
+    return UNBOUNDED if limit == NO_LIMIT else limit
 
 
 def _originals(config: PretrainedConfig) -> Iterator[int]:

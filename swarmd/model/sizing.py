@@ -21,6 +21,8 @@ from swarmd.model.context import context_of
 from swarmd.model.sight import is_seeing, model_class, patches_of
 from swarmd.model.third_party import third_party
 
+CONTEXT_MIN = 2  # a prompt and an answer, of one token each
+
 
 def on_meta(config: PretrainedConfig) -> PreTrainedModel:
     """The model without memory, on PyTorch's meta device. Works for every architecture of transformers.
@@ -41,7 +43,8 @@ def shape_of(model: Any, start: AdapterStart | None = None, *, folder: Path | No
     """The shape of a model built by `on_meta`, to be trained with the adapter `start` if given.
 
     `folder` is the model's own. It may say how far small images are enlarged; without it, the defaults of the
-    model's type apply. Raises ModelError if that is more than images may be enlarged.
+    model's type apply. Raises ModelError if that is more than images may be enlarged, or if the model has no
+    layers or too short a context for a prompt and an answer.
 
     Adapters are counted lazily, because that builds the model again. A model without attention counts as
     having a single head, which predicts more memory than it needs.
@@ -55,6 +58,12 @@ def shape_of(model: Any, start: AdapterStart | None = None, *, folder: Path | No
     text = model.config.get_text_config(decoder=True)
     heads = _size(text, "num_attention_heads") or 1
     head_size = _size(text, "head_dim") or embedding.embedding_dim // heads
+    layers, context = _size(text, "num_hidden_layers") or _longest_stack(model), context_of(model.config)
+    if layers < 1 or context < CONTEXT_MIN:
+        raise ModelError(
+            f"the configuration of this {model.config.model_type} has {layers} layers and a context of "
+            f"{context} tokens: copy or download the model again"
+        )
     return ModelShape(
         parameters=sum(p.numel() for p in model.parameters()),
         linear_parameters=sum(module.weight.numel() for module in linear),
@@ -64,12 +73,12 @@ def shape_of(model: Any, start: AdapterStart | None = None, *, folder: Path | No
         ),
         vocab_size=embedding.num_embeddings,
         hidden=embedding.embedding_dim,
-        layers=_size(text, "num_hidden_layers") or _longest_stack(model),
+        layers=layers,
         cache_width=2 * head_size * (_size(text, "num_key_value_heads") or heads),
         linear_inputs=sum(inputs for inputs, _ in widths) - (0 if tower is None else tower.linear_inputs),
         linear_outputs=sum(outputs for _, outputs in widths) - (0 if tower is None else tower.linear_outputs),
         attention_width=heads * head_size,
-        context=context_of(model.config),
+        context=context,
         tower=tower,
     )
 

@@ -155,6 +155,25 @@ def test_a_configuration_that_nothing_can_be_made_of_is_a_model_error(tiny_model
         model_shape(str(tmp_path))
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"num_hidden_layers": 0, "layer_types": []},
+        {"max_position_embeddings": 0},
+        {"max_position_embeddings": 1},
+        {"max_position_embeddings": -5},
+    ],
+    ids=str,
+)
+def test_a_configuration_without_layers_or_context_is_a_model_error(
+    prepare, tiny_model_dir, tmp_path, changes
+):
+    config = json.loads((tiny_model_dir / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps({**config, **changes}))
+    with pytest.raises(ModelError, match=r"this qwen2 has \d layers and a context of \S+ tokens: copy"):
+        prepare(model=str(tmp_path))
+
+
 def test_a_models_own_code_is_never_offered_to_run(monkeypatch, tiny_model_dir, tmp_path):
     config = {"model_type": "t5", "auto_map": {"AutoModelForCausalLM": "theirs.py--Theirs"}}
     (tmp_path / "config.json").write_text(json.dumps(config))
