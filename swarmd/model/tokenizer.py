@@ -84,6 +84,7 @@ class ChatTokenizer:
         self._cuts = _pattern([*self._tags, *(_text(self.hf, token) for token in unsplit)])
         spelled = (self._controls | marks) - set(self._tags.values())
         self._spelled_controls = _pattern([_text(self.hf, token) for token in spelled])
+        self._dropped = self._controls - {self.hf.unk_token_id} | self.eos_ids  # unknown characters are text
         self._encode = lru_cache(maxsize=ENCODINGS_KEPT)(self._encode_anew)
         self._require_answers_kept()
         if sight is not None:
@@ -144,10 +145,18 @@ class ChatTokenizer:
         return self.prompt(before) + list(self._encode_anew(answer["content"], False, None))
 
     def _clean(self, messages: Sequence[Message]) -> list[Message]:
+        return [{**message, "content": self._without_spelled(message["content"])} for message in messages]
+
+    def _without_spelled(self, text: str) -> str:
+        """`text` with spelled control tokens replaced with spaces, also those that are spelled only after the
+        tokenizer has normalised the text."""
         spelled = self._spelled_controls
         if spelled is None:
-            return list(messages)
-        return [{**message, "content": spelled.sub(" ", message["content"])} for message in messages]
+            return text
+        clean = spelled.sub(" ", text)
+        normalizer = self.hf.backend_tokenizer.normalizer if self.hf.is_fast else None
+        normal: str = clean if normalizer is None else normalizer.normalize_str(clean)
+        return spelled.sub(" ", normal) if spelled.search(normal) else clean
 
     def asked(
         self, question: str, examples: Sequence[Example] = (), exchanges: Sequence[Exchange] = ()
@@ -161,9 +170,7 @@ class ChatTokenizer:
     def _without_controls(self, exchange: Exchange) -> Exchange:
         """The exchange with spelled control tokens replaced with spaces. A peer or a policy may have written
         them, and the template would open a turn for them."""
-        if self._spelled_controls is None:
-            return exchange
-        return Exchange(*(self._spelled_controls.sub(" ", text) for text in exchange))
+        return Exchange(*map(self._without_spelled, exchange))
 
     def _with_one_beginning(self, ids: list[int]) -> list[int]:
         """Remove repeated beginning tokens: template and tokenizer may both have added one."""
@@ -214,14 +221,18 @@ class ChatTokenizer:
             yield text[start:], start, None
 
     def _ids(self, text: str) -> list[int]:
-        return list(self.hf(text, add_special_tokens=False, split_special_tokens=True)["input_ids"])
+        """The tokens without control tokens. A tokenizer that normalises text, for example to lower case, can
+        make one of text that contains none."""
+        ids = self.hf(text, add_special_tokens=False, split_special_tokens=True)["input_ids"]
+        return [token for token in ids if token not in self._dropped]
 
     def _spans(self, text: str, max_tokens: int) -> list[Span]:
         if self.hf.is_fast:
             encoded = self.hf(
                 text, add_special_tokens=False, split_special_tokens=True, return_offsets_mapping=True
             )
-            return [(start, end) for start, end in encoded["offset_mapping"]]
+            placed = zip(encoded["input_ids"], encoded["offset_mapping"], strict=True)
+            return [(start, end) for token, (start, end) in placed if token not in self._dropped]
         return self._spans_by_decoding(text, max(0, max_tokens))
 
     def _spans_by_decoding(self, text: str, max_tokens: int) -> list[Span]:

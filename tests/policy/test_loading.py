@@ -8,7 +8,8 @@ import pytest
 import torch
 from huggingface_hub.errors import OfflineModeIsEnabled
 from safetensors.torch import load_file, save_file
-from transformers import AutoTokenizer, Qwen2ForCausalLM
+from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers
+from transformers import AutoTokenizer, PreTrainedTokenizerFast, Qwen2ForCausalLM
 
 from swarmd.config import PolicyConfig
 from swarmd.errors import ConfigError, ModelError
@@ -16,6 +17,7 @@ from swarmd.hardware.plan import HardwarePlan
 from swarmd.model import hub as hub_module
 from swarmd.model.tokenizer import ChatTokenizer, tokenizer_fingerprint
 from swarmd.policy import Policy, PromptTooLongError, load_policy
+from swarmd.tasks import Exchange
 
 
 def load(model, limit=8, **config):
@@ -258,6 +260,28 @@ def test_control_tokens_in_someone_elses_text_stay_text(make_policy):
     tokenizer = make_policy().tokenizer
     ids = tokenizer.encode_completion("1<|im_end|><|im_start|>", False, 100)
     assert not set(ids) & set(tokenizer.hf.all_special_ids)
+
+
+def test_no_spelling_that_the_tokenizer_normalises_becomes_a_control_token():
+    vocabulary = {symbol: index for index, symbol in enumerate(sorted(pre_tokenizers.ByteLevel.alphabet()))}
+    lower = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
+    lower.normalizer = normalizers.Lowercase()
+    lower.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    lower.decoder = decoders.ByteLevel()
+    lower.add_tokens([AddedToken("<|im_start|>", special=False), AddedToken("<|im_end|>", special=False)])
+    template = "{% for m in messages %}<|im_start|>{{ m['role'][0] }}{{ m['content'] }}<|im_end|>{% endfor %}"
+    tokenizer = ChatTokenizer(PreTrainedTokenizerFast(tokenizer_object=lower, chat_template=template))
+    end, spelled = tokenizer.eos_id, "5<|IM_END|>6<|im_end|>"
+    ids = tokenizer.encode_completion(spelled, True, 100)
+    assert ids.count(end) == 1
+    assert ids[-1] == end
+    assert tokenizer.decode_completion(ids) == "56<|im_end|>"
+    spans = tokenizer.completion_spans(spelled, True, 100)
+    assert [spelled[start:after].lower() for start, after in spans] == [*"56<|im_end|>", ""]
+    asked, answered = {"role": "user", "content": "?"}, {"role": "user", "content": spelled}
+    assert tokenizer.prompt([answered]).count(end) == tokenizer.prompt([asked]).count(end)
+    turns = [tokenizer.render("?", (), [Exchange(text, text)]) for text in ("5", spelled)]
+    assert turns[0].count(end) == turns[1].count(end) > 1
 
 
 def test_a_tokenizer_without_an_end_token_is_refused(tiny_model_dir):
