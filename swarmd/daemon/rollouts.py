@@ -252,7 +252,7 @@ def _claims(record: AnyRecord) -> list[float | None]:
 
 def _fate(group: ScoredGroup, used_step: int | None) -> str:
     if used_step is not None:
-        return f"Kept, and trained on in step {used_step}."
+        return f"Kept, and drawn for step {used_step}."
     if group.is_all_right:
         return "Kept. As all its rewards are equal here, it teaches only under external_baseline shared."
     if not group.is_informative:

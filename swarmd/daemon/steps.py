@@ -241,7 +241,8 @@ class StepLoop:
         self._is_whole = True
         if measuring is not None:
             self._enter(MEASURING)
-            await self._crediting.after(measuring, [*own, *lessons], external, self._in_model_thread)
+            trained = [external[n] for n in metrics.external_used]
+            await self._crediting.after(measuring, [*own, *lessons], trained, self._in_model_thread)
         done = self.last_done_at = time.monotonic()
         self.step_seconds, self._studies_before = done - began, len(studied)
         enter_step(

@@ -125,7 +125,7 @@ def node_line(
         "groups_published": len(sampled.envelopes),
         "groups_rejected": rejected,
         "external_share": metrics.groups_external_used / used if used else None,
-        "external_peers": len({group.publisher for group in trained.external}),
+        "external_peers": len({trained.external[n].publisher for n in metrics.external_used}),
         "tokens_generated": sampled.tokens,
         "completions_generated": len(texts),
         "finished_share": sampled.ended / len(texts),

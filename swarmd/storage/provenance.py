@@ -50,7 +50,7 @@ def read_learned(database: Path, step: int) -> Learned | None:
             "WITH read AS (SELECT REPLACE(REPLACE(REPLACE(metrics, 'NaN', 'null'), '-Infinity', 'null'),"
             " 'Infinity', 'null') AS metrics FROM steps WHERE step <= ?)"  # earlier versions stored these
             " SELECT COUNT(*), TOTAL(JSON_EXTRACT(metrics, '$.groups_own')),"
-            " TOTAL(JSON_EXTRACT(metrics, '$.groups_external')) FROM read",
+            " TOTAL(JSON_EXTRACT(metrics, '$.groups_external_used')) FROM read",
             (step,),
         )
         rows = connection.execute(

@@ -280,6 +280,32 @@ async def test_an_update_leaves_the_scroll_position_and_the_focus_where_they_are
         assert watched.wrong == []
 
 
+async def test_a_list_that_was_opened_stays_open_when_something_appears_above_it(chromium, tmp_path) -> None:
+    async with served(lambda: FULL, tmp_path / "a") as url:
+        watched = await opened(chromium, url)
+        still = await watched.page.evaluate(
+            """async () => {
+                const { redraw } = await import("./page/redraw.js");
+                const make = (name, ...inside) => {
+                    const element = document.createElement(name);
+                    element.append(...inside);
+                    return element;
+                };
+                const list = (text) => make("details", make("summary", "All"), make("p", text));
+                const box = make("div");
+                document.body.append(box);
+                redraw(box, make("div", list("1")));
+                const opened = box.querySelector("details");
+                opened.open = true;
+                redraw(box, make("div", list("2")));
+                const same = opened.isConnected && opened.open;
+                redraw(box, make("div", make("p", "and more"), list("3")));
+                return [same, box.querySelector("details").open, box.textContent];
+            }"""
+        )
+        assert still == [True, True, "and moreAll3"]
+
+
 async def test_on_an_observers_page_selected_text_stays_and_arrows_move_among_its_tabs(
     chromium, tmp_path, monkeypatch
 ) -> None:

@@ -88,6 +88,26 @@ async def test_a_refused_send_is_told_before_the_next_question(chromium: Any, tm
     assert desk.calls[-1] == ("ask", ["ab"])
 
 
+async def test_answers_that_never_arrived_are_sent_with_the_next_question(
+    chromium: Any, tmp_path: Path
+) -> None:
+    desk = Told()
+    async with served(lambda: PLAYING, tmp_path / "sock", play=desk) as url:
+        page = await chromium.new_page()
+        watched = Watched(page)
+        await page.goto(url)
+        await page.get_by_role("button", name="Ask me a question").click()
+        await page.fill("#play-text", "5")
+        await page.press("#play-text", "Control+Enter")
+        await watched.says("#play li", "Wrong.")
+        await page.route("**/play/finish", lambda route: route.abort(), times=1)
+        await page.get_by_role("button", name="No further attempt").click()
+        await watched.says("#play-said", "Failed to fetch")
+        await page.get_by_role("button", name="Ask me a question").click()
+        await watched.says("#play-said", "published")
+    assert [call[0] for call in desk.calls[-2:]] == ["finish", "ask"]
+
+
 class Slow(Told):
     """Answers only when the test says so, as behind the scoring of a step."""
 

@@ -167,7 +167,7 @@ def test_the_card_says_where_the_model_comes_from(
     own = home.key().peer_id
     progress = {"evaluation": EVALUATION}
     save(home, make_policy(), tiny_model_dir, peer=own, progress=progress)
-    metrics = {"groups_own": 4, "groups_external": 3}
+    metrics = {"groups_own": 4, "groups_external_used": 3}
     with Database(home.database_path) as database:
         for step in range(1, 6):  # one more than the checkpoint's
             database.steps.record(step, reward=0.5, metrics=metrics, now=0)

@@ -108,7 +108,7 @@ async def test_a_group_says_whether_it_was_trained_on_or_teaches_nothing(shelf: 
     shelf.pull(4, (1.0, 1.0))
     shelf.database.pool.mark_used([used], 17, now=START)
     equal, trained = await shelf.rollouts.newest("others", 5)
-    assert trained.fate == "Kept, and trained on in step 17."
+    assert trained.fate == "Kept, and drawn for step 17."
     assert "all its rewards are equal here" in equal.fate
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -11,8 +12,10 @@ import pytest
 import torch
 
 from swarmd.daemon import steps as steps_module
+from swarmd.daemon.crediting import Crediting
 from swarmd.errors import ModelError, StorageError, TaskError
 from swarmd.gossip import Demand, GroupOffer
+from swarmd.groups import ScoredGroup
 from swarmd.policy import Policy
 from swarmd.step.repeated_answers import REPEATS_ALWAYS
 from swarmd.storage import Database, Home
@@ -220,6 +223,32 @@ async def test_external_groups_are_used_once_and_counted(make_peer, run, databas
     assert (short["wanted"], short["had"]) == (4, 2)
     assert database.ledger.counts().external_used == 6
     assert database.pool.candidates(0, 10) == []
+
+
+async def test_groups_that_trained_nothing_are_neither_counted_nor_credited(
+    make_peer, run, database, monkeypatch
+):
+    credited = list[Sequence[ScoredGroup]]()
+
+    async def before(*_):
+        return object()
+
+    async def after(_crediting, _begun, _own, external, _look):
+        credited.append(external)
+
+    monkeypatch.setattr(Crediting, "due", lambda *_: True)
+    monkeypatch.setattr(Crediting, "before", before)
+    monkeypatch.setattr(Crediting, "after", after)
+    fits = external_group(0, publisher=peer(0), round_=ROUND)
+    too_long = replace(external_group(1, publisher=peer(1), round_=ROUND), question="why " * 10_000)
+    for group in (fits, too_long):
+        database.pool.add(group, now=START)
+    one = make_peer(steps=1, external=2)
+    await run(one)
+    [step] = one.events.named("step")
+    assert (step["external"], database.ledger.counts().external_used) == (1, 1)
+    assert [[group.digest for group in groups] for groups in credited] == [[fits.digest]]
+    assert database.pool.candidates(0, 10) == [], "both were drawn"
 
 
 async def test_an_answer_that_all_external_groups_share_does_not_fill_the_step(make_peer, run, database):

@@ -23,7 +23,7 @@ HELD_OUT = """
 
 def fill(database: Database) -> None:
     for step in range(1, 5):
-        metrics = {"groups_own": 4, "groups_external": step}
+        metrics = {"groups_own": 4, "groups_external": step + 1, "groups_external_used": step}
         database.steps.record(step, reward=0.5, metrics=metrics, now=0)
     for peer, groups in (("12D3b", 1), ("12D3a", 2)):
         for number in range(groups):
@@ -43,7 +43,13 @@ def test_groups_count_up_to_the_step_and_those_who_taught_most_come_first(tmp_pa
 def test_a_step_whose_update_was_skipped_counts_like_any_other(tmp_path: Path, loss: float) -> None:
     with Database(tmp_path / "swarmd.db") as database:
         fill(database)
-        metrics = {"groups_own": 4, "groups_external": 2, "loss": loss, "publishers": {"12D3a": loss}}
+        metrics = {
+            "groups_own": 4,
+            "groups_external": 5,
+            "groups_external_used": 2,
+            "loss": loss,
+            "publishers": {"12D3a": loss},
+        }
         database.steps.record(2, reward=0.5, metrics=metrics, now=0)
         stored = dict(database.steps.metrics(10))[2]
         assert (stored["loss"], stored["publishers"]) == (None, {"12D3a": None})

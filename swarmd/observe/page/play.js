@@ -9,12 +9,12 @@ const FATES = {
   kept: (answer) => answer.right ? "not published" : "not published: no attempt is right",
 };
 
-/** Return the peer's answer. Throws an error with a message for people. */
+/** Return the peer's answer. Throws an error with a message for people, and `refused` if the peer will not take this. */
 async function ask(what, wanted) {
   const answer = await fetch("play/" + what, wanted === undefined ? { cache: "no-store" }
     : { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(wanted) });
   const found = await answer.json().catch(() => ({}));
-  if (!answer.ok) throw new Error(found.error ?? "The peer is not answering right now. Try again.");
+  if (!answer.ok) throw Object.assign(new Error(found.error ?? "The peer is not answering right now. Try again."), { refused: answer.status < 500 });
   return found;
 }
 
@@ -81,9 +81,9 @@ export function playSection() {
 
   async function close() {
     if (attempts.length) {
-      refused = true;
-      const sent = await ask("finish", { question: question.question, attempts, name: name.value || null });
-      told(sent.message);
+      try {
+        told((await ask("finish", { question: question.question, attempts, name: name.value || null })).message);
+      } catch (error) { refused = Boolean(error.refused); throw error; }
     } else told("");
     desk.hidden = true;
     attempts = [];

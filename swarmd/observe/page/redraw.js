@@ -6,7 +6,10 @@ const waiting = new Map();  // box -> its newest content, while text in the box 
 export function redraw(box, ...fresh) {
   if (isSelected(box)) { waiting.set(box, fresh); return; }
   waiting.delete(box);
-  replace(box, fresh);
+  const holder = document.createElement("div"), open = [...box.querySelectorAll("details")].map((details) => details.open);
+  holder.append(...fresh);
+  holder.querySelectorAll("details").forEach((details, i) => { details.open = open[i] ?? false; });
+  replace(box, [...holder.childNodes]);
 }
 
 document.addEventListener("selectionchange", () => { for (const [box, fresh] of [...waiting]) redraw(box, ...fresh); });
@@ -24,7 +27,6 @@ function replace(parent, fresh) {
 
 /** Replace only the parts of `old` that differ from `fresh`. */
 function renew(old, fresh) {
-  if (old.nodeName === "DETAILS" && fresh.nodeName === "DETAILS") fresh.open = old.open;
   if (old.isEqualNode(fresh)) return;
   if (old.cloneNode(false).isEqualNode(fresh.cloneNode(false))) replace(old, [...fresh.childNodes]);
   else old.replaceWith(fresh);
