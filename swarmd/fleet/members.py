@@ -39,6 +39,8 @@ class Member:
     home: Home
     settings: Mapping[str, object]
     environment: Mapping[str, str | None]
+    has_parent: bool = True
+    """Whether the process that the fleet starts is the small parent of the member. An attacker has none."""
 
     @property
     def name(self) -> str:

@@ -23,7 +23,7 @@ from swarmd.errors import ConfigError, SwarmdError
 from swarmd.fleet.members import Member, address_on_this_machine
 from swarmd.fleet.output import Listener
 from swarmd.parent.stops import LastStop, stop_signals
-from swarmd.parent.trees import pause
+from swarmd.parent.trees import pause, started_by
 from swarmd.storage.durable import remedy
 
 FORCED_EXIT_CODE = exit_codes.FORCED  # as for a peer that runs alone
@@ -250,7 +250,7 @@ class Fleet:
         the terminal sends it to this process only, because each member leads its own session.
         """
         if number == signal.SIGTSTP:
-            pause([c.process.pid for c in self._children.values() if c.process.returncode is None])
+            pause(self._to_pause())
             return
         if self._last_stop.repeated_by(number):
             return
@@ -261,6 +261,17 @@ class Fleet:
             self.listener.told("the peers are stopping already; press Ctrl-C again to kill them all")
         else:
             self.stop("stopping: each peer finishes or drops its step; press Ctrl-C again to kill them all")
+
+    def _to_pause(self) -> list[int]:
+        """Return the processes to pause. Small parents go on: if this process is killed while it is paused,
+        each notices, and stops its peer.
+        """
+        pids: list[int] = []
+        for child in self._children.values():
+            if child.process.returncode is None:
+                pid = child.process.pid
+                pids += started_by(pid) if child.member.has_parent else [pid]
+        return pids
 
     def _kill_all(self) -> None:
         for child in self._children.values():
@@ -286,7 +297,10 @@ class Fleet:
 def _listening(on_signal: Callable[[int], None]) -> Iterator[None]:
     """Handle the signals that stop or pause a process, and restore the handlers afterwards."""
     loop = asyncio.get_running_loop()
-    before = {number: signal.getsignal(number) for number in (*stop_signals(), signal.SIGTSTP)}
+    numbers = stop_signals()
+    if signal.getsignal(signal.SIGTSTP) is not signal.SIG_IGN:  # else whoever started this wants no pauses
+        numbers.append(signal.SIGTSTP)
+    before = {number: signal.getsignal(number) for number in numbers}
     for number in before:
         loop.add_signal_handler(number, on_signal, number)
     try:

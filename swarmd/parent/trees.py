@@ -26,6 +26,15 @@ def signal_tree(pid: int, number: signal.Signals) -> bool:
     return True
 
 
+def started_by(pid: int) -> list[int]:
+    """Return the processes that process `pid` started itself; none if it has ended."""
+    import psutil
+
+    with suppress(psutil.NoSuchProcess):
+        return [child.pid for child in psutil.Process(pid).children()]
+    return []
+
+
 def pause(pids: Sequence[int]) -> None:
     """Ctrl-Z: pause these processes and all that they started, then this one, until the shell resumes it."""
     for pid in pids:

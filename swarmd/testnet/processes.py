@@ -94,6 +94,7 @@ def attacker(directory: Path, number: int, kind: str) -> Member:
         Home(directory / f"attacker-{number}"),
         {},
         {"PYTHONPATH": path, **_environment(1)},
+        has_parent=False,
     )
 
 

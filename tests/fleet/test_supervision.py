@@ -10,9 +10,11 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+import psutil
 import pytest
 
 from swarmd.errors import ConfigError, SwarmdError
@@ -27,6 +29,33 @@ open(home + '/addresses', 'w').write('announced\\n')
 """
 UNTIL_STOPPED = "import sys\nsys.stdin.read()\n"
 DEAF = "import time\ntime.sleep(60)\n"
+WITH_A_PEER = """
+import subprocess, sys
+says = "input(); print('checkpoint')"
+peer = subprocess.Popen([sys.executable, "-c", says], stdin=subprocess.PIPE, start_new_session=True)
+print("up", flush=True)
+sys.stdin.read()
+peer.communicate(b"\\n")
+"""
+FLEET = """
+import asyncio, sys
+from pathlib import Path
+from swarmd.fleet import Device, Member, Printed, supervise
+from swarmd.storage import Home
+home, peer, written = sys.argv[1:]
+keeps = "import sys; from swarmd.parent.keeping import keep; keep(sys.argv[1:], until_input_ends=True)"
+command = [sys.executable, "-c", keeps, sys.executable, "-c", peer, written]
+members = [Member(Device("cpu", "cpu"), Home(Path(home)), {}, {})]
+printed = Printed(sys.stdout, sys.stderr, as_json=False, width=3)
+sys.exit(asyncio.run(supervise(members, command=lambda *_: command, host="127.0.0.1", listener=printed)))
+"""
+PEER = """
+import pathlib, signal, sys
+signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+print("up", flush=True)
+signal.sigwait({signal.SIGTERM})
+pathlib.Path(sys.argv[1]).write_text("in good order")
+"""
 
 
 @dataclass
@@ -71,6 +100,14 @@ class Heard(Printed):
 
     def ended(self, member: Member) -> None:
         self._run.ended.append(member.name)
+
+
+def until_stopped(process: psutil.Process) -> None:
+    """Wait until it has stopped: it was told to before, and stops once it gets a core."""
+    deadline = time.monotonic() + WAIT_S
+    while process.status() != psutil.STATUS_STOPPED:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 def address(member: Member) -> str:
@@ -216,23 +253,26 @@ async def test_a_stop_that_comes_as_two_signals_asks_once(make_members, monkeypa
     assert "checkpoint" in fleet.out.getvalue()
 
 
-async def test_ctrl_z_pauses_all_and_fg_resumes_them(make_members, monkeypatch) -> None:
-    run = Run(
-        {"cpu:0": UP + "print('up', flush=True)\n" + UNTIL_STOPPED + "print('checkpoint')\n", "cpu:1": "pass"}
-    )
-    members = make_members(2)
+@pytest.mark.parametrize("has_parent", [True, False])
+async def test_ctrl_z_pauses_all_but_small_parents_and_fg_resumes_them(
+    make_members, monkeypatch, has_parent: bool
+) -> None:
+    run = Run({"cpu:0": UP + WITH_A_PEER, "cpu:1": "pass"})
+    members = [dataclasses.replace(each, has_parent=has_parent) for each in make_members(2)]
     fleet = fleet_of(run, members)
     kill, paused = os.kill, asyncio.Event()
 
     def kill_or_come_back(pid: int, number: int) -> None:
-        """Does not stop the tests: in place of that, the member that runs has to be stopped by now."""
+        """Does not stop the tests: in place of that, the peer that runs has to be stopped by now."""
         if (pid, number) != (os.getpid(), signal.SIGSTOP):
             return kill(pid, number)
-        running = fleet.parent_pid(members[0])
-        assert running is not None
-        found = os.waitid(os.P_PID, running, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
-        assert found is not None
-        assert found.si_code == os.CLD_STOPPED
+        parent = psutil.Process(fleet.parent_pid(members[0]))
+        [peer] = parent.children()
+        until_stopped(peer)
+        if has_parent:
+            assert parent.status() != psutil.STATUS_STOPPED
+        else:
+            until_stopped(parent)
         return paused.set()
 
     monkeypatch.setattr(os, "kill", kill_or_come_back)
@@ -244,6 +284,46 @@ async def test_ctrl_z_pauses_all_and_fg_resumes_them(make_members, monkeypatch) 
         os.kill(os.getpid(), signal.SIGINT)
     assert running.result() == 0
     assert "checkpoint" in run.out.getvalue()
+
+
+@pytest.mark.parametrize("paused", [False, True])
+def test_a_fleet_that_is_killed_leaves_no_peer_even_if_it_was_paused(tmp_path, paused: bool) -> None:
+    written = tmp_path / "written"
+    fleet = subprocess.Popen(
+        [sys.executable, "-c", FLEET, str(tmp_path), PEER, str(written)], stdout=subprocess.PIPE, text=True
+    )
+    assert fleet.stdout is not None
+    assert fleet.stdout.readline() == "cpu | up\n"
+    started = psutil.Process(fleet.pid).children(recursive=True)
+    assert len(started) == 2
+    if paused:
+        fleet.send_signal(signal.SIGTSTP)
+        os.waitpid(fleet.pid, os.WUNTRACED)
+    fleet.kill()
+    fleet.communicate()
+    _, left = psutil.wait_procs(started, timeout=WAIT_S)
+    for each in left:
+        each.kill()
+    assert left == []
+    assert written.read_text() == "in good order"
+
+
+async def test_ctrl_z_stays_ignored_where_it_was(make_members, monkeypatch) -> None:
+    pauses = list[object]()
+    monkeypatch.setattr("swarmd.fleet.supervision.pause", pauses.append)
+    fleet = Run({"cpu:0": UP + "print('up', flush=True)\n" + UNTIL_STOPPED})
+    before = signal.signal(signal.SIGTSTP, signal.SIG_IGN)
+    try:
+        async with asyncio.TaskGroup() as group:
+            running = group.create_task(fleet.run(make_members(1)))
+            await fleet.out.holds("up")
+            os.kill(os.getpid(), signal.SIGTSTP)
+            os.kill(os.getpid(), signal.SIGINT)
+        assert running.result() == 0
+        assert signal.getsignal(signal.SIGTSTP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGTSTP, before)
+    assert pauses == []
 
 
 async def test_the_first_signal_to_a_fleet_that_stops_by_itself_kills_nobody(make_members) -> None:

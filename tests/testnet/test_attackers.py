@@ -8,6 +8,7 @@ import pytest
 
 import swarmd
 from swarmd.errors import ConfigError
+from swarmd.testnet import processes
 from swarmd.testnet.attackers import KINDS, checkout, command, kinds
 from tests.hostile.attacks import PAIR_ATTACKS
 from tests.hostile.swarms import STARTER
@@ -48,3 +49,7 @@ def test_an_attacker_is_told_whom_to_attack_in_which_swarm() -> None:
     [_, _, module, *rest] = command("flood-stores", ["/ip4/1", "/ip4/2"], Path("m.cbor"), 7)
     assert module == "tests.hostile.loose"
     assert rest == ["flood-stores", "--target=/ip4/1", "--target=/ip4/2", "--manifest=m.cbor", "--seed=7"]
+
+
+def test_an_attacker_has_no_small_parent_and_is_paused_itself(tmp_path: Path) -> None:
+    assert not processes.attacker(tmp_path, 1, "draws-50").has_parent
