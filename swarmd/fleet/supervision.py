@@ -261,6 +261,7 @@ class Fleet:
             self.listener.told("the peers are stopping already; press Ctrl-C again to kill them all")
         else:
             self.stop("stopping: each peer finishes or drops its step; press Ctrl-C again to kill them all")
+        self._last_stop.handled()
 
     def _to_pause(self) -> list[int]:
         """Return the processes to pause. Small parents go on: if this process is killed while it is paused,

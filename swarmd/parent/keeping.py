@@ -169,6 +169,7 @@ class _Keeper:
                 with suppress(OSError):  # the peer has just closed its end
                     self._lifeline.shutdown(socket.SHUT_WR)  # ends the peer at once; signals alone do not
             signal_tree(self._child.pid, signal.SIGCONT)  # it may be frozen, and could then not stop
+        self._last_stop.handled()
 
     def _read_input(self) -> None:
         if not os.read(STDIN, READ_BYTES):

@@ -33,3 +33,7 @@ class LastStop:
         """Note a signal that arrived, and return whether it only repeats the stop before it."""
         before, self._at = self._at, self._monotonic()
         return number != signal.SIGINT and self._at - before < AGAIN_S
+
+    def handled(self) -> None:
+        """Note that the stop has been handled: what came meanwhile is read only now, and repeats it."""
+        self._at = self._monotonic()

@@ -19,6 +19,7 @@ import pytest
 
 from swarmd.errors import ConfigError, SwarmdError
 from swarmd.fleet import FORCED_EXIT_CODE, Fleet, Member, Printed, supervise
+from swarmd.parent.stops import AGAIN_S, LastStop
 from tests.awaited_output import AwaitedOutput
 
 PORT = 41_000
@@ -251,6 +252,32 @@ async def test_a_stop_that_comes_as_two_signals_asks_once(make_members, monkeypa
         await fleet.err.holds("stopping")
     assert running.result() == 0
     assert "checkpoint" in fleet.out.getvalue()
+
+
+async def test_a_hang_up_while_a_stop_is_being_handled_kills_nobody(make_members) -> None:
+    now = 0.0
+
+    class Slow(Run):
+        def listener(self, members: Sequence[Member], as_json: bool = False) -> Printed:
+            return Slowly(self, as_json, 5)
+
+    class Slowly(Heard):
+        def told(self, text: str) -> None:
+            nonlocal now
+            now += 2 * AGAIN_S
+            super().told(text)
+
+    run = Slow({"cpu:0": UP + "print('up', flush=True)\n" + UNTIL_STOPPED + "print('checkpoint')\n"})
+    fleet = fleet_of(run, make_members(1))
+    fleet._last_stop = LastStop(lambda: now)
+    async with asyncio.timeout(WAIT_S), asyncio.TaskGroup() as group:
+        running = group.create_task(fleet.run())
+        await run.out.holds("up")
+        os.kill(os.getpid(), signal.SIGTERM)
+        await run.err.holds("stopping")
+        os.kill(os.getpid(), signal.SIGHUP)
+    assert running.result() == 0
+    assert "checkpoint" in run.out.getvalue()
 
 
 @pytest.mark.parametrize("has_parent", [True, False])

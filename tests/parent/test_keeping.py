@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pty
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -13,6 +14,8 @@ from pathlib import Path
 
 import psutil
 import pytest
+
+from swarmd.parent import keeping, stops
 
 KEEP = """
 import json, sys
@@ -173,6 +176,30 @@ def test_a_stop_that_comes_as_several_signals_is_one(keep, first: signal.Signals
     process.send_signal(signal.SIGINT)
     assert process.wait(WAIT_S) == 130
     assert process.stdout.read() == "had 2\n"
+
+
+def test_a_hang_up_while_a_stop_is_being_handled_is_the_same_stop(monkeypatch) -> None:
+    now = 0.0
+
+    def wake_slowly(pid: int, number: signal.Signals) -> bool:
+        nonlocal now
+        now += 2 * stops.AGAIN_S
+        return True
+
+    keeper = keeping._Keeper([], until_input_ends=False)
+    keeper._last_stop = stops.LastStop(lambda: now)
+    monkeypatch.setattr(keeping, "signal_tree", wake_slowly)
+    keeper._woken, waker = socket.socketpair()
+    with (
+        keeper._selector,
+        keeper._woken,
+        waker,
+        subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as keeper._child,
+    ):
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            waker.send(bytes([number]))
+            keeper._read_signals()
+    assert keeper._stops == 1
 
 
 def test_a_third_signal_kills_a_child_that_hears_none(keep) -> None:

@@ -39,6 +39,15 @@ def test_a_signal_soon_after_another_is_the_same_stop_unless_it_is_ctrl_c(
     assert [last_stop.repeated_by(number) for _, number in signals] == repeats
 
 
+@pytest.mark.parametrize(("number", "repeats"), [(signal.SIGHUP, True), (signal.SIGINT, False)])
+def test_a_signal_read_after_a_stop_that_took_long_to_handle_is_the_same_stop(number, repeats) -> None:
+    times = iter([0.0, LATE, LATE + SOON])
+    last_stop = LastStop(lambda: next(times))
+    assert not last_stop.repeated_by(signal.SIGTERM)
+    last_stop.handled()
+    assert last_stop.repeated_by(number) == repeats
+
+
 @pytest.mark.usefixtures("hang_up_is_restored")
 def test_a_hang_up_is_no_stop_under_nohup() -> None:
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
