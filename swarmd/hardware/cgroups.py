@@ -58,7 +58,32 @@ def oom_kills(mount: Path = MOUNT, own: Path = OWN) -> int:
 
 def cores(mount: Path = MOUNT, own: Path = OWN) -> float:
     """Available CPU time, in cores; infinite if unlimited."""
-    return min(_cores(group) for controller in ("", "cpu") for group in _groups(controller, mount, own))
+    return _cores(_cpu_group(mount, own))
+
+
+def cpu_seconds(mount: Path = MOUNT, own: Path = OWN) -> float:
+    """CPU time that the group with the tightest quota has used so far; 0 without a quota, or if unknown."""
+    group = _cpu_group(mount, own)
+    if _cores(group) == UNLIMITED:
+        return 0.0
+    try:
+        if (group / "cpu.max").exists():
+            return _statistics(group / "cpu.stat")["usage_usec"] / 1e6
+        # Version 1 may mount this controller in a folder of its own; otherwise the folder is a link.
+        inner = group.relative_to(mount / "cpu")
+        return int((mount / "cpuacct" / inner / "cpuacct.usage").read_text()) / 1e9
+    except (OSError, ValueError, KeyError):
+        return 0.0
+
+
+def _cpu_group(mount: Path, own: Path) -> Path:
+    """The group with the tightest quota."""
+    return min((group for controller in ("", "cpu") for group in _groups(controller, mount, own)), key=_cores)
+
+
+def _statistics(path: Path) -> dict[str, int]:
+    """The numbers in a file of lines "KEY NUMBER"."""
+    return {key: int(number) for key, number in (line.split() for line in path.read_text().splitlines())}
 
 
 def _number(path: Path) -> float:
@@ -97,8 +122,8 @@ def _free_bytes(
         if limit == "max":
             return UNLIMITED
         used = int((group / used_file).read_text())
-        statistics = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
-        once, often, mapped = (int(statistics.get(key, 0)) for key in (once_key, often_key, mapped_key))
+        statistics = _statistics(group / "memory.stat")
+        once, often, mapped = (statistics.get(key, 0) for key in (once_key, often_key, mapped_key))
         return max(0, int(limit) - used + max(0, once + often - mapped))
     except (OSError, ValueError):
         return UNLIMITED

@@ -22,16 +22,18 @@ def cores_busy_with_other_work() -> float:
     """Measure for `BUSY_S` how many of the usable cores other processes use now. Blocks.
 
     A load average would also count what this peer did before a restart, and its own start. Under a quota,
-    other work first takes the cores that the quota leaves unused.
+    work outside its group first takes the cores that the quota leaves unused. Work inside shares the quota.
     """
-    began, own = time.monotonic(), _own_cpu_seconds()
+    began, own, group = time.monotonic(), _own_cpu_seconds(), cgroups.cpu_seconds()
     percents = psutil.cpu_percent(interval=BUSY_S, percpu=True)
-    ours = (_own_cpu_seconds() - own) / (time.monotonic() - began)
+    took = time.monotonic() - began
+    ours = (_own_cpu_seconds() - own) / took
+    inside = max(0.0, (cgroups.cpu_seconds() - group) / took - ours)
     allowed = _allowed_cpus()
     if len(percents) > len(allowed):  # else all count: some containers show their own, with other numbers
         percents = [percent for cpu, percent in enumerate(percents) if cpu in allowed]
     unused = _cores_without_quota() - usable_cores()
-    return max(0.0, sum(percents) / 100 - ours - unused)
+    return inside + max(0.0, sum(percents) / 100 - ours - inside - unused)
 
 
 def _allowed_cpus() -> set[int]:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from swarmd.hardware.cgroups import UNLIMITED, cores, free_bytes
+from swarmd.hardware.cgroups import UNLIMITED, cores, cpu_seconds, free_bytes
 
 
 @pytest.fixture
@@ -85,6 +85,20 @@ def test_quotas_of_both_versions_are_cores(groups):
     files = {"cpu/a/cpu.cfs_quota_us": "50000\n", "cpu/a/cpu.cfs_period_us": "100000\n"}
     files |= {"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}
     assert cores(*groups("3:cpu,cpuacct:/a\n", files)) == 0.5
+
+
+def test_cpu_time_is_that_of_the_group_with_the_quota_in_both_versions(groups):
+    files = {"a/cpu.max": "150000 100000\n", "a/cpu.stat": "usage_usec 2500000\nuser_usec 1\n"}
+    files |= {"cpu.max": "max 100000\n", "cpu.stat": "usage_usec 9000000\n"}
+    assert cpu_seconds(*groups("0::/a\n", files)) == 2.5
+    files = {"cpu/a/cpu.cfs_quota_us": "50000\n", "cpu/a/cpu.cfs_period_us": "100000\n"}
+    files |= {"cpu/a/cpu.stat": "nr_periods 7\n", "cpuacct/a/cpuacct.usage": "1500000000\n"}
+    assert cpu_seconds(*groups("2:cpuacct:/a\n1:cpu:/a\n", files)) == 1.5
+
+
+def test_cpu_time_is_not_read_without_a_quota(groups):
+    files = {"cpu.max": "max 100000\n", "cpu.stat": "usage_usec 9000000\n"}
+    assert cpu_seconds(*groups("0::/\n", files)) == 0
 
 
 @pytest.mark.parametrize("own", ["", "nonsense\n", "0::/\n"])

@@ -76,6 +76,7 @@ def machine_of(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
         monkeypatch.setattr(psutil, "cpu_percent", lambda interval, percpu: percents)
         monkeypatch.setattr(os, "sched_getaffinity", lambda _: allowed, raising=False)
         monkeypatch.setattr(cgroups, "cores", lambda: quota)
+        monkeypatch.setattr(cgroups, "cpu_seconds", lambda: 0.0)
         monkeypatch.setattr(machine, "_own_cpu_seconds", lambda: 0.0)
 
     return make
@@ -106,6 +107,16 @@ def test_a_container_that_numbers_its_cpus_anew_sees_its_own_work(machine_of):
 def test_under_a_quota_other_work_takes_the_cores_that_the_quota_leaves(machine_of, working, busy):
     machine_of([100.0] * working + [0.0] * (64 - working), set(range(64)), quota=4.0)
     assert (machine.usable_cores(), machine.cores_busy_with_other_work()) == (4, busy)
+
+
+@pytest.mark.parametrize(("in_group", "busy"), [(1.0, 0.0), (4.0, 3.0), (3.0, 2.0)])
+def test_under_a_quota_other_work_in_the_same_group_takes_cores(machine_of, monkeypatch, in_group, busy):
+    machine_of([100.0] * 6 + [0.0] * 10, set(range(16)), quota=4.0)
+    own, group, now = iter([10.0, 11.0]), iter([50.0, 50.0 + in_group]), iter([100.0, 101.0])
+    monkeypatch.setattr(machine, "_own_cpu_seconds", lambda: next(own))
+    monkeypatch.setattr(cgroups, "cpu_seconds", lambda: next(group))
+    monkeypatch.setattr(time, "monotonic", lambda: next(now))
+    assert machine.cores_busy_with_other_work() == busy
 
 
 def test_the_work_of_a_child_is_counted_while_it_runs_and_after_it():
