@@ -14,14 +14,15 @@ MOUNT = Path("/sys/fs/cgroup")  # where the kernel exposes the groups
 OWN = Path("/proc/self/cgroup")  # "NUMBER:CONTROLLERS:PATH" per line; version 2 names no controllers
 UNLIMITED = float("inf")
 MEMORY_FILES = {
-    "": ("memory.max", "memory.current", "inactive_file", "active_file", "file_mapped"),
+    "": ("memory.max", "memory.current", "inactive_file", "active_file", "file_mapped", "shmem"),
     "memory": (
         *("memory.limit_in_bytes", "memory.usage_in_bytes"),
-        *("total_inactive_file", "total_active_file", "total_mapped_file"),
+        *("total_inactive_file", "total_active_file", "total_mapped_file", "total_shmem"),
     ),
 }
-"""For versions 2 and 1: the limit, the usage, and three keys of `memory.stat`: cached files that were read
-once, cached files that were read more often, and the part of both that processes have mapped."""
+"""For versions 2 and 1: the limit, the usage, and four keys of `memory.stat`: cached files that were read
+once, cached files that were read more often, the part of both that processes have mapped together with mapped
+shared memory, and all shared memory."""
 EVENT_FILES = {"": "memory.events", "memory": "memory.oom_control"}
 NO_LIMIT_BYTES = 2**60  # version 1 reports 2^63 minus a page if there is no limit
 
@@ -111,11 +112,18 @@ def _groups(controller: str, mount: Path, own: Path) -> list[Path]:
 
 
 def _free_bytes(
-    group: Path, limit_file: str, used_file: str, once_key: str, often_key: str, mapped_key: str
+    group: Path,
+    limit_file: str,
+    used_file: str,
+    once_key: str,
+    often_key: str,
+    mapped_key: str,
+    shared_key: str,
 ) -> float:
     """Count cached files as free, as the kernel's MemAvailable does: also those read often, which is what
     weights and checkpoints become when a peer starts again. What is mapped is not free: it is mostly the code
-    of libraries, and counts as held by the processes that run it.
+    of libraries, and counts as held by the processes that run it. Shared memory is no cached file: it is
+    taken off what is mapped, because it is in the usage already.
     """
     try:
         limit = (group / limit_file).read_text().strip()
@@ -123,8 +131,10 @@ def _free_bytes(
             return UNLIMITED
         used = int((group / used_file).read_text())
         statistics = _statistics(group / "memory.stat")
-        once, often, mapped = (statistics.get(key, 0) for key in (once_key, often_key, mapped_key))
-        return max(0, int(limit) - used + max(0, once + often - mapped))
+        once, often, mapped, shared = (
+            statistics.get(key, 0) for key in (once_key, often_key, mapped_key, shared_key)
+        )
+        return max(0, int(limit) - used + max(0, once + often - max(0, mapped - shared)))
     except (OSError, ValueError):
         return UNLIMITED
 

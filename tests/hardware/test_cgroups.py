@@ -20,8 +20,8 @@ def groups(tmp_path):
     return make
 
 
-def memory(folder, limit, used, cached, often=0, mapped=0):
-    stat = f"anon 300\nfile_mapped {mapped}\ninactive_file {cached}\nactive_file {often}\n"
+def memory(folder, limit, used, cached, often=0, mapped=0, shared=0):
+    stat = f"anon 300\nshmem {shared}\nfile_mapped {mapped}\ninactive_file {cached}\nactive_file {often}\n"
     return {
         f"{folder}memory.max": f"{limit}\n",
         f"{folder}memory.current": f"{used}\n",
@@ -29,12 +29,15 @@ def memory(folder, limit, used, cached, often=0, mapped=0):
     }
 
 
-def memory_version_1(folder, limit, used, cached, often=0, mapped=0):
-    totals = f"total_mapped_file {mapped}\ntotal_inactive_file {cached}\ntotal_active_file {often}\n"
+def memory_version_1(folder, limit, used, cached, often=0, mapped=0, shared=0):
+    totals = (
+        f"total_shmem {shared}\ntotal_mapped_file {mapped}\n"
+        f"total_inactive_file {cached}\ntotal_active_file {often}\n"
+    )
     return {
         f"memory/{folder}memory.limit_in_bytes": f"{limit}\n",
         f"memory/{folder}memory.usage_in_bytes": f"{used}\n",
-        f"memory/{folder}memory.stat": f"mapped_file 1\ninactive_file 1\nactive_file 1\n{totals}",
+        f"memory/{folder}memory.stat": f"shmem 1\nmapped_file 1\ninactive_file 1\nactive_file 1\n{totals}",
     }
 
 
@@ -53,6 +56,13 @@ def test_cached_files_that_were_read_often_do_not_count_as_used(groups, make):
 def test_mapped_files_such_as_libraries_count_as_used(groups, make, mapped, free):
     own = "4:memory:/\n0::/\n"
     assert free_bytes(*groups(own, make("", 1000, 700, 50, often=400, mapped=mapped))) == free
+
+
+@pytest.mark.parametrize("make", [memory, memory_version_1])
+@pytest.mark.parametrize(("shared", "free"), [(150, 700), (200, 750), (500, 750)])
+def test_mapped_shared_memory_counts_as_used_once(groups, make, shared, free):
+    own = "4:memory:/\n0::/\n"
+    assert free_bytes(*groups(own, make("", 1000, 700, 50, often=400, mapped=200, shared=shared))) == free
 
 
 def test_the_tightest_group_on_the_way_counts(groups):
