@@ -293,9 +293,11 @@ def _plan(patient: Patient) -> tuple[list[Check], tuple[str, ...]]:
     from swarmd.policy.engines import told_native
     from swarmd.tasks import load_manifest
 
-    probe = probe_hardware()
+    on_cpu = config.policy.device == "cpu"
+    probe = probe_hardware(accelerators=not on_cpu)
     gpus = ", ".join(f"{each.device} ({each.name})" for each in probe.accelerators)
-    found = Check("device", "ok", gpus or f"no accelerator: {probe.cores} cores of {probe.cpu}")
+    cpu = f"{'cpu, as set' if on_cpu else 'no accelerator'}: {probe.cores} cores of {probe.cpu}"
+    found = Check("device", "ok", gpus or cpu)
     try:
         manifest = home.manifest() or load_manifest("starter")
         plan = prepare(config, config.policy, home, manifest).plan

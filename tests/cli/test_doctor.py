@@ -17,6 +17,7 @@ from swarmd.cli.diagnosis import Check, Patient, diagnose
 from swarmd.config import load_config
 from swarmd.fleet import prepare_homes
 from swarmd.fleet.devices import Device
+from swarmd.hardware import probe
 from swarmd.observe import Health, PeerView, ReachView, StartingError
 from swarmd.storage import Database, Home
 from tests.cli.test_status import SNAPSHOT
@@ -153,6 +154,20 @@ def test_a_wrong_model_fails_with_what_to_use(tmp_path) -> None:
     [check], _ = diagnosis._plan(patient_with(tmp_path, policy={"model": "./nowhere"}))
     assert check.state == "fail"
     assert "use embedded" in check.detail
+
+
+@pytest.mark.parametrize(("device", "begins"), [("cpu", "cpu, as set: "), ("auto", "cuda:0 (A100)")])
+def test_accelerators_are_left_alone_if_the_cpu_was_asked_for(tmp_path, monkeypatch, device, begins) -> None:
+    whole = probe.probe_hardware
+
+    def probe_hardware(*, accelerators: bool = True) -> probe.HardwareProbe:
+        found = (probe.Accelerator("cuda:0", "A100", 0, bfloat16=True),) if accelerators else ()
+        return replace(whole(accelerators=False), accelerators=found)
+
+    monkeypatch.setattr(probe, "probe_hardware", probe_hardware)
+    [check, *_], _ = diagnosis._plan(patient_with(tmp_path, policy={"device": device}))
+    assert check.name == "device"
+    assert check.detail.startswith(begins)
 
 
 def test_a_hub_that_cannot_be_reached_is_a_warning(tmp_path, monkeypatch) -> None:
