@@ -31,8 +31,10 @@ class Setting:
     """The machines start at random times in so many seconds, so that what each does every ten minutes does
     not coincide.
     """
-    warm_s: float = 660.0
-    """Seconds before anything is counted: longer than gossip remembers contacts."""
+    warm_s: float = 1740.0
+    """Seconds before anything is counted: longer than gossip remembers contacts, and than a peer of a large
+    swarm reads statuses more often than later.
+    """
     measured_s: float = 360.0
     latency_s: float = 0.04
     """One way, on average; uniform within a half of it."""
