@@ -105,6 +105,7 @@ async def test_answers_that_never_arrived_are_sent_with_the_next_question(
         await watched.says("#play-said", "Failed to fetch")
         await page.get_by_role("button", name="Ask me a question").click()
         await watched.says("#play-said", "published")
+        await page.locator("#play li", has_text="Wrong.").wait_for(state="detached")
     assert [call[0] for call in desk.calls[-2:]] == ["finish", "ask"]
 
 
