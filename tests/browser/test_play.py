@@ -70,16 +70,23 @@ class Refusing(Told):
         return await super().finish("gone", attempts, name)
 
 
+async def answered_wrong(chromium: Any, url: str) -> Watched:
+    """A page on which a question was answered with 5, which is wrong."""
+    watched = Watched(await chromium.new_page())
+    page = watched.page
+    await page.goto(url)
+    await page.get_by_role("button", name="Ask me a question").click()
+    await page.fill("#play-text", "5")
+    await page.press("#play-text", "Control+Enter")
+    await watched.says("#play li", "Wrong.")
+    return watched
+
+
 async def test_a_refused_send_is_told_before_the_next_question(chromium: Any, tmp_path: Path) -> None:
     desk = Refusing()
     async with served(lambda: PLAYING, tmp_path / "sock", play=desk) as url:
-        page = await chromium.new_page()
-        watched = Watched(page)
-        await page.goto(url)
-        await page.get_by_role("button", name="Ask me a question").click()
-        await page.fill("#play-text", "5")
-        await page.press("#play-text", "Control+Enter")
-        await watched.says("#play li", "Wrong.")
+        watched = await answered_wrong(chromium, url)
+        page = watched.page
         await page.get_by_role("button", name="Ask me a question").click()
         await watched.says("#play-said", "no longer open")
         assert desk.calls[-1] == ("finish", "gone", [["5"]], None)
@@ -93,13 +100,8 @@ async def test_answers_that_never_arrived_are_sent_with_the_next_question(
 ) -> None:
     desk = Told()
     async with served(lambda: PLAYING, tmp_path / "sock", play=desk) as url:
-        page = await chromium.new_page()
-        watched = Watched(page)
-        await page.goto(url)
-        await page.get_by_role("button", name="Ask me a question").click()
-        await page.fill("#play-text", "5")
-        await page.press("#play-text", "Control+Enter")
-        await watched.says("#play li", "Wrong.")
+        watched = await answered_wrong(chromium, url)
+        page = watched.page
         await page.route("**/play/finish", lambda route: route.abort(), times=1)
         await page.get_by_role("button", name="No further attempt").click()
         await watched.says("#play-said", "Failed to fetch")
