@@ -8,6 +8,7 @@ group that is missing limits nothing.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 MOUNT = Path("/sys/fs/cgroup")  # where the kernel exposes the groups
@@ -49,11 +50,8 @@ def oom_kills(mount: Path = MOUNT, own: Path = OWN) -> int:
     """How many processes of this group the kernel has killed so far because memory ran out."""
     found = 0
     for controller, name in EVENT_FILES.items():
-        try:
-            lines = (_groups(controller, mount, own)[-1] / name).read_text().splitlines()
-        except OSError:
-            continue
-        found += sum(int(line.split()[1]) for line in lines if line.startswith("oom_kill "))
+        with suppress(OSError):
+            found += _statistics(_groups(controller, mount, own)[-1] / name).get("oom_kill", 0)
     return found
 
 

@@ -45,14 +45,21 @@ async def test_a_person_answers_on_the_page_and_hostile_text_stays_text(
     assert desk.calls[-1] == ("finish", "ab", [["5"], ["6"]], "Ann")
 
 
+async def answering(chromium: Any, url: str) -> Watched:
+    """A page on which a question was asked, and 5 is written but not sent."""
+    watched = Watched(await chromium.new_page())
+    page = watched.page
+    await page.goto(url)
+    await page.get_by_role("button", name="Ask me a question").click()
+    await page.fill("#play-text", "5")
+    return watched
+
+
 async def test_who_asks_for_another_question_sends_what_was_written(chromium: Any, tmp_path: Path) -> None:
     desk = Told()
     async with served(lambda: PLAYING, tmp_path / "sock", play=desk) as url:
-        watched = Watched(await chromium.new_page())
+        watched = await answering(chromium, url)
         page = watched.page
-        await page.goto(url)
-        await page.get_by_role("button", name="Ask me a question").click()
-        await page.fill("#play-text", "5")
         await page.get_by_role("button", name="Answer").press("Enter")
         await watched.says("#play li", "Wrong.")
         await page.locator("#play-text:focus").wait_for()
@@ -72,12 +79,8 @@ class Refusing(Told):
 
 async def answered_wrong(chromium: Any, url: str) -> Watched:
     """A page on which a question was answered with 5, which is wrong."""
-    watched = Watched(await chromium.new_page())
-    page = watched.page
-    await page.goto(url)
-    await page.get_by_role("button", name="Ask me a question").click()
-    await page.fill("#play-text", "5")
-    await page.press("#play-text", "Control+Enter")
+    watched = await answering(chromium, url)
+    await watched.page.press("#play-text", "Control+Enter")
     await watched.says("#play li", "Wrong.")
     return watched
 
@@ -126,11 +129,8 @@ class Slow(Told):
 async def test_a_key_that_is_pressed_twice_sends_the_answer_once(chromium: Any, tmp_path: Path) -> None:
     desk = Slow()
     async with served(lambda: PLAYING, tmp_path / "sock", play=desk) as url:
-        watched = Watched(await chromium.new_page())
+        watched = await answering(chromium, url)
         page = watched.page
-        await page.goto(url)
-        await page.get_by_role("button", name="Ask me a question").click()
-        await page.fill("#play-text", "5")
         await page.press("#play-text", "Control+Enter")
         await page.press("#play-text", "Control+Enter")
         desk.ready.set()
